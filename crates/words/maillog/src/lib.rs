@@ -1,0 +1,168 @@
+//! Mail log lines are an interface: pflogsumm, fail2ban and twenty years of grok patterns read them.
+//!
+//! Business code says *what happened* with an [`Event`]; the text is made here and nowhere else.
+//! Each area has its module with its events and their rendering side by side. Where a line goes
+//! (syslog, `maillog_file`, standard output) is the `logsink` crate's affair, behind [`Sink`].
+//!
+//! The process number in brackets is a *session number*: unique for each connection or delivery,
+//! because log readers group lines by it.
+
+mod bounce;
+mod cleanup;
+mod delivery;
+mod pickup;
+mod qmgr;
+mod smtpd;
+
+pub use bounce::Notification;
+pub use cleanup::CleanupEvent;
+pub use delivery::DeliveryEvent;
+pub use pickup::PickupEvent;
+pub use qmgr::QmgrEvent;
+pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent};
+
+use std::{fmt, rc::Rc};
+
+/// Everything that is logged about mail, by the service that says it.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// SMTP server.
+    Smtpd(SmtpdEvent<'a>),
+    /// Local submission.
+    Pickup(PickupEvent<'a>),
+    /// Message clean-up.
+    Cleanup(CleanupEvent<'a>),
+    /// Queue manager.
+    Qmgr(QmgrEvent<'a>),
+    /// One recipient's delivery.
+    Delivery(DeliveryEvent<'a>),
+    /// Delivery status notifications.
+    Bounce(Notification),
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smtpd(event) => event.fmt(f),
+            Self::Pickup(event) => event.fmt(f),
+            Self::Cleanup(event) => event.fmt(f),
+            Self::Qmgr(event) => event.fmt(f),
+            Self::Delivery(event) => event.fmt(f),
+            Self::Bounce(event) => event.fmt(f),
+        }
+    }
+}
+
+/// Postfix's four verbs, and syslog's levels for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Normal operation; no prefix.
+    Info,
+    /// `warning: `
+    Warning,
+    /// `error: `
+    Error,
+    /// `fatal: ` (the process ends).
+    Fatal,
+    /// `panic: ` (a bug).
+    Panic,
+}
+
+impl Severity {
+    /// What stands before the text.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Info => "",
+            Self::Warning => "warning: ",
+            Self::Error => "error: ",
+            Self::Fatal => "fatal: ",
+            Self::Panic => "panic: ",
+        }
+    }
+}
+
+/// A line without its time stamp and host: sinks add what their destination wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// How bad.
+    pub severity: Severity,
+    /// `postfix/smtpd`, `postfix/submission/smtpd`.
+    pub tag: &'a str,
+    /// The number in brackets.
+    pub session: u32,
+    /// The text, on one line, without [`Severity::prefix`].
+    pub text: &'a str,
+}
+
+/// Where lines go. Never blocks for long and never fails: what cannot be written is counted.
+pub trait Sink {
+    /// Takes one line.
+    fn write(&self, line: Line<'_>);
+}
+
+/// A sink with the name of a service and a session number.
+#[derive(Clone)]
+pub struct Logger {
+    sink: Rc<dyn Sink>,
+    tag: Rc<str>,
+    session: u32,
+}
+
+impl Logger {
+    /// `tag` is `syslog_name/service`.
+    pub fn new(sink: Rc<dyn Sink>, tag: &str, session: u32) -> Self {
+        Self { sink, tag: tag.into(), session }
+    }
+
+    /// The same sink for another service or session.
+    #[must_use]
+    pub fn for_session(&self, tag: &str, session: u32) -> Self {
+        Self::new(Rc::clone(&self.sink), tag, session)
+    }
+
+    /// The number in brackets.
+    #[must_use]
+    pub fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// Logs what happened.
+    pub fn event(&self, event: &Event<'_>) {
+        self.write(Severity::Info, &event.to_string());
+    }
+
+    /// Logs a warning: something is wrong, service goes on. The text says what to do about it.
+    pub fn warning(&self, text: &str) {
+        self.write(Severity::Warning, text);
+    }
+
+    /// Logs a line of another severity.
+    pub fn write(&self, severity: Severity, text: &str) {
+        let clean = Printable::new(text);
+        self.sink.write(Line { severity, tag: &self.tag, session: self.session, text: clean.as_str() });
+    }
+}
+
+/// Text with everything unprintable replaced by `?`, as Postfix's log does: nobody can forge a line.
+enum Printable<'a> {
+    AsIs(&'a str),
+    Cleaned(String),
+}
+
+impl<'a> Printable<'a> {
+    fn new(text: &'a str) -> Self {
+        if text.chars().any(char::is_control) {
+            Self::Cleaned(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+        } else {
+            Self::AsIs(text)
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::AsIs(text) => text,
+            Self::Cleaned(text) => text,
+        }
+    }
+}

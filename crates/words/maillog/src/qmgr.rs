@@ -1,0 +1,38 @@
+//! Lines of qmgr(8).
+
+use std::fmt;
+use types::{Address, QueueId};
+
+/// What the queue manager logs.
+#[derive(Clone, Debug)]
+pub enum QmgrEvent<'a> {
+    /// A message entered the active queue.
+    Active {
+        /// Message.
+        id: QueueId,
+        /// Envelope sender.
+        sender: &'a Address,
+        /// Content size in bytes.
+        size_bytes: u64,
+        /// Recipients not yet done.
+        recipients: u64,
+    },
+    /// A message is done and gone.
+    Removed(QueueId),
+    /// A message was too long in the queue.
+    Expired(QueueId, &'a Address),
+}
+
+impl fmt::Display for QmgrEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Active { id, sender, size_bytes, recipients } => {
+                write!(f, "{id}: from=<{sender}>, size={size_bytes}, nrcpt={recipients} (queue active)")
+            }
+            Self::Removed(id) => write!(f, "{id}: removed"),
+            Self::Expired(id, sender) => {
+                write!(f, "{id}: from=<{sender}>, status=expired, returned to sender")
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! SMTP replies are values (RFC 5321 §4.2), made by judgement and rendered in one place.
+
+use crate::Dsn;
+use std::fmt;
+
+/// One reply: code, optional enhanced status code, and one or more lines of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits, 200 to 599.
+    pub code: u16,
+    /// Left out in `220`, `221` banners, EHLO and `354` as Postfix leaves it out.
+    pub dsn: Option<Dsn>,
+    /// Text lines without line ends; `\n` separates the lines of a multi-line reply.
+    pub text: String,
+}
+
+impl Reply {
+    /// A reply with an enhanced status code.
+    pub fn new(code: u16, dsn: Dsn, text: impl Into<String>) -> Self {
+        Self { code, dsn: Some(dsn), text: text.into() }
+    }
+
+    /// A reply without an enhanced status code.
+    pub fn bare(code: u16, text: impl Into<String>) -> Self {
+        Self { code, dsn: None, text: text.into() }
+    }
+
+    /// Whether the client may go on: 2xx and 3xx.
+    #[must_use]
+    pub const fn is_positive(&self) -> bool {
+        self.code < 400
+    }
+
+    /// Whether the client should try again later: 4xx.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        self.code >= 400 && self.code < 500
+    }
+
+    /// Appends the wire form with CRLF line ends; every line has code and status code.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        use std::io::Write;
+        let mut lines = self.text.split('\n').peekable();
+        while let Some(line) = lines.next() {
+            let separator = if lines.peek().is_some() { '-' } else { ' ' };
+            // Writing to a Vec cannot fail.
+            let _ = match self.dsn {
+                Some(dsn) => write!(out, "{}{separator}{dsn} {line}\r\n", self.code),
+                None => write!(out, "{}{separator}{line}\r\n", self.code),
+            };
+        }
+    }
+}
+
+/// The form of log lines: `550 5.1.1 text`, lines joined by a space.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.code)?;
+        if let Some(dsn) = self.dsn {
+            write!(f, "{dsn} ")?;
+        }
+        for (n, line) in self.text.split('\n').enumerate() {
+            if n > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(line)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(reply: &Reply, wire: &str) {
+        let mut out = Vec::new();
+        reply.encode(&mut out);
+        assert_eq!(String::from_utf8_lossy(&out), wire);
+    }
+
+    #[test]
+    fn encodes_one_and_many_lines() {
+        check(&Reply::new(250, Dsn::success(1, 0), "Ok"), "250 2.1.0 Ok\r\n");
+        check(&Reply::bare(250, "mx\nPIPELINING\nCHUNKING"), "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+    }
+}

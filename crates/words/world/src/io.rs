@@ -1,0 +1,73 @@
+//! The world that a shell loop runs in: time, tasks, connections, disk.
+
+use crate::Disk;
+use std::{future::Future, io, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use types::{Instant, WallTime};
+
+/// Something to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// TCP.
+    Inet(SocketAddr),
+    /// A UNIX-domain stream socket.
+    Unix(PathBuf),
+}
+
+/// A connected byte stream.
+pub trait Stream: 'static {
+    /// Reads some bytes; 0 at end of stream.
+    fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
+    /// Reads what has arrived already, without waiting: `WouldBlock` when nothing has.
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Writes all bytes.
+    fn write_all(&mut self, bytes: &[u8]) -> impl Future<Output = io::Result<()>>;
+    /// Says that nothing more will be written.
+    fn shutdown(&mut self) -> impl Future<Output = io::Result<()>>;
+    /// The other end, for TCP.
+    fn peer(&self) -> Option<SocketAddr>;
+    /// This end, for TCP.
+    fn local(&self) -> Option<SocketAddr>;
+}
+
+/// Time, tasks, connections and disk. Cheap to clone; one for each executor.
+pub trait World: Clone + 'static {
+    /// A connected byte stream.
+    type Stream: Stream;
+    /// The disk below `queue_directory`.
+    type Disk: Disk;
+
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+    /// The calendar.
+    fn wall(&self) -> WallTime;
+    /// Waits until a point in time.
+    fn sleep_until(&self, at: Instant) -> impl Future<Output = ()>;
+    /// Waits for a span.
+    fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
+        self.sleep_until(self.now() + span)
+    }
+    /// Starts a task on this executor.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+    /// Connects, from a local address if one is given, within `limit`.
+    fn connect(
+        &self,
+        to: &Endpoint,
+        from: Option<IpAddr>,
+        limit: Duration,
+    ) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// Runs blocking work on a thread of a bounded pool.
+    fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T>;
+    /// The queue's disk.
+    fn disk(&self) -> &Self::Disk;
+    /// A random number, for jitter and tie-breaking; not for secrets.
+    fn random(&self) -> u64;
+    /// Waits for `task` at most `limit`; `None` when time ran out.
+    fn timeout<T>(
+        &self,
+        limit: Duration,
+        task: impl Future<Output = T>,
+    ) -> impl Future<Output = Option<T>>;
+}
