@@ -55,6 +55,15 @@ pub trait World: Clone + 'static {
         from: Option<IpAddr>,
         limit: Duration,
     ) -> impl Future<Output = io::Result<Self::Stream>>;
+    /// Sends a datagram to a DNS server and waits for the first datagram that `accept` takes, within
+    /// `limit`; the source port is unpredictable and only that server's answers are seen (RFC 5452).
+    fn exchange(
+        &self,
+        server: SocketAddr,
+        query: &[u8],
+        accept: impl Fn(&[u8]) -> bool,
+        limit: Duration,
+    ) -> impl Future<Output = io::Result<Vec<u8>>>;
     /// Runs blocking work on a thread of a bounded pool.
     fn blocking<T: Send + 'static>(
         &self,
