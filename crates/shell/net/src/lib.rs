@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The only crate that names the runtime.
+//!
+//! [`run`] starts a single-threaded executor in the calling thread and hands its future a [`Live`], the
+//! [`world::World`] of real sockets, timers and threads. Nothing here is shared between executors but the
+//! disk, so a process may run several of them, one in each thread.
+//!
+//! Diagnostics: no panics; errors of the system are returned as they are. A panic in blocking work goes on in
+//! the task that waited for it.
+
+mod accept;
+mod live;
+mod pool;
+mod signal;
+mod stream;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use accept::{Listener, Permit, Slots};
+pub use live::{Builder, Live, run};
+pub use signal::{Signal, Signals};
+pub use stream::LiveStream;
+pub use watch::{Channel, Datagrams, Fifo};

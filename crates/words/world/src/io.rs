@@ -15,6 +15,11 @@ pub enum Endpoint {
 
 /// A connected byte stream.
 pub trait Stream: 'static {
+    /// Waits until reading will not wait, so that an idle session need not hold a buffer; may return
+    /// early, and returns at end of stream and on error (the next read says which).
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> {
+        std::future::ready(Ok(()))
+    }
     /// Reads some bytes; 0 at end of stream.
     fn read(&mut self, buffer: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
     /// Reads what has arrived already, without waiting: `WouldBlock` when nothing has.

@@ -1,0 +1,168 @@
+//! Listeners that were bound elsewhere, and the loop that accepts from them.
+
+use crate::{Live, stream::LiveStream};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+use tokio::net::{TcpListener, UnixListener};
+use world::{Disk, Endpoint, World};
+
+/// How long a listener rests when the system has no descriptors or memory left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Takes over a listening stream socket, TCP or UNIX.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(fd);
+        socket.set_nonblocking(true)?;
+        if socket.domain()? == socket2::Domain::UNIX {
+            Ok(Self(Kind::Unix(UnixListener::from_std(socket.into())?)))
+        } else {
+            Ok(Self(Kind::Tcp(TcpListener::from_std(socket.into())?)))
+        }
+    }
+
+    /// Binds and listens; programs without a master (tests, tools) do this.
+    pub fn bind(to: &Endpoint) -> io::Result<Self> {
+        match to {
+            Endpoint::Inet(address) => Self::from_fd(std::net::TcpListener::bind(address)?.into()),
+            Endpoint::Unix(path) => Self::from_fd(std::os::unix::net::UnixListener::bind(path)?.into()),
+        }
+    }
+
+    /// Where it listens.
+    pub fn local(&self) -> io::Result<Endpoint> {
+        Ok(match &self.0 {
+            Kind::Tcp(socket) => Endpoint::Inet(socket.local_addr()?),
+            Kind::Unix(socket) => {
+                let address = socket.local_addr()?;
+                Endpoint::Unix(address.as_pathname().map_or_else(PathBuf::new, PathBuf::from))
+            }
+        })
+    }
+
+    /// The next connection, and, for TCP, who it is.
+    pub async fn accept(&self) -> io::Result<(LiveStream, Option<SocketAddr>)> {
+        match &self.0 {
+            Kind::Tcp(socket) => {
+                let (stream, peer) = socket.accept().await?;
+                Ok((LiveStream::tcp(stream), Some(peer)))
+            }
+            Kind::Unix(socket) => Ok((LiveStream::unix(socket.accept().await?.0), None)),
+        }
+    }
+
+    /// Accepts for as long as it is polled: takes a place in `slots` first, so that at the limit new clients
+    /// wait in the kernel's backlog, and hands stream and place to `serve`, which starts the session.
+    /// `trouble` hears of failures; when descriptors or memory have run out, accepting rests a second.
+    pub async fn accept_all<D: Disk>(
+        &self,
+        live: &Live<D>,
+        slots: &Slots,
+        mut serve: impl FnMut(LiveStream, Option<SocketAddr>, Permit),
+        mut trouble: impl FnMut(&io::Error),
+    ) {
+        loop {
+            let permit = slots.take().await;
+            match self.accept().await {
+                Ok((stream, peer)) => serve(stream, peer, permit),
+                // The client gave up between its SYN and our accept, or we were interrupted.
+                Err(error) if is_of_one_client(&error) => {}
+                Err(error) => {
+                    trouble(&error);
+                    drop(permit);
+                    live.sleep(EXHAUSTED_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// The places of a service: at most so many sessions at once. Clones share the places.
+#[derive(Clone, Debug)]
+pub struct Slots(Rc<Places>);
+
+#[derive(Debug)]
+struct Places {
+    limit: usize,
+    taken: Cell<usize>,
+    // Listeners that wait for a place.
+    waiting: RefCell<Vec<Waker>>,
+}
+
+impl Slots {
+    /// `limit` places; 0 means no limit (the `maxproc` column of master.cf).
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        let limit = if limit == 0 { usize::MAX } else { limit };
+        Self(Rc::new(Places { limit, taken: Cell::new(0), waiting: RefCell::default() }))
+    }
+
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.0.taken.get()
+    }
+
+    /// Waits for a place; it is free again when the permit is dropped.
+    pub async fn take(&self) -> Permit {
+        poll_fn(|context| match self.try_take() {
+            Some(permit) => Poll::Ready(permit),
+            None => {
+                let mut waiting = self.0.waiting.borrow_mut();
+                if !waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                    waiting.push(context.waker().clone());
+                }
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// A place, if one is free.
+    #[must_use]
+    pub fn try_take(&self) -> Option<Permit> {
+        let taken = self.0.taken.get();
+        (taken < self.0.limit).then(|| {
+            self.0.taken.set(taken + 1);
+            Permit(self.clone())
+        })
+    }
+}
+
+/// One place in [`Slots`].
+#[derive(Debug)]
+pub struct Permit(Slots);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let places = &self.0.0;
+        places.taken.set(places.taken.get().saturating_sub(1));
+        places.waiting.take().into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,181 @@
+//! The real world.
+
+use crate::{pool::Pool, stream::LiveStream};
+use std::{
+    cell::Cell,
+    future::Future,
+    hash::{BuildHasher, RandomState},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    rc::Rc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::net::{TcpSocket, UdpSocket, UnixStream};
+use types::{Instant, WallTime};
+use world::{Disk, Endpoint, World};
+
+/// What an executor is made of.
+#[derive(Debug)]
+pub struct Builder<D> {
+    disk: D,
+    blocking_threads: usize,
+}
+
+impl<D: Disk> Builder<D> {
+    /// Threads for blocking work unless [`Self::blocking_threads`] says otherwise: enough that the syncs of
+    /// twenty sessions reach the disk together.
+    pub const BLOCKING_THREADS: usize = 16;
+
+    /// An executor whose world has `disk`.
+    pub fn new(disk: D) -> Self {
+        Self { disk, blocking_threads: Self::BLOCKING_THREADS }
+    }
+
+    /// The most threads for [`World::blocking`], at least 1.
+    #[must_use]
+    pub fn blocking_threads(mut self, threads_max: usize) -> Self {
+        self.blocking_threads = threads_max;
+        self
+    }
+}
+
+/// Runs `main` on an executor in this thread and returns its result; tasks that are then still there are dropped.
+pub fn run<D: Disk, F: Future>(
+    builder: Builder<D>,
+    main: impl FnOnce(Live<D>) -> F,
+) -> io::Result<F::Output> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let live = Live(Rc::new(Inner {
+        disk: builder.disk,
+        pool: Pool::new(builder.blocking_threads),
+        secret: RandomState::new(),
+        drawn: Cell::new(0),
+    }));
+    Ok(runtime.block_on(async move { main(live).await }))
+}
+
+/// Clocks, sockets, timers and threads of this system. Cheap to clone; stays in its thread.
+pub struct Live<D>(Rc<Inner<D>>);
+
+struct Inner<D> {
+    disk: D,
+    pool: Pool,
+    // A keyed hash of a counter: nobody who sees some of the numbers can tell the next.
+    secret: RandomState,
+    drawn: Cell<u64>,
+}
+
+impl<D> Clone for Live<D> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<D: Disk> Live<D> {
+    async fn connect_inet(&self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<LiveStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(address) = from {
+            socket.bind(SocketAddr::new(address, 0))?;
+        }
+        Ok(LiveStream::tcp(socket.connect(to).await?))
+    }
+
+    async fn connect_unix(&self, path: &Path) -> io::Result<LiveStream> {
+        loop {
+            match UnixStream::connect(path).await {
+                // The listener's backlog is full; the caller's limit ends this.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.sleep(Duration::from_millis(10)).await;
+                }
+                connected => return Ok(LiveStream::unix(connected?)),
+            }
+        }
+    }
+
+    async fn ask(server: SocketAddr, query: &[u8], accept: impl Fn(&[u8]) -> bool) -> io::Result<Vec<u8>> {
+        let any: IpAddr =
+            if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+        // Connected: the kernel drops what comes from elsewhere, and reports an unreachable server.
+        socket.connect(server).await?;
+        socket.send(query).await?;
+        let mut buffer = vec![0; 4096];
+        loop {
+            let size = socket.recv(&mut buffer).await?;
+            if let Some(answer) = buffer.get(..size).filter(|answer| accept(answer)) {
+                return Ok(answer.to_vec());
+            }
+        }
+    }
+}
+
+impl<D: Disk> World for Live<D> {
+    type Stream = LiveStream;
+    type Disk = D;
+
+    fn now(&self) -> Instant {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+        Instant::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    fn wall(&self) -> WallTime {
+        match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(span) => WallTime::default() + span,
+            Err(before) => WallTime::default() - before.duration(),
+        }
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        let span = at.since(self.now());
+        if !span.is_zero() {
+            tokio::time::sleep(span).await;
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        drop(tokio::task::spawn_local(task));
+    }
+
+    async fn connect(&self, to: &Endpoint, from: Option<IpAddr>, limit: Duration) -> io::Result<LiveStream> {
+        let connecting = async {
+            match to {
+                Endpoint::Inet(address) => self.connect_inet(*address, from).await,
+                Endpoint::Unix(path) => self.connect_unix(path).await,
+            }
+        };
+        self.timeout(limit, connecting).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn exchange(
+        &self,
+        server: SocketAddr,
+        query: &[u8],
+        accept: impl Fn(&[u8]) -> bool,
+        limit: Duration,
+    ) -> io::Result<Vec<u8>> {
+        let asking = Self::ask(server, query, accept);
+        self.timeout(limit, asking).await.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.0.pool.run(work).await
+    }
+
+    fn disk(&self) -> &D {
+        &self.0.disk
+    }
+
+    fn random(&self) -> u64 {
+        let next = self.0.drawn.get().wrapping_add(1);
+        self.0.drawn.set(next);
+        self.0.secret.hash_one(next)
+    }
+
+    async fn timeout<T>(&self, limit: Duration, task: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(limit, task).await.ok()
+    }
+}

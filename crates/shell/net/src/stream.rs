@@ -1,0 +1,114 @@
+//! Connected byte streams: TCP and UNIX.
+
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+use tokio::io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connected stream of either kind.
+#[derive(Debug)]
+pub struct LiveStream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl LiveStream {
+    /// Takes over a connected TCP socket; small writes leave at once (`TCP_NODELAY`: replies are whole
+    /// batches, so there is nothing to wait for).
+    pub(crate) fn tcp(socket: TcpStream) -> Self {
+        // Only a dead connection refuses the option, and its next read says so.
+        let _ = socket.set_nodelay(true);
+        Self(Kind::Tcp(socket))
+    }
+
+    /// Takes over a connected UNIX-domain socket.
+    pub(crate) fn unix(socket: UnixStream) -> Self {
+        Self(Kind::Unix(socket))
+    }
+
+    /// Takes over a descriptor of a connected stream socket (inherited, or received from another process).
+    pub fn from_fd(fd: std::os::fd::OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(fd);
+        socket.set_nonblocking(true)?;
+        if socket.domain()? == socket2::Domain::UNIX {
+            Ok(Self::unix(UnixStream::from_std(socket.into())?))
+        } else {
+            Ok(Self::tcp(TcpStream::from_std(socket.into())?))
+        }
+    }
+
+    /// User and group of the process at the other end of a UNIX-domain socket.
+    #[must_use]
+    pub fn peer_user(&self) -> Option<(u32, u32)> {
+        match &self.0 {
+            Kind::Tcp(_) => None,
+            Kind::Unix(socket) => socket.peer_cred().ok().map(|cred| (cred.uid(), cred.gid())),
+        }
+    }
+
+    // The poll form forgets readiness after a short read, which saves the call that would say `WouldBlock`.
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = match &mut self.0 {
+            Kind::Tcp(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+            Kind::Unix(socket) => Pin::new(socket).poll_read(context, &mut buffer),
+        };
+        polled.map_ok(|()| buffer.filled().len())
+    }
+}
+
+impl world::Stream for LiveStream {
+    async fn readable(&mut self) -> io::Result<()> {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
+            Kind::Unix(socket) => socket.ready(Interest::READABLE).await.map(drop),
+        }
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        std::future::poll_fn(|context| self.poll_read(context, buffer)).await
+    }
+
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Nobody else waits on this stream: we hold it exclusively.
+        match self.poll_read(&mut Context::from_waker(Waker::noop()), buffer) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Tcp(socket) => socket.write_all(bytes).await,
+            Kind::Unix(socket) => socket.write_all(bytes).await,
+        }
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Tcp(socket) => socket.shutdown().await,
+            Kind::Unix(socket) => socket.shutdown().await,
+        }
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.peer_addr().ok(),
+            Kind::Unix(_) => None,
+        }
+    }
+
+    fn local(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(socket) => socket.local_addr().ok(),
+            Kind::Unix(_) => None,
+        }
+    }
+}

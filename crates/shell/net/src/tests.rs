@@ -1,0 +1,254 @@
+//! The world of real sockets, tried on loopback.
+
+use crate::{Builder, Channel, Datagrams, Fifo, Listener, LiveStream, Slots, run};
+use std::{
+    cell::{Cell, RefCell},
+    ffi::OsStr,
+    future::Future,
+    io::{self, ErrorKind, Write},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    path::Path,
+    rc::Rc,
+    time::Duration,
+};
+use types::{Instant, WallTime};
+use world::{Disk, DiskFile, Endpoint, FileStatus, OpenMode, Stream, World};
+
+struct NoDisk;
+struct NoFile;
+
+impl DiskFile for NoFile {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+    fn set_modified(&self, _: WallTime) -> io::Result<()> {
+        Ok(())
+    }
+    fn status(&self) -> io::Result<FileStatus> {
+        Err(ErrorKind::Unsupported.into())
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Disk for NoDisk {
+    type File = NoFile;
+    fn create(&self, _: &Path, _: u32) -> io::Result<NoFile> {
+        Ok(NoFile)
+    }
+    fn open(&self, _: &Path, _: OpenMode) -> io::Result<NoFile> {
+        Ok(NoFile)
+    }
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn unlink(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+    fn status(&self, _: &Path) -> io::Result<FileStatus> {
+        Err(ErrorKind::NotFound.into())
+    }
+    fn list(&self, _: &Path, _: &mut dyn FnMut(&OsStr) -> bool) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+type Live = crate::Live<NoDisk>;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn live<F: Future>(main: impl FnOnce(Live) -> F) -> F::Output {
+    run(Builder::new(NoDisk), main).unwrap()
+}
+
+fn loopback() -> Endpoint {
+    Endpoint::Inet((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+async fn pair(live: &Live) -> (LiveStream, LiveStream) {
+    let listener = Listener::bind(&loopback()).unwrap();
+    let client = live.connect(&listener.local().unwrap(), None, LIMIT).await.unwrap();
+    (client, listener.accept().await.unwrap().0)
+}
+
+#[test]
+fn a_stream_reads_what_arrived_and_never_waits_in_try_read() {
+    live(|live| async move {
+        let (mut client, mut server) = pair(&live).await;
+        let mut buffer = [0; 64];
+        assert_eq!(server.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.write_all(b"EHLO a\r\nMAIL").await.unwrap();
+        server.readable().await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 12);
+        assert_eq!(server.try_read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        client.shutdown().await.unwrap();
+        assert_eq!(server.read(&mut buffer).await.unwrap(), 0);
+        assert_eq!(client.peer(), server.local());
+        server.write_all(b"221 Bye\r\n").await.unwrap();
+        assert_eq!(client.read(&mut buffer).await.unwrap(), 9);
+    });
+}
+
+#[test]
+fn connecting_says_why_it_failed() {
+    live(|live| async move {
+        let closed = Listener::bind(&loopback()).unwrap().local().unwrap();
+        let refused = live.connect(&closed, None, LIMIT).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        // TEST-NET-1 from a loopback address: not routable whatever the machine's network is.
+        let nowhere = Endpoint::Inet("192.0.2.1:25".parse().unwrap());
+        let from = Some(Ipv4Addr::LOCALHOST.into());
+        assert!(live.connect(&nowhere, from, Duration::from_millis(50)).await.is_err());
+        let listener = Listener::bind(&loopback()).unwrap();
+        let from: std::net::IpAddr = "127.0.0.9".parse().unwrap();
+        let bound = live.connect(&listener.local().unwrap(), Some(from), LIMIT).await.unwrap();
+        assert_eq!(bound.local().map(|a| a.ip()), Some(from));
+        let missing = Endpoint::Unix("/nonexistent/socket".into());
+        assert_eq!(live.connect(&missing, None, LIMIT).await.unwrap_err().kind(), ErrorKind::NotFound);
+    });
+}
+
+#[test]
+fn a_listener_respects_its_places() {
+    live(|live| async move {
+        let listener = Rc::new(Listener::bind(&loopback()).unwrap());
+        let at = listener.local().unwrap();
+        let (slots, sessions) = (Slots::new(2), Rc::new(RefCell::new(Vec::new())));
+        let (world, accepting, held) = (live.clone(), slots.clone(), Rc::clone(&sessions));
+        live.spawn(async move {
+            let serve = |stream, _, permit| held.borrow_mut().push((stream, permit));
+            listener.accept_all(&world, &accepting, serve, |error| panic!("{error}")).await;
+        });
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(live.connect(&at, None, LIMIT).await.unwrap());
+        }
+        let two_served = || async {
+            while sessions.borrow().len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        live.timeout(LIMIT, two_served()).await.unwrap();
+        assert_eq!((sessions.borrow().len(), slots.taken()), (2, 2));
+        sessions.borrow_mut().remove(0);
+        live.timeout(LIMIT, two_served()).await.unwrap();
+        assert!(slots.try_take().is_none());
+    });
+}
+
+#[test]
+fn only_the_asked_server_answers() {
+    live(|live| async move {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address: SocketAddr = server.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 16];
+            let (_, client) = server.recv_from(&mut buffer).unwrap();
+            stranger.send_to(b"good from elsewhere", client).unwrap();
+            server.send_to(b"bad", client).unwrap();
+            server.send_to(b"good", client).unwrap();
+        });
+        let answer = live.exchange(address, b"?", |bytes| bytes.starts_with(b"good"), LIMIT).await;
+        assert_eq!(answer.unwrap(), b"good");
+        thread.join().unwrap();
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let limit = Duration::from_millis(20);
+        let answer = live.exchange(silent.local_addr().unwrap(), b"?", |_| true, limit).await;
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::TimedOut);
+    });
+}
+
+#[test]
+fn blocking_work_runs_side_by_side_within_the_limit() {
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(4));
+    run(Builder::new(NoDisk).blocking_threads(4), |live| async move {
+        let done = Rc::new(Cell::new(0));
+        for _ in 0..8 {
+            let (world, done, barrier) = (live.clone(), Rc::clone(&done), barrier.clone());
+            live.spawn(async move {
+                // Passes only when four run at once.
+                world.blocking(move || barrier.wait()).await;
+                done.set(done.get() + 1);
+            });
+        }
+        let all = async {
+            while done.get() < 8 {
+                tokio::task::yield_now().await;
+            }
+        };
+        live.timeout(LIMIT, all).await.unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_panic_in_blocking_work_reaches_its_waiter_only() {
+    live(|live| async move {
+        let world = live.clone();
+        let waiter = tokio::task::spawn_local(async move { world.blocking(|| panic!("boom")).await });
+        assert!(waiter.await.unwrap_err().is_panic());
+        assert_eq!(live.blocking(|| 7).await, 7);
+    });
+}
+
+#[test]
+fn clocks_go_forward_and_timers_wait() {
+    live(|live| async move {
+        let start = live.now();
+        live.sleep(Duration::from_millis(15)).await;
+        assert!(live.now().since(start) >= Duration::from_millis(15));
+        live.sleep_until(Instant::from_nanos(0)).await;
+        assert!(live.wall().seconds > 1_700_000_000);
+        assert_eq!(live.timeout(Duration::from_millis(5), std::future::pending::<()>()).await, None);
+        assert_ne!(live.random(), live.random());
+    });
+}
+
+#[test]
+fn triggers_and_channels_are_read() {
+    live(|_| async move {
+        let (a, b) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let datagrams = Datagrams::from_fd(a.into()).unwrap();
+        b.send(b"W").unwrap();
+        let mut buffer = [0; 8];
+        assert_eq!(datagrams.receive(&mut buffer).await.unwrap(), 1);
+
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let mut fifo = Fifo::from_fd(reader.into()).unwrap();
+        writer.write_all(b"IF").unwrap();
+        assert_eq!(fifo.read(&mut buffer).await.unwrap(), 2);
+
+        let (a, mut b) = std::os::unix::net::UnixStream::pair().unwrap();
+        let channel = Channel::from_fd(a.into()).unwrap();
+        b.write_all(b"hello").unwrap();
+        let read = channel.read_with(|fd| Ok(rustix::io::read(fd, &mut buffer)?)).await.unwrap();
+        assert_eq!(buffer.get(..read), Some(&b"hello"[..]));
+        channel.write_with(|fd| Ok(rustix::io::write(fd, b"x")?)).await.unwrap();
+    });
+}
