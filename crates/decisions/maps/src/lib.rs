@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Lists of tables, the order in which an address is looked up, and match lists.
+//!
+//! Everything is parsed and opened once, when a service starts; a look-up then costs no allocation
+//! unless a table answers. "Could not look" is never "not there": it is [`types::Lookup::TryAgain`], or the
+//! `Err` of a match list, and whoever asked defers.
+//!
+//! Diagnostics: nothing here logs. Trouble names the list, the table and the key.
+
+mod address_find;
+mod casefold;
+mod cidr;
+mod list;
+mod local;
+mod maps;
+mod match_list;
+mod quoted;
+mod split;
+
+#[cfg(test)]
+mod fake;
+
+pub use address_find::{AddressHit, AddressMaps, QueryForm, Strategy};
+pub use casefold::{Folded, casefold};
+pub use cidr::{CidrError, CidrPattern};
+pub use list::split_list;
+pub use local::{LocalDomains, Locality, NoLocalDomains};
+pub use maps::{Maps, Part};
+pub use match_list::{DomainList, NameAddrList, ParentStyle, StringList, parent_style};
+pub use split::{AddressSplit, ExtensionRules};

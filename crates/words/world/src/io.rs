@@ -79,9 +79,5 @@ pub trait World: Clone + 'static {
     /// A random number, for jitter and tie-breaking; not for secrets.
     fn random(&self) -> u64;
     /// Waits for `task` at most `limit`; `None` when time ran out.
-    fn timeout<T>(
-        &self,
-        limit: Duration,
-        task: impl Future<Output = T>,
-    ) -> impl Future<Output = Option<T>>;
+    fn timeout<T>(&self, limit: Duration, task: impl Future<Output = T>) -> impl Future<Output = Option<T>>;
 }

@@ -14,7 +14,7 @@ mod io;
 mod table;
 
 pub use answer::Answer;
-pub use directory::{Users, UserEntry};
+pub use directory::{UserEntry, Users};
 pub use disk::{Disk, DiskFile, FileKind, FileStatus, OpenMode};
 pub use dns::{Dns, DnsAnswer, MxRecord, Record, RecordData, RecordType};
 pub use io::{Endpoint, Stream, World};

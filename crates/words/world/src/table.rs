@@ -2,7 +2,7 @@
 
 use crate::Answer;
 use std::rc::Rc;
-use types::Lookup;
+use types::{Lookup, Trouble};
 
 /// One opened lookup table, `type:name`.
 ///
@@ -27,4 +27,10 @@ pub trait Table {
 pub trait Tables {
     /// Opens `type:name`; never fails (see [`Table`]).
     fn open(&self, type_and_name: &str) -> Rc<dyn Table>;
+
+    /// Reads the file behind a `/file/name` pattern of a match list. Trouble makes that pattern an
+    /// error for whatever reaches it, never an empty list.
+    fn pattern_file(&self, path: &str) -> Result<Vec<u8>, Trouble> {
+        Err(Trouble::new(format!("open file {path}: there are no files here")))
+    }
 }
