@@ -22,6 +22,6 @@ pub use delivery::{
 pub use dsn::{Dsn, DsnClass};
 pub use lookup::{Lookup, Trouble};
 pub use queue_id::{InvalidQueueId, QueueId, QueueName};
-pub use reply::Reply;
+pub use reply::{FixedReply, Reply};
 pub use route::{AddressClass, Nexthop, Resolved, Transport};
 pub use time::{Instant, WallTime};

@@ -39,16 +39,56 @@ impl Reply {
 
     /// Appends the wire form with CRLF line ends; every line has code and status code.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        use std::io::Write;
-        let mut lines = self.text.split('\n').peekable();
-        while let Some(line) = lines.next() {
-            let separator = if lines.peek().is_some() { '-' } else { ' ' };
-            // Writing to a Vec cannot fail.
-            let _ = match self.dsn {
-                Some(dsn) => write!(out, "{}{separator}{dsn} {line}\r\n", self.code),
-                None => write!(out, "{}{separator}{line}\r\n", self.code),
-            };
-        }
+        encode(self.code, self.dsn, &self.text, out);
+    }
+}
+
+/// A reply whose text never changes: the ones that every session gives, without an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedReply {
+    /// See [`Reply::code`].
+    pub code: u16,
+    /// See [`Reply::dsn`].
+    pub dsn: Option<Dsn>,
+    /// See [`Reply::text`].
+    pub text: &'static str,
+}
+
+impl FixedReply {
+    /// A reply with an enhanced status code.
+    #[must_use]
+    pub const fn new(code: u16, dsn: Dsn, text: &'static str) -> Self {
+        Self { code, dsn: Some(dsn), text }
+    }
+
+    /// A reply without an enhanced status code.
+    #[must_use]
+    pub const fn bare(code: u16, text: &'static str) -> Self {
+        Self { code, dsn: None, text }
+    }
+
+    /// Appends the wire form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        encode(self.code, self.dsn, self.text, out);
+    }
+}
+
+impl From<FixedReply> for Reply {
+    fn from(fixed: FixedReply) -> Self {
+        Self { code: fixed.code, dsn: fixed.dsn, text: fixed.text.to_owned() }
+    }
+}
+
+fn encode(code: u16, dsn: Option<Dsn>, text: &str, out: &mut Vec<u8>) {
+    use std::io::Write;
+    let mut lines = text.split('\n').peekable();
+    while let Some(line) = lines.next() {
+        let separator = if lines.peek().is_some() { '-' } else { ' ' };
+        // Writing to a Vec cannot fail.
+        let _ = match dsn {
+            Some(dsn) => write!(out, "{code}{separator}{dsn} {line}\r\n"),
+            None => write!(out, "{code}{separator}{line}\r\n"),
+        };
     }
 }
 

@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Wire formats as values and state machines without I/O: bytes in, meaning out.
+//!
+//! Server side of SMTP: [`line`] finds command lines, [`command`] splits them as Postfix does without
+//! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
+//! Postfix's UNIX-domain sockets.
+//!
+//! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
+
+pub mod attr;
+pub mod bdat;
+pub mod command;
+pub mod data;
+pub mod line;
+mod line_ends;
+
+pub use line_ends::BareNewline;
