@@ -12,5 +12,7 @@ pub mod command;
 pub mod data;
 pub mod line;
 mod line_ends;
+pub mod reply_reader;
 
 pub use line_ends::BareNewline;
+pub use reply_reader::{Progress, ReplyReader, ServerReply};
