@@ -1,1 +1,36 @@
-//! Placeholder.
+//! main.cf and master.cf in three layers: text ([`MainCf`], [`MasterCf`]), the parameter table ([`params`]) and typed
+//! values ([`Values`]).
+//!
+//! Nothing here reads a file, the environment or the host's name: the shell does, and passes texts and an
+//! [`Environment`] to [`Configuration::load`]. From a [`Configuration`] comes one [`Values`] for each row of master.cf,
+//! and from that every crate makes its own typed view.
+//!
+//! Bytes that are not UTF-8 live through all of this: [`decode`] makes text of them and [`encode`] gives the same
+//! bytes back.
+//!
+//! # Diagnostics
+//! Nothing panics, whatever the text. What stops Postfix with `fatal:` is an [`Invalid`]; what it warns about is a
+//! [`Report`].
+
+mod configuration;
+mod environment;
+pub mod expand;
+mod lines;
+mod main_cf;
+mod master_cf;
+mod number;
+pub mod params;
+mod punycode;
+mod report;
+mod text;
+mod values;
+
+pub use configuration::{Configuration, Paths};
+pub use environment::{Environment, Interface};
+pub use lines::{LogicalLine, LogicalLines};
+pub use main_cf::{Entry, MainCf, split_name_value};
+pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
+pub use number::{compatibility_level, time_in_seconds, time_unit};
+pub use report::{Invalid, Report, Severity};
+pub use text::{decode, encode, split_list};
+pub use values::Values;

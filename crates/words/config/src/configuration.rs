@@ -1,0 +1,106 @@
+//! main.cf and master.cf together, and what is to be said about them.
+
+use std::sync::Arc;
+
+use crate::{
+    environment::Environment,
+    main_cf::MainCf,
+    master_cf::{Defaults, MasterCf, ServiceRow},
+    number, params,
+    report::{Invalid, Report},
+    values::{Shared, Values},
+};
+
+mod reports;
+
+/// Where the files were read from, for messages and as the default of config_directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The configuration directory.
+    pub directory: String,
+}
+
+impl Paths {
+    /// A directory that holds `main.cf` and `master.cf`.
+    #[must_use]
+    pub fn in_directory(directory: &str) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// The path of main.cf.
+    #[must_use]
+    pub fn main_cf(&self) -> String {
+        format!("{}/main.cf", self.directory)
+    }
+
+    /// The path of master.cf.
+    #[must_use]
+    pub fn master_cf(&self) -> String {
+        format!("{}/master.cf", self.directory)
+    }
+}
+
+/// A configuration: the settings of main.cf and the services of master.cf.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    values: Values,
+    shared: Arc<Shared>,
+    master: MasterCf,
+}
+
+impl Configuration {
+    /// Reads the texts of both files.
+    ///
+    /// # Errors
+    /// What cannot be read at all. Wrong values are not errors here but in [`Configuration::reports`].
+    pub fn load(
+        main_cf: &[u8],
+        master_cf: &[u8],
+        paths: &Paths,
+        environment: &Environment,
+    ) -> Result<Self, Invalid> {
+        let main = MainCf::parse(&paths.main_cf(), main_cf)?;
+        let shared =
+            Arc::new(Shared { main, environment: environment.clone(), directory: paths.directory.clone() });
+        let values = Values::new(Arc::clone(&shared), Vec::new(), "", &environment.process_name);
+        let level = number::compatibility_level(values.text(params::compatibility_level)).unwrap_or(0);
+        let max_proc = u32::try_from(values.int(params::default_process_limit)).unwrap_or(u32::MAX);
+        let defaults = Defaults { chroot: Some(level) < number::compatibility_level("1"), max_proc };
+        let master = MasterCf::parse_with(&paths.master_cf(), master_cf, defaults)?;
+        Ok(Self { values, shared, master })
+    }
+
+    /// The values of main.cf alone, for programs that serve no row of master.cf.
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The values of one service.
+    #[must_use]
+    pub fn values_for(&self, row: &ServiceRow) -> Values {
+        self.values.for_row(row)
+    }
+
+    /// main.cf as it is written.
+    #[must_use]
+    pub fn main_cf(&self) -> &MainCf {
+        &self.shared.main
+    }
+
+    /// The services.
+    #[must_use]
+    pub fn master_cf(&self) -> &MasterCf {
+        &self.master
+    }
+
+    /// Everything there is to say: what Postfix warns about, unknown names, wrong values, and settings that have no
+    /// effect yet.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        reports::all(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

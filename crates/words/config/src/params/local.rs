@@ -1,0 +1,37 @@
+//! Parameters of local delivery.
+
+use super::row::*;
+
+rows! {
+    after lmtp;
+    allow_mail_to_commands: text(0, 0), "alias, forward", "local", NotYet, "";
+    allow_mail_to_files: text(0, 0), "alias, forward", "local", NotYet, "";
+    biff: flag(), "yes", "local", NotYet, "";
+    command_expansion_filter: text(1, 0), "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "local", NotYet, "";
+    command_time_limit: time(1, 0), "1000s", "local,pipe,postconf,spawn", NotYet, "";
+    expand_owner_alias: flag(), "no", "local", NotYet, "";
+    fallback_transport: text(0, 0), "", "local", NotYet, "";
+    fallback_transport_maps: text(0, 0), "", "local", NotYet, "";
+    forward_expansion_filter: text(1, 0), "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "local", NotYet, "";
+    forward_path: raw(0, 0), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "local", NotYet, "";
+    frozen_delivered_to: flag(), "yes", "local", NotYet, "";
+    home_mailbox: text(0, 0), "", "local", NotYet, "";
+    local_command_shell: text(0, 0), "", "local", NotYet, "";
+    local_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "local", NotYet, "";
+    local_destination_concurrency_limit: int(0, 0), "2", "", NotYet, "";
+    local_destination_recipient_limit: int(0, 0), "1", "", NotYet, "";
+    local_header_rewrite_clients: text(0, 0), "permit_inet_interfaces", "smtpd", NotYet, "";
+    local_login_sender_maps: text(0, 0), "static:*", "postdrop", NotYet, "";
+    local_recipient_maps: text(0, 0), "proxy:unix:passwd.byname $alias_maps", "proxymap,smtpd", NotYet, "";
+    local_transport: text(1, 0), "local:$myhostname", "trivial-rewrite", NotYet, "";
+    luser_relay: raw(0, 0), "", "local", NotYet, "";
+    mailbox_command: raw(0, 0), "", "local", NotYet, "";
+    mailbox_command_maps: text(0, 0), "", "local", NotYet, "";
+    mailbox_size_limit: long(0, 0), "51200000", "local", NotYet, "";
+    mailbox_transport: text(0, 0), "", "local", NotYet, "";
+    mailbox_transport_maps: text(0, 0), "", "local", NotYet, "";
+    prepend_delivered_header: text(0, 0), "command, file, forward", "local", NotYet, "";
+    reset_owner_alias: flag(), "no", "local", NotYet, "";
+    strict_mailbox_ownership: flag(), "yes", "local,virtual", NotYet, "";
+    sun_mailtool_compatibility: flag(), "no", "local", NotYet, "";
+}
