@@ -1,1 +1,10 @@
-//! Placeholder.
+//! What needs the system in ways that safe code cannot say: all `unsafe` of the product lives here (and in
+//! `tables-sys`), in small functions with a safe face.
+//!
+//! [`control`] is the channel between master and the processes that it starts; [`startup`] is how such a process
+//! begins.
+//!
+//! Diagnostics: nothing here logs or panics; errors of the system are returned with what was being done.
+
+pub mod control;
+pub mod startup;
