@@ -1,0 +1,130 @@
+//! Empty files made ahead of time. A new message takes one by renaming it: its inode number is in the queue
+//! id, and no file is created (or, for a file that comes back, removed) for it.
+//!
+//! A file in the pool is named by its inode number, so its name never means another file, however often it
+//! comes and goes. The rename into `incoming` decides who has it: processes that share the pool may open
+//! the same file, and only one rename succeeds.
+
+use crate::{MODE_WRITING, Queue};
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+use world::{Disk, DiskFile, OpenMode};
+
+/// Name of the pool's directory: neither a queue of Postfix's nor looked at by its tools.
+pub const POOL_DIRECTORY: &str = "pool";
+
+pub(crate) struct Pool<D: Disk> {
+    ready: Mutex<VecDeque<Ready<D::File>>>,
+}
+
+/// An open, empty file of mode 0600 in the pool.
+pub(crate) struct Ready<F> {
+    pub(crate) inode: u64,
+    pub(crate) file: F,
+}
+
+impl<D: Disk> Default for Pool<D> {
+    fn default() -> Self {
+        Self { ready: Mutex::new(VecDeque::new()) }
+    }
+}
+
+impl<D: Disk> Pool<D> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Ready<D::File>>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Option<Ready<D::File>> {
+        self.lock().pop_front()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub(crate) fn put(&self, ready: Ready<D::File>) {
+        self.lock().push_back(ready);
+    }
+}
+
+pub(crate) fn pool_path(inode: u64) -> PathBuf {
+    Path::new(POOL_DIRECTORY).join(inode.to_string())
+}
+
+/// A name that no queue id can have, and no other process.
+fn temporary_path(directory: &str, number: u32) -> PathBuf {
+    Path::new(directory).join(format!("{number}.{}", std::process::id()))
+}
+
+impl<D: Disk> Queue<D> {
+    /// Makes files until the pool has [`crate::QueueSettings::pool_files`]. For a blocking thread; new messages do not wait for it. Returns
+    /// how many files are ready.
+    pub fn refill_pool(&self) -> io::Result<usize> {
+        let wanted = self.settings().pool_files;
+        while self.shared.pool.len() < wanted {
+            let ready = self.create_in_pool()?;
+            self.shared.pool.put(ready);
+        }
+        Ok(self.shared.pool.len())
+    }
+
+    /// Takes up the files that earlier processes left in the pool, as many as it has room for. Each is renamed
+    /// first, so that no other process can be writing a message into it when it is emptied.
+    pub fn adopt_pool(&self) -> io::Result<usize> {
+        let mut inodes: Vec<u64> = Vec::new();
+        self.disk().list(Path::new(POOL_DIRECTORY), &mut |name| {
+            inodes.extend(name.to_str().and_then(|text| text.parse::<u64>().ok()));
+            inodes.len() < self.settings().pool_files
+        })?;
+        for inode in inodes {
+            match self.adopt(inode) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(self.shared.pool.len())
+    }
+
+    fn adopt(&self, inode: u64) -> io::Result<()> {
+        let (path, mine) = (pool_path(inode), temporary_path(POOL_DIRECTORY, 0));
+        self.disk().rename(&path, &mine)?;
+        let file = self.disk().open(&mine, OpenMode::ReadWrite)?;
+        let status = file.status()?;
+        if status.inode != inode || status.links != 1 {
+            return self.disk().unlink(&mine);
+        }
+        if status.mode != MODE_WRITING {
+            file.set_mode(MODE_WRITING)?;
+        }
+        if status.size_bytes != 0 {
+            file.set_len(0)?;
+        }
+        self.disk().rename(&mine, &path)?;
+        self.shared.pool.put(Ready { inode, file });
+        Ok(())
+    }
+
+    fn create_in_pool(&self) -> io::Result<Ready<D::File>> {
+        let (file, temporary) = self.create_temporary(POOL_DIRECTORY)?;
+        let inode = file.status()?.inode;
+        self.disk().rename(&temporary, &pool_path(inode))?;
+        Ok(Ready { inode, file })
+    }
+
+    /// Creates a file under a name that no queue id can have.
+    pub(crate) fn create_temporary(&self, directory: &str) -> io::Result<(D::File, PathBuf)> {
+        for attempt in 0..10_000u32 {
+            let path = temporary_path(directory, attempt);
+            match self.disk().create(&path, MODE_WRITING) {
+                Ok(file) => return Ok((file, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free temporary file name"))
+    }
+}

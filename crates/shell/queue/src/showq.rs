@@ -1,0 +1,1 @@
+//! Listing of the queue in the protocol of showq(8).
