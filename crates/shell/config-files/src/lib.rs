@@ -1,0 +1,181 @@
+//! Reads main.cf and master.cf, and finds out what the configuration needs to know about the host.
+//!
+//! # Diagnostics
+//! A file that cannot be read, or that is not in order, is [`Trouble`], whose text is what Postfix prints after `fatal: `. A host
+//! whose interfaces cannot be listed counts as having none.
+
+use std::{
+    ffi::OsStr,
+    fmt, fs, io,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use config::{Configuration, Environment, Invalid, MainCf, Paths};
+
+mod interfaces;
+
+pub use interfaces::interfaces;
+
+/// Where the configuration is unless something else is asked for.
+pub const DEFAULT_DIRECTORY: &str = "/etc/postfix";
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Trouble {
+    /// A file cannot be read.
+    Open {
+        /// Its path.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A file is not in order.
+    Invalid(Invalid),
+    /// A program that runs with rights its caller lacks was pointed to a directory that the default main.cf does not name.
+    Unauthorized {
+        /// The directory.
+        directory: String,
+    },
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, error } => write!(f, "open {path}: {}", reason(error)),
+            Self::Invalid(invalid) => invalid.fmt(f),
+            Self::Unauthorized { directory } => write!(
+                f,
+                "unauthorized configuration directory name: {directory}; specify \"alternate_config_directories = {directory}\" or \
+                 \"multi_instance_directories = {directory}\" in {DEFAULT_DIRECTORY}/main.cf"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+impl From<Invalid> for Trouble {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+/// What the C library says about an error, without the number that Rust adds.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+}
+
+/// The configuration directory: the argument of `-c`, or else `MAIL_CONFIG`, or else `/etc/postfix`.
+#[must_use]
+pub fn directory(option: Option<&OsStr>) -> PathBuf {
+    let asked = option.map(OsStr::to_owned).or_else(|| std::env::var_os("MAIL_CONFIG"));
+    asked.map_or_else(|| PathBuf::from(DEFAULT_DIRECTORY), PathBuf::from)
+}
+
+/// Reads main.cf and master.cf of a directory.
+///
+/// # Errors
+/// A file that cannot be read or is not in order, or a directory that this program may not be pointed to.
+pub fn load(directory: &Path) -> Result<Configuration, Trouble> {
+    let main = read_main(directory)?;
+    let master = read(directory, "master.cf")?;
+    let paths = paths(directory);
+    Ok(Configuration::load(&main, &master, &paths, &environment())?)
+}
+
+/// Reads main.cf only, for programs to which services do not matter; master.cf counts as empty.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_main(directory: &Path) -> Result<Configuration, Trouble> {
+    let main = read_main(directory)?;
+    Ok(Configuration::load(&main, b"", &paths(directory), &environment())?)
+}
+
+/// The files' paths as messages name them.
+#[must_use]
+pub fn paths(directory: &Path) -> Paths {
+    Paths::in_directory(&config::decode(directory.as_os_str().as_bytes()))
+}
+
+/// The bytes of main.cf.
+///
+/// # Errors
+/// It cannot be read, or this program may not be pointed to the directory.
+pub fn read_main(directory: &Path) -> Result<Vec<u8>, Trouble> {
+    let privileged = rustix::process::getuid() != rustix::process::geteuid()
+        || rustix::process::getgid() != rustix::process::getegid();
+    if privileged && directory != Path::new(DEFAULT_DIRECTORY) {
+        authorize(directory)?;
+    }
+    read(directory, "main.cf")
+}
+
+/// The bytes of a file in the configuration directory.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(directory: &Path, name: &str) -> Result<Vec<u8>, Trouble> {
+    let path = format!("{}/{name}", paths(directory).directory);
+    fs::read(directory.join(name)).map_err(|error| Trouble::Open { path, error })
+}
+
+/// A set-gid program reads another directory only if the default main.cf lists it: postconf(5) `alternate_config_directories`.
+fn authorize(directory: &Path) -> Result<(), Trouble> {
+    let default = Path::new(DEFAULT_DIRECTORY);
+    let main = MainCf::parse(&paths(default).main_cf(), &read(default, "main.cf")?)?;
+    let asked = paths(directory).directory;
+    let names = ["alternate_config_directories", "multi_instance_directories"];
+    let listed =
+        names.iter().filter_map(|name| main.get(name)).flat_map(|entry| config::split_list(&entry.value));
+    match listed.into_iter().any(|listed| listed == asked) {
+        true => Ok(()),
+        false => Err(Trouble::Unauthorized { directory: asked }),
+    }
+}
+
+/// The host's name and interfaces, and this process.
+#[must_use]
+pub fn environment() -> Environment {
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let program = std::env::args_os().next().unwrap_or_default();
+    let process_name =
+        Path::new(&program).file_name().map(|name| config::decode(name.as_bytes())).unwrap_or_default();
+    Environment { hostname, interfaces: interfaces(), process_id: std::process::id(), process_name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::params as p;
+
+    #[test]
+    fn a_directory_without_main_cf_is_named() {
+        let trouble = load(Path::new("/nowhere/at/all")).unwrap_err();
+        assert_eq!(trouble.to_string(), "open /nowhere/at/all/main.cf: No such file or directory");
+    }
+
+    #[test]
+    fn both_files_are_read() {
+        let directory = std::env::temp_dir().join(format!("config-files-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("main.cf"), "myhostname = mx.test\n").unwrap();
+        fs::write(directory.join("master.cf"), "smtp inet n - n - - smtpd -o smtpd_timeout=7\n").unwrap();
+        let configuration = load(&directory);
+        fs::remove_dir_all(&directory).unwrap();
+        let configuration = configuration.unwrap();
+        let row = configuration.master_cf().rows.first().unwrap();
+        assert_eq!(configuration.values_for(row).time(p::smtpd_timeout).as_secs(), 7);
+        assert_eq!(configuration.values().text(p::mydomain), "test");
+        assert_eq!(Path::new(configuration.values().text(p::config_directory)), directory);
+    }
+
+    #[test]
+    fn the_host_has_a_loopback_interface() {
+        assert!(interfaces().iter().any(|interface| interface.address.is_loopback()));
+        assert!(!environment().hostname.is_empty());
+    }
+}
