@@ -11,6 +11,7 @@ pub mod control;
 pub mod credentials;
 pub mod lock;
 pub mod memory_file;
+pub mod packet;
 pub mod process;
 pub mod sandbox;
 pub mod signals;
