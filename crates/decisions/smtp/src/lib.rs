@@ -1,1 +1,38 @@
-//! Placeholder.
+//! The SMTP and LMTP client: smtp(8) and lmtp(8).
+//!
+//! It decides where a next hop is ([`Destination`], [`hosts`]), what to say there and what the answers mean for
+//! each recipient ([`Session`], a machine without I/O), which bytes of a queue file go out
+//! ([`ContentReader`]), and, over a [`world::World`], the order of hosts and the reuse of connections ([`deliver`]).
+//!
+//! Texts are Postfix's to the letter: they end in log lines and notifications that other programs read.
+//!
+//! Diagnostics: nothing panics on what a server, a resolver or a queue file says. What our own side cannot do
+//! (encryption without an engine, an unreadable queue file) defers.
+
+mod cache;
+mod content;
+mod deliver;
+mod destination;
+mod envelope;
+mod features;
+mod hosts;
+mod ledger;
+mod session;
+mod settings;
+
+pub use cache::ConnectionCache;
+pub use content::{Chunk, Content, ContentReader, ContentTrouble, Encoder};
+pub use deliver::{Client, deliver};
+pub use destination::{Destination, InvalidDestination};
+pub use envelope::Envelope;
+pub use features::Features;
+pub use hosts::{Found, Host, Network, hosts};
+pub use ledger::{Failure, Scope};
+pub use session::{Action, Ending, Input, Peer, Session, Verdict};
+pub use settings::{
+    AddressPreference, AddressSettings, CacheSettings, EhloKeywords, HostLookup, Protocol, Quirks,
+    SmtpSettings, Timeouts,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! Queue-file content to SMTP DATA: records in, clean CRLF lines out.
+
+use memchr::memchr2;
+use std::io;
+
+/// Where the records come from: an open queue file.
+pub trait Content {
+    /// Reads at an offset; fewer bytes than asked only at the end.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
+
+impl<F: world::DiskFile> Content for F {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        world::DiskFile::read_at(self, offset, buffer)
+    }
+}
+
+/// Why content could not be read.
+#[derive(Debug)]
+pub enum ContentTrouble {
+    /// The file could not be read.
+    Unreadable(io::Error),
+    /// What was read is no content section of a queue file.
+    Malformed,
+}
+
+/// Whether a chunk was the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunk {
+    /// There is more content.
+    More,
+    /// That was all; the final line end is in place, the lone dot is not.
+    Last,
+}
+
+/// How much of the file is read at once, and about how much is written at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+/// A record that claims to be longer than this is damage (`line_length_limit` is far below).
+const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Pointer records that lead backwards, before the file is taken for a loop.
+const JUMPS_MAX: u32 = 10_000;
+
+/// Reads the content records of one queue file and encodes them.
+#[derive(Debug)]
+pub struct ContentReader {
+    encoder: Encoder,
+    // File offset of the first byte of `buffer` that was not consumed.
+    offset: u64,
+    remaining_hint: u64,
+    buffer: Vec<u8>,
+    jumps: u32,
+}
+
+impl ContentReader {
+    /// `data_offset`: where the content records start; `content_bytes`: about how many bytes they are (only saves
+    /// memory); `smtp_line_length_limit` as in postconf(5), 0 for none.
+    #[must_use]
+    pub fn new(data_offset: u64, content_bytes: u64, smtp_line_length_limit: usize) -> Self {
+        Self {
+            encoder: Encoder::new(smtp_line_length_limit),
+            offset: data_offset,
+            remaining_hint: content_bytes,
+            buffer: Vec::new(),
+            jumps: 0,
+        }
+    }
+
+    /// Whether a line was longer than the limit and had to be broken.
+    #[must_use]
+    pub fn broke_a_line(&self) -> bool {
+        self.encoder.broke_a_line
+    }
+
+    /// Appends the next lines to `out`.
+    pub fn next_chunk(&mut self, file: &impl Content, out: &mut Vec<u8>) -> Result<Chunk, ContentTrouble> {
+        let mut wanted = CHUNK_BYTES;
+        if self.remaining_hint < CHUNK_BYTES as u64 {
+            // The content, the record that ends it, and a little more: a small message needs one read.
+            wanted = usize::try_from(self.remaining_hint).unwrap_or(CHUNK_BYTES).saturating_add(512);
+        }
+        loop {
+            self.buffer.resize(wanted, 0);
+            let got = file.read_at(self.offset, &mut self.buffer).map_err(ContentTrouble::Unreadable)?;
+            self.buffer.truncate(got);
+            let before = self.offset;
+            let end = self.take_records(out)?;
+            self.remaining_hint = self.remaining_hint.saturating_sub(self.offset.abs_diff(before));
+            if end == Chunk::Last || self.offset != before {
+                return Ok(end);
+            }
+            // Not one whole record: there must be more of it.
+            if got < wanted || wanted > RECORD_BYTES_MAX {
+                return Err(ContentTrouble::Malformed);
+            }
+            wanted *= 2;
+        }
+    }
+
+    fn take_records(&mut self, out: &mut Vec<u8>) -> Result<Chunk, ContentTrouble> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = buffer.as_slice();
+        out.reserve(rest.len() + rest.len() / 16);
+        let mut outcome = Ok(Chunk::More);
+        while let Some((kind, data, after)) = split_record(rest)? {
+            match kind {
+                b'N' => self.encoder.record(data, true, out),
+                b'L' => self.encoder.record(data, false, out),
+                // A record whose place was taken by an edit ("w"), and where the edit stands ("p").
+                b'w' => {}
+                b'p' => match self.jump(data) {
+                    Ok(None) => {}
+                    Ok(Some(offset)) => {
+                        self.offset = offset;
+                        self.buffer = buffer;
+                        return Ok(Chunk::More);
+                    }
+                    Err(trouble) => {
+                        outcome = Err(trouble);
+                        break;
+                    }
+                },
+                b'X' => {
+                    self.encoder.finish(out);
+                    outcome = Ok(Chunk::Last);
+                    break;
+                }
+                _ => {
+                    outcome = Err(ContentTrouble::Malformed);
+                    break;
+                }
+            }
+            rest = after;
+        }
+        self.offset += (buffer.len() - rest.len()) as u64;
+        self.buffer = buffer;
+        outcome
+    }
+
+    fn jump(&mut self, data: &[u8]) -> Result<Option<u64>, ContentTrouble> {
+        let text = std::str::from_utf8(data).map_err(|_| ContentTrouble::Malformed)?;
+        let target: u64 = text.trim().parse().map_err(|_| ContentTrouble::Malformed)?;
+        self.jumps += 1;
+        if self.jumps > JUMPS_MAX {
+            return Err(ContentTrouble::Malformed);
+        }
+        Ok((target > 0).then_some(target))
+    }
+}
+
+type RecordParts<'a> = (u8, &'a [u8], &'a [u8]);
+
+/// Splits the first record off: type, data, what follows. `None` when the record is not complete.
+/// The length is in groups of seven bits, lowest first, with the high bit on all but the last byte.
+fn split_record(bytes: &[u8]) -> Result<Option<RecordParts<'_>>, ContentTrouble> {
+    let Some((&kind, mut rest)) = bytes.split_first() else { return Ok(None) };
+    let mut length = 0usize;
+    for shift in (0..).step_by(7) {
+        let Some((&byte, after)) = rest.split_first() else { return Ok(None) };
+        if shift > 28 {
+            return Err(ContentTrouble::Malformed);
+        }
+        length |= usize::from(byte & 0x7f) << shift;
+        rest = after;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    if length > RECORD_BYTES_MAX {
+        return Err(ContentTrouble::Malformed);
+    }
+    Ok(rest.split_at_checked(length).map(|(data, after)| (kind, data, after)))
+}
+
+/// Makes SMTP lines of content records: doubles leading dots, ends lines with CRLF, breaks lines that are too long.
+///
+/// A CR or LF inside a record never leaves as such, it becomes a space (as `cleanup_replace_stray_cr_lf` has it):
+/// another server must not find a line end where we saw none.
+#[derive(Debug)]
+pub struct Encoder {
+    line_limit: usize,
+    space_left: usize,
+    is_inside_line: bool,
+    broke_a_line: bool,
+}
+
+impl Encoder {
+    /// `smtp_line_length_limit` in bytes without line end, 0 for none.
+    #[must_use]
+    pub fn new(smtp_line_length_limit: usize) -> Self {
+        // A limit of 1 leaves no room beside the space that begins a continuation.
+        let line_limit = if smtp_line_length_limit == 0 { usize::MAX } else { smtp_line_length_limit.max(2) };
+        Self { line_limit, space_left: line_limit, is_inside_line: false, broke_a_line: false }
+    }
+
+    /// Appends one record; `ends_line` for `N` records, not for `L`.
+    pub fn record(&mut self, data: &[u8], ends_line: bool, out: &mut Vec<u8>) {
+        let mut data = data;
+        loop {
+            if self.space_left == self.line_limit && data.first() == Some(&b'.') {
+                out.push(b'.');
+            }
+            if data.len() < self.space_left {
+                break;
+            }
+            let (now, later) = data.split_at_checked(self.space_left).unwrap_or((data, &[]));
+            append_clean(out, now);
+            out.extend_from_slice(b"\r\n");
+            data = later;
+            self.space_left = self.line_limit;
+            if data.is_empty() && ends_line {
+                self.is_inside_line = false;
+                return;
+            }
+            out.push(b' ');
+            self.space_left -= 1;
+            self.broke_a_line = true;
+            if data.is_empty() {
+                self.is_inside_line = true;
+                return;
+            }
+        }
+        append_clean(out, data);
+        if ends_line {
+            out.extend_from_slice(b"\r\n");
+            self.space_left = self.line_limit;
+        } else {
+            self.space_left -= data.len();
+        }
+        self.is_inside_line = !ends_line;
+    }
+
+    /// Ends a last line that has no end.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.is_inside_line {
+            out.extend_from_slice(b"\r\n");
+            self.is_inside_line = false;
+        }
+    }
+}
+
+fn append_clean(out: &mut Vec<u8>, data: &[u8]) {
+    let mut rest = data;
+    while let Some(at) = memchr2(b'\r', b'\n', rest) {
+        let (clean, stray) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(clean);
+        out.push(b' ');
+        rest = stray.get(1..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+}

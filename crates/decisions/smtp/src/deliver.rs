@@ -1,0 +1,364 @@
+//! From a delivery request to its report: destinations in turn, their hosts in turn, one session each.
+
+mod converse;
+
+use crate::{
+    ConnectionCache, Content, Destination, Failure, Found, Host, Network, Peer, Protocol, Scope, Session,
+    SmtpSettings,
+    cache::Connection,
+    hosts,
+    ledger::{Clock, Ledger},
+};
+use bstr::ByteSlice;
+use maillog::{Logger, Severity};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use types::{DeliveryReport, DeliveryRequest, Dsn, DsnClass, Instant, Relay, Status};
+use world::{Dns, Endpoint, World};
+
+/// What all deliveries of one service (one row of master.cf) share.
+pub struct Client<W: World> {
+    /// Time, connections.
+    pub world: W,
+    /// The resolver.
+    pub dns: Rc<dyn Dns>,
+    /// The service's parameters.
+    pub settings: Rc<SmtpSettings>,
+    /// What this machine knows of itself.
+    pub network: Network,
+    /// Open connections.
+    pub cache: ConnectionCache<W::Stream>,
+}
+
+/// Delivers one request; there is a report for each of its recipients.
+pub async fn deliver<W: World, C: Content>(
+    client: &Client<W>,
+    logger: &Logger,
+    request: &DeliveryRequest,
+    content: &C,
+) -> DeliveryReport {
+    let started = client.world.now();
+    let ledger = Ledger::new(request, logger, client.settings.soft_bounce);
+    let mut delivery = Delivery {
+        client,
+        logger,
+        request,
+        content,
+        ledger,
+        started,
+        connected: None,
+        keeps_open: false,
+        trouble: None,
+        buffer: Vec::new(),
+    };
+    delivery.run().await;
+    delivery.close_accounts();
+    delivery.ledger.into_report()
+}
+
+struct Delivery<'a, W: World, C> {
+    client: &'a Client<W>,
+    logger: &'a Logger,
+    request: &'a DeliveryRequest,
+    content: &'a C,
+    ledger: Ledger<'a>,
+    started: Instant,
+    // When MAIL was first sent in the current session.
+    connected: Option<Instant>,
+    // Whether the connection stays open for the next message.
+    keeps_open: bool,
+    // Why no server could be used, as far as no session said so.
+    trouble: Option<Status>,
+    // For replies.
+    buffer: Vec<u8>,
+}
+
+/// One of the destinations of a request.
+struct Site<'a> {
+    destination: &'a Destination,
+    is_first: bool,
+    is_last: bool,
+}
+
+impl<W: World, C: Content> Delivery<'_, W, C> {
+    async fn run(&mut self) {
+        if let Some(setting) = &self.client.settings.unfulfilled {
+            return self.refuse_to_send(setting);
+        }
+        let nexthop = self.request.nexthop.as_bstr().to_str_lossy().into_owned();
+        if self.client.settings.protocol == Protocol::Lmtp {
+            if let Some(path) = nexthop.strip_prefix("unix:") {
+                return self.unix(path).await;
+            }
+            let nexthop = nexthop.strip_prefix("inet:").unwrap_or(&nexthop);
+            return self.inet(nexthop).await;
+        }
+        self.inet(&nexthop).await;
+    }
+
+    /// Encryption or login is demanded, and we have neither: nothing goes out without.
+    fn refuse_to_send(&mut self, setting: &str) {
+        let what = if setting.contains("_sasl_") { "SASL authentication" } else { "TLS" };
+        self.logger.warning(&format!(
+            "{}: \"{setting}\" demands {what}, which this version does not have: mail stays in the queue",
+            self.request.queue_id
+        ));
+        let status = if what == "TLS" {
+            Status::new(Dsn::temporary(7, 5), "TLS is required, but our TLS engine is unavailable")
+        } else {
+            Status::new(
+                Dsn::temporary(7, 0),
+                "SASL authentication is required, but our SASL client is unavailable",
+            )
+        };
+        self.trouble = Some(status);
+    }
+
+    async fn inet(&mut self, nexthop: &str) {
+        let settings = Rc::clone(&self.client.settings);
+        if !settings.addresses.ipv4 && !settings.addresses.ipv6 {
+            self.trouble = Some(Status::new(Dsn::temporary(4, 4), "all network protocols are disabled"));
+            return;
+        }
+        let is_separator = |c: char| c == ',' || c.is_ascii_whitespace();
+        let own: Vec<&str> = nexthop.split(is_separator).filter(|text| !text.is_empty()).collect();
+        let fallbacks = settings.fallback_relay.iter().map(String::as_str);
+        let sites: Vec<&str> = own.iter().copied().chain(fallbacks).collect();
+        for (n, text) in sites.iter().enumerate() {
+            if self.ledger.left().is_empty() {
+                return;
+            }
+            let parsed = Destination::parse(text, &settings.tcp_port, &settings.known_tcp_ports);
+            let destination = match parsed {
+                Ok(destination) => destination,
+                Err(invalid) => {
+                    self.logger.warning(&invalid.to_string());
+                    self.trouble = Some(Status::new(Dsn::temporary(3, 5), invalid.to_string()));
+                    continue;
+                }
+            };
+            let site = Site { destination: &destination, is_first: n == 0, is_last: n + 1 == sites.len() };
+            let is_final = self.site(&site).await;
+            if is_final {
+                break;
+            }
+        }
+        self.soften_configuration_trouble(nexthop, sites.len() > own.len());
+    }
+
+    /// A relay host or fallback relay that does not exist is a mistake in our configuration: mail waits.
+    fn soften_configuration_trouble(&mut self, nexthop: &str, has_fallback: bool) {
+        let settings = &self.client.settings;
+        let Some(status) = &mut self.trouble else { return };
+        if self.ledger.left().is_empty() || status.dsn.class != DsnClass::Permanent {
+            return;
+        }
+        let is_relayhost = settings.protocol == Protocol::Smtp && nexthop == settings.relayhost;
+        let culprit = match (has_fallback, is_relayhost) {
+            (true, _) => "smtp_fallback_relay",
+            (false, true) => "relayhost",
+            (false, false) => return,
+        };
+        self.logger.warning(&format!("{culprit} configuration problem"));
+        status.dsn = Dsn::temporary(3, 5);
+    }
+
+    /// Tries one destination; true when no other may be tried.
+    async fn site(&mut self, site: &Site<'_>) -> bool {
+        let client = self.client;
+        let settings = &client.settings;
+        let wants_mx = settings.protocol == Protocol::Smtp;
+        let addresses = &settings.addresses;
+        let random = || client.world.random();
+        let found = hosts(&*client.dns, &client.network, addresses, site.destination, wants_mx, random).await;
+        if let Some(warning) = &found.warning {
+            self.logger.warning(warning);
+        }
+        let loops =
+            found.status.as_ref().is_some_and(|status| (status.dsn.subject, status.dsn.detail) == (4, 6));
+        let is_last = site.is_last || found.found_self || (found.hosts.is_empty() && loops);
+        self.trouble = found.status.clone();
+        self.try_hosts(site, &found, is_last).await;
+        is_last
+    }
+
+    async fn try_hosts(&mut self, site: &Site<'_>, found: &Found, is_last_site: bool) {
+        let limits = &self.client.settings.addresses;
+        let (mut tried, mut sessions) = (0, 0);
+        self.keeps_open = self.caches(self.client.world.now(), site.destination);
+        let best = found.hosts.first().map(|host| host.preference);
+        let mut skip = None;
+        if site.is_first
+            && !found.hosts.is_empty()
+            && let Some(connection) = self.cached_for(site.destination)
+        {
+            (tried, sessions) = (1, 1);
+            skip = Some(connection.session.peer().address.clone());
+            self.ledger.is_last_server = is_last_site && found.hosts.len() == 1;
+            if !self.reuse(site, connection).await {
+                // The server had hung up meanwhile: as if there had been no connection.
+                (tried, sessions, skip) = (0, 0, None);
+            }
+        }
+        let candidates: Vec<&Host> =
+            found.hosts.iter().filter(|host| skip.as_deref() != Some(&host.address.to_string())).collect();
+        for (n, host) in candidates.iter().enumerate() {
+            let at_limit = |count: usize, limit: usize| limit > 0 && count >= limit;
+            if self.ledger.left().is_empty()
+                || at_limit(tried, limits.mx_address_limit)
+                || at_limit(sessions, limits.mx_session_limit)
+            {
+                return;
+            }
+            tried += 1;
+            let is_last_address = n + 1 == candidates.len() || at_limit(tried, limits.mx_address_limit);
+            let is_last_session = is_last_address || at_limit(sessions + 1, limits.mx_session_limit);
+            self.ledger.is_last_server = is_last_site && is_last_address;
+            let peer = self.peer(site.destination, host, Some(host.preference) == best);
+            let endpoint = Endpoint::Inet(SocketAddr::new(host.address, site.destination.port));
+            let Some(mut connection) = self.connect(&endpoint, peer).await else { continue };
+            if self.introduce(&mut connection).await {
+                sessions += 1;
+                self.ledger.is_last_server = is_last_site && is_last_session;
+                self.transact(&mut connection).await;
+            }
+            self.finish(connection, site.destination);
+        }
+    }
+
+    fn peer(&self, destination: &Destination, host: &Host, is_best: bool) -> Peer {
+        let is_smtp = self.client.settings.protocol == Protocol::Smtp;
+        Peer {
+            name: host.name.clone(),
+            address: host.address.to_string(),
+            port: Some(destination.port),
+            nexthop: self.request.nexthop.to_string(),
+            is_best,
+            detects_loops: is_smtp && destination.port == 25,
+        }
+    }
+
+    async fn unix(&mut self, path: &str) {
+        let destination =
+            Destination { text: path.to_owned(), host: path.to_owned(), port: 0, is_literal: true };
+        let site = Site { destination: &destination, is_first: true, is_last: true };
+        self.ledger.is_last_server = true;
+        self.keeps_open = self.caches(self.client.world.now(), &destination);
+        if let Some(connection) = self.cached_for(&destination)
+            && self.reuse(&site, connection).await
+        {
+            return;
+        }
+        let name = self.client.settings.myhostname.clone();
+        let peer = Peer {
+            name,
+            address: path.to_owned(),
+            port: None,
+            nexthop: self.request.nexthop.to_string(),
+            is_best: true,
+            detects_loops: false,
+        };
+        let Some(mut connection) = self.connect(&Endpoint::Unix(path.into()), peer).await else { return };
+        if self.introduce(&mut connection).await {
+            self.transact(&mut connection).await;
+        }
+        self.finish(connection, &destination);
+    }
+
+    async fn connect(&mut self, to: &Endpoint, peer: Peer) -> Option<Connection<W::Stream>> {
+        let settings = &self.client.settings;
+        let from = match to {
+            Endpoint::Inet(address) if address.is_ipv4() => settings.addresses.bind_address,
+            Endpoint::Inet(_) => settings.addresses.bind_address6,
+            Endpoint::Unix(_) => None,
+        };
+        self.connected = None;
+        match self.client.world.connect(to, from, settings.timeouts.connect).await {
+            Ok(stream) => {
+                let session = Session::new(self.client.world.now(), Rc::clone(settings), peer);
+                Some(Connection { session, stream })
+            }
+            Err(error) => {
+                let text = format!("connect to {}: {}", peer.with_port(), reason(&error));
+                self.logger.write(Severity::Info, &text);
+                self.trouble = Some(Status::new(Dsn::temporary(4, 1), text));
+                None
+            }
+        }
+    }
+
+    /// An open connection to the destination, if deliveries to it come one after the other.
+    fn cached_for(&self, destination: &Destination) -> Option<Connection<W::Stream>> {
+        let now = self.client.world.now();
+        if !self.keeps_open {
+            return None;
+        }
+        loop {
+            let text = &destination.text;
+            let mut connection = self.client.cache.take(now, |stored, _, _| stored == text)?;
+            if converse::is_alive::<W>(&mut connection) && connection.session.is_reusable(now) {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn caches(&self, now: Instant, destination: &Destination) -> bool {
+        let settings = &self.client.settings.cache;
+        settings.destinations.contains(&destination.host.to_ascii_lowercase())
+            || (settings.on_demand && self.client.cache.is_busy(now, &destination.text))
+    }
+
+    /// Uses an open connection; false when the server did not take so much as MAIL any more.
+    async fn reuse(&mut self, site: &Site<'_>, mut connection: Connection<W::Stream>) -> bool {
+        self.connected = None;
+        let is_good = self.transact_again(&mut connection).await;
+        if is_good {
+            self.finish(connection, site.destination);
+        }
+        is_good
+    }
+
+    /// Keeps the connection for the next message, or lets it go.
+    fn finish(&mut self, connection: Connection<W::Stream>, destination: &Destination) {
+        let client = self.client;
+        let now = client.world.now();
+        client.cache.note_done(now, &destination.text);
+        if connection.session.is_reusable(now) {
+            let expires = now + client.settings.cache.time_limit;
+            if client.cache.store(connection, &destination.text, expires) {
+                client.world.spawn(converse::reap(client.world.clone(), client.cache.clone()));
+            }
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        let since_start = |at: Instant| at.since(self.started);
+        Clock { connected: self.connected.map(since_start), now: since_start(self.client.world.now()) }
+    }
+
+    /// Whoever is left could not be delivered to any server.
+    fn close_accounts(&mut self) {
+        let left = self.ledger.left().to_vec();
+        if left.is_empty() {
+            return;
+        }
+        let unknown = || Status::new(Dsn::temporary(3, 0), "server unavailable or unable to receive mail");
+        let status = self.trouble.take().unwrap_or_else(unknown);
+        self.ledger.is_last_server = true;
+        self.connected = None;
+        let failure = Failure { status, scope: Scope::Site, is_soft_before_last: false };
+        let clock = self.clock();
+        self.ledger.fail(&left, &failure, &Relay::None, clock);
+    }
+}
+
+/// The system's words for an error, as strerror(3) has them.
+fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return "Connection timed out".to_owned();
+    }
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The longest that a last QUIT may take to be written.
+const FAREWELL: Duration = Duration::from_secs(5);

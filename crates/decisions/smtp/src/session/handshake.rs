@@ -1,0 +1,79 @@
+//! Greeting, EHLO, HELO, LHLO.
+
+use super::{Session, Stage, Verdict};
+use crate::{Failure, Features, Scope};
+use types::{Dsn, DsnClass};
+use wire::ServerReply;
+
+impl Session {
+    pub(super) fn greeted(&mut self, reply: &ServerReply) {
+        if reply.class() != 2 {
+            let mut failure = self.refused(reply);
+            if reply.class() == 5 && self.settings.quirks.skip_5xx_greeting {
+                failure.status.dsn = failure.status.dsn.with_class(DsnClass::Temporary);
+            }
+            return self.give_up(failure);
+        }
+        let text = reply.text.get(3..).unwrap_or_default();
+        let mut words = text.split(|byte| b" -\t\n".contains(byte)).filter(|word| !word.is_empty());
+        let own_name = self.settings.myhostname.as_bytes();
+        let first = words.next();
+        if self.peer.detects_loops && first.is_some_and(|word| word.eq_ignore_ascii_case(own_name)) {
+            let (peer, own) = (self.peer.with_port(), &self.settings.myhostname);
+            self.warnings.push(format!("host {peer} greeted me with my own hostname {own}"));
+        }
+        let mut speaks_esmtp = words.any(|word| word.eq_ignore_ascii_case(b"ESMTP"));
+        let quirks = &self.settings.quirks;
+        speaks_esmtp = self.is_lmtp() || (speaks_esmtp || quirks.always_send_ehlo) && !quirks.never_send_ehlo;
+        self.introduce(speaks_esmtp);
+    }
+
+    fn introduce(&mut self, speaks_esmtp: bool) {
+        let verb = match (self.is_lmtp(), speaks_esmtp) {
+            (true, _) => "LHLO",
+            (false, true) => "EHLO",
+            (false, false) => "HELO",
+        };
+        self.stage = if speaks_esmtp { Stage::Ehlo } else { Stage::Helo };
+        let command = format!("{verb} {}\r\n", self.settings.helo_name);
+        self.out.extend_from_slice(command.as_bytes());
+    }
+
+    pub(super) fn introduced(&mut self, reply: &ServerReply) {
+        let was_ehlo = self.stage == Stage::Ehlo;
+        if reply.class() != 2 {
+            if was_ehlo && !self.is_lmtp() && reply.code != 421 {
+                return self.introduce(false);
+            }
+            let failure = self.refused(reply);
+            return self.give_up(failure);
+        }
+        if was_ehlo {
+            let (features, name) = Features::parse(&reply.text, self.settings.quirks.discard_ehlo_keywords);
+            self.features = features;
+            let own = self.settings.myhostname.as_bytes();
+            if self.peer.detects_loops && name.is_some_and(|name| name.eq_ignore_ascii_case(own)) {
+                return self.found_self();
+            }
+        }
+        self.stage = Stage::Idle;
+    }
+
+    fn found_self(&mut self) {
+        let (peer, own) = (self.peer.with_port(), &self.settings.myhostname);
+        self.warnings.push(format!("host {peer} replied to HELO/EHLO with my own hostname {own}"));
+        let dsn = if self.peer.is_best { Dsn::permanent(4, 6) } else { Dsn::temporary(4, 6) };
+        let text = format!("mail for {} loops back to myself", self.peer.nexthop);
+        self.give_up(Failure::local(Scope::Site, dsn, text));
+    }
+
+    fn refused(&self, reply: &ServerReply) -> Failure {
+        let text = format!("host {} refused to talk to me: {}", self.peer, reply.one_line());
+        Failure::replied(Scope::Site, &self.peer.name, reply, text.into_bytes())
+    }
+
+    fn give_up(&mut self, failure: Failure) {
+        self.verdicts.push(Verdict::AllFailed(failure));
+        self.quit();
+    }
+}

@@ -1,0 +1,194 @@
+//! The typed view of the client's parameters; each field has the parameter's name without `smtp_` or `lmtp_`.
+
+mod load;
+
+use std::{net::IpAddr, time::Duration};
+
+/// Which of the two protocols a service speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// smtp(8): `smtp_*` parameters, MX look-ups.
+    #[default]
+    Smtp,
+    /// lmtp(8): `lmtp_*` parameters, a reply for each recipient.
+    Lmtp,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `smtp_connect_timeout`
+    pub connect: Duration,
+    /// `smtp_helo_timeout` (lmtp: `lmtp_lhlo_timeout`)
+    pub helo: Duration,
+    /// `smtp_mail_timeout`
+    pub mail: Duration,
+    /// `smtp_rcpt_timeout`
+    pub rcpt: Duration,
+    /// `smtp_data_init_timeout`
+    pub data_init: Duration,
+    /// `smtp_data_xfer_timeout`
+    pub data_xfer: Duration,
+    /// `smtp_data_done_timeout`
+    pub data_done: Duration,
+    /// `smtp_rset_timeout`
+    pub rset: Duration,
+    /// `smtp_quit_timeout`
+    pub quit: Duration,
+}
+
+/// `smtp_address_preference`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressPreference {
+    /// `any`
+    #[default]
+    Any,
+    /// `ipv4`
+    Ipv4,
+    /// `ipv6`
+    Ipv6,
+}
+
+/// `smtp_host_lookup`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostLookup {
+    /// `dns`
+    pub dns: bool,
+    /// `native`
+    pub native: bool,
+}
+
+/// How names become addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressSettings {
+    /// `inet_protocols` has ipv4.
+    pub ipv4: bool,
+    /// `inet_protocols` has ipv6.
+    pub ipv6: bool,
+    /// `smtp_address_preference`
+    pub address_preference: AddressPreference,
+    /// `smtp_randomize_addresses`
+    pub randomize_addresses: bool,
+    /// `smtp_balance_inet_protocols`
+    pub balance_inet_protocols: bool,
+    /// `smtp_mx_address_limit`, 0 for none
+    pub mx_address_limit: usize,
+    /// `smtp_mx_session_limit`, 0 for none
+    pub mx_session_limit: usize,
+    /// `smtp_host_lookup`
+    pub host_lookup: HostLookup,
+    /// `smtp_dns_support_level` is not `disabled`.
+    pub has_dns: bool,
+    /// `ignore_mx_lookup_error`
+    pub ignore_mx_lookup_error: bool,
+    /// `smtp_defer_if_no_mx_address_found`
+    pub defer_if_no_mx_address_found: bool,
+    /// `smtp_bind_address`
+    pub bind_address: Option<IpAddr>,
+    /// `smtp_bind_address6`
+    pub bind_address6: Option<IpAddr>,
+}
+
+/// EHLO keywords of the server that are ignored (`smtp_discard_ehlo_keywords`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct EhloKeywords {
+    /// `pipelining`
+    pub pipelining: bool,
+    /// `8bitmime`
+    pub eight_bit_mime: bool,
+    /// `size`
+    pub size: bool,
+    /// `smtputf8`
+    pub smtputf8: bool,
+    /// `dsn`
+    pub dsn: bool,
+    /// `starttls`
+    pub starttls: bool,
+}
+
+impl EhloKeywords {
+    /// From the words of the parameter; unknown words were reported when it was loaded.
+    #[must_use]
+    pub fn parse(words: &[&str]) -> Self {
+        let has = |name: &str| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+        Self {
+            pipelining: has("pipelining"),
+            eight_bit_mime: has("8bitmime"),
+            size: has("size"),
+            smtputf8: has("smtputf8"),
+            dsn: has("dsn"),
+            starttls: has("starttls"),
+        }
+    }
+}
+
+/// Details of the conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quirks {
+    /// `smtp_always_send_ehlo`
+    pub always_send_ehlo: bool,
+    /// `smtp_never_send_ehlo`
+    pub never_send_ehlo: bool,
+    /// `smtp_skip_5xx_greeting`
+    pub skip_5xx_greeting: bool,
+    /// `smtp_skip_quit_response`
+    pub skip_quit_response: bool,
+    /// `smtp_quote_rfc821_envelope`
+    pub quote_rfc821_envelope: bool,
+    /// `disable_mime_output_conversion`
+    pub disable_mime_output_conversion: bool,
+    /// `smtp_discard_ehlo_keywords`
+    pub discard_ehlo_keywords: EhloKeywords,
+}
+
+/// Connection reuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// `smtp_connection_cache_on_demand`
+    pub on_demand: bool,
+    /// `smtp_connection_cache_destinations`: names of destinations, without tables.
+    pub destinations: Vec<String>,
+    /// `smtp_connection_cache_time_limit`
+    pub time_limit: Duration,
+    /// `smtp_connection_reuse_time_limit`
+    pub reuse_time_limit: Duration,
+    /// `smtp_connection_reuse_count_limit`, 0 for none
+    pub reuse_count_limit: u32,
+}
+
+/// Everything that one smtp(8) or lmtp(8) service is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmtpSettings {
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// `myhostname`
+    pub myhostname: String,
+    /// `smtp_helo_name`
+    pub helo_name: String,
+    /// `smtp_tcp_port`
+    pub tcp_port: String,
+    /// `known_tcp_ports`
+    pub known_tcp_ports: Vec<(String, u16)>,
+    /// `relayhost`
+    pub relayhost: String,
+    /// `smtp_fallback_relay`
+    pub fallback_relay: Vec<String>,
+    /// `line_length_limit`: for replies.
+    pub line_length_limit: usize,
+    /// `smtp_line_length_limit`: for content, 0 for none.
+    pub smtp_line_length_limit: usize,
+    /// `soft_bounce`
+    pub soft_bounce: bool,
+    /// Timeouts.
+    pub timeouts: Timeouts,
+    /// Addresses.
+    pub addresses: AddressSettings,
+    /// Conversation.
+    pub quirks: Quirks,
+    /// Connection reuse.
+    pub cache: CacheSettings,
+    /// A setting that this client cannot fulfil (encryption or login demanded), as `name = value`: mail
+    /// waits rather than going out without.
+    pub unfulfilled: Option<String>,
+}

@@ -1,0 +1,204 @@
+//! From configuration values to the typed view.
+
+use super::{
+    AddressPreference, AddressSettings, CacheSettings, EhloKeywords, HostLookup, Protocol, Quirks,
+    SmtpSettings, Timeouts,
+};
+use config::{Values, params as p};
+use std::net::IpAddr;
+
+/// Asks for a parameter by the name that it has for this protocol.
+macro_rules! pick {
+    ($values:expr, $protocol:expr, $ask:ident, $smtp:ident, $lmtp:ident) => {
+        match $protocol {
+            Protocol::Smtp => $values.$ask(p::$smtp),
+            Protocol::Lmtp => $values.$ask(p::$lmtp),
+        }
+    };
+}
+
+impl SmtpSettings {
+    /// The view of one row of master.cf whose program is smtp or lmtp.
+    pub fn load(values: &Values, protocol: Protocol) -> Result<Self, config::Invalid> {
+        let v = values;
+        let own = |text: &str| text.to_owned();
+        Ok(Self {
+            protocol,
+            myhostname: own(v.text(p::myhostname)),
+            helo_name: own(pick!(v, protocol, text, smtp_helo_name, lmtp_lhlo_name)),
+            tcp_port: own(pick!(v, protocol, text, smtp_tcp_port, lmtp_tcp_port)),
+            known_tcp_ports: known_ports(&v.list(p::known_tcp_ports)),
+            relayhost: own(v.text(p::relayhost)),
+            fallback_relay: pick!(v, protocol, list, smtp_fallback_relay, lmtp_fallback_relay)
+                .into_iter()
+                .map(own)
+                .collect(),
+            line_length_limit: count(v.int(p::line_length_limit)),
+            smtp_line_length_limit: count(pick!(
+                v,
+                protocol,
+                int,
+                smtp_line_length_limit,
+                lmtp_line_length_limit
+            )),
+            soft_bounce: v.bool(p::soft_bounce),
+            timeouts: timeouts(v, protocol),
+            addresses: addresses(v, protocol),
+            quirks: quirks(v, protocol),
+            cache: cache(v, protocol),
+            unfulfilled: unfulfilled(v, protocol),
+        })
+    }
+}
+
+fn count(number: i64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}
+
+fn timeouts(v: &Values, protocol: Protocol) -> Timeouts {
+    let connect = pick!(v, protocol, time, smtp_connect_timeout, lmtp_connect_timeout);
+    Timeouts {
+        // 0 leaves it to the system, which gives up after about this long.
+        connect: if connect.is_zero() { std::time::Duration::from_secs(130) } else { connect },
+        helo: pick!(v, protocol, time, smtp_helo_timeout, lmtp_lhlo_timeout),
+        mail: pick!(v, protocol, time, smtp_mail_timeout, lmtp_mail_timeout),
+        rcpt: pick!(v, protocol, time, smtp_rcpt_timeout, lmtp_rcpt_timeout),
+        data_init: pick!(v, protocol, time, smtp_data_init_timeout, lmtp_data_init_timeout),
+        data_xfer: pick!(v, protocol, time, smtp_data_xfer_timeout, lmtp_data_xfer_timeout),
+        data_done: pick!(v, protocol, time, smtp_data_done_timeout, lmtp_data_done_timeout),
+        rset: pick!(v, protocol, time, smtp_rset_timeout, lmtp_rset_timeout),
+        quit: pick!(v, protocol, time, smtp_quit_timeout, lmtp_quit_timeout),
+    }
+}
+
+fn addresses(v: &Values, protocol: Protocol) -> AddressSettings {
+    let protocols = v.list(p::inet_protocols);
+    let has = |name: &str| protocols.iter().any(|word| word.eq_ignore_ascii_case(name) || *word == "all");
+    let lookup = pick!(v, protocol, list, smtp_host_lookup, lmtp_host_lookup);
+    let support = pick!(v, protocol, text, smtp_dns_support_level, lmtp_dns_support_level);
+    let has_dns = match support {
+        "" => !v.bool(p::disable_dns_lookups),
+        level => !level.eq_ignore_ascii_case("disabled"),
+    };
+    let preference = match pick!(v, protocol, text, smtp_address_preference, lmtp_address_preference) {
+        "ipv4" => AddressPreference::Ipv4,
+        "ipv6" => AddressPreference::Ipv6,
+        _ => AddressPreference::Any,
+    };
+    AddressSettings {
+        ipv4: has("ipv4"),
+        ipv6: has("ipv6"),
+        address_preference: preference,
+        randomize_addresses: pick!(v, protocol, bool, smtp_randomize_addresses, lmtp_randomize_addresses),
+        balance_inet_protocols: pick!(
+            v,
+            protocol,
+            bool,
+            smtp_balance_inet_protocols,
+            lmtp_balance_inet_protocols
+        ),
+        mx_address_limit: count(pick!(v, protocol, int, smtp_mx_address_limit, lmtp_mx_address_limit)),
+        mx_session_limit: count(pick!(v, protocol, int, smtp_mx_session_limit, lmtp_mx_session_limit)),
+        host_lookup: HostLookup {
+            dns: has_dns && lookup.contains(&"dns"),
+            // Without DNS there is nothing else.
+            native: !has_dns || lookup.contains(&"native"),
+        },
+        has_dns,
+        ignore_mx_lookup_error: v.bool(p::ignore_mx_lookup_error),
+        defer_if_no_mx_address_found: pick!(
+            v,
+            protocol,
+            bool,
+            smtp_defer_if_no_mx_address_found,
+            lmtp_defer_if_no_mx_address_found
+        ),
+        bind_address: bind_address(pick!(v, protocol, text, smtp_bind_address, lmtp_bind_address)),
+        bind_address6: bind_address(pick!(v, protocol, text, smtp_bind_address6, lmtp_bind_address6)),
+    }
+}
+
+fn bind_address(text: &str) -> Option<IpAddr> {
+    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+fn quirks(v: &Values, protocol: Protocol) -> Quirks {
+    let discarded = pick!(v, protocol, list, smtp_discard_ehlo_keywords, lmtp_discard_lhlo_keywords);
+    let is_smtp = protocol == Protocol::Smtp;
+    Quirks {
+        always_send_ehlo: is_smtp && v.bool(p::smtp_always_send_ehlo),
+        never_send_ehlo: is_smtp && v.bool(p::smtp_never_send_ehlo),
+        skip_5xx_greeting: pick!(v, protocol, bool, smtp_skip_5xx_greeting, lmtp_skip_5xx_greeting),
+        skip_quit_response: pick!(v, protocol, bool, smtp_skip_quit_response, lmtp_skip_quit_response),
+        quote_rfc821_envelope: pick!(
+            v,
+            protocol,
+            bool,
+            smtp_quote_rfc821_envelope,
+            lmtp_quote_rfc821_envelope
+        ),
+        disable_mime_output_conversion: v.bool(p::disable_mime_output_conversion),
+        discard_ehlo_keywords: EhloKeywords::parse(&discarded),
+    }
+}
+
+fn cache(v: &Values, protocol: Protocol) -> CacheSettings {
+    let reuses =
+        pick!(v, protocol, int, smtp_connection_reuse_count_limit, lmtp_connection_reuse_count_limit);
+    let destinations =
+        pick!(v, protocol, list, smtp_connection_cache_destinations, lmtp_connection_cache_destinations);
+    CacheSettings {
+        on_demand: pick!(v, protocol, bool, smtp_connection_cache_on_demand, lmtp_connection_cache_on_demand),
+        destinations: destinations.into_iter().map(str::to_ascii_lowercase).collect(),
+        time_limit: pick!(
+            v,
+            protocol,
+            time,
+            smtp_connection_cache_time_limit,
+            lmtp_connection_cache_time_limit
+        ),
+        reuse_time_limit: pick!(
+            v,
+            protocol,
+            time,
+            smtp_connection_reuse_time_limit,
+            lmtp_connection_reuse_time_limit
+        ),
+        reuse_count_limit: u32::try_from(reuses).unwrap_or(0),
+    }
+}
+
+/// What the administrator demands and this client cannot do yet. To send without would be a breach (encryption) or
+/// would turn into a bounce what is our lack (login).
+fn unfulfilled(v: &Values, protocol: Protocol) -> Option<String> {
+    let prefix = match protocol {
+        Protocol::Smtp => "smtp",
+        Protocol::Lmtp => "lmtp",
+    };
+    let named = |name: &str| v.named(&format!("{prefix}_{name}")).unwrap_or_default().trim().to_owned();
+    let level = named("tls_security_level").to_ascii_lowercase();
+    let is_on = |name: &str| named(name).eq_ignore_ascii_case("yes");
+    let stated = |name: &str| Some(format!("{prefix}_{name} = {}", named(name)));
+    if !matches!(level.as_str(), "" | "none" | "may") {
+        return stated("tls_security_level");
+    }
+    // Without a level, the old parameter decides.
+    let switches = ["tls_wrappermode", "sasl_auth_enable"];
+    let legacy = level.is_empty() && is_on("enforce_tls");
+    let switch = if legacy { Some("enforce_tls") } else { switches.into_iter().find(|name| is_on(name)) };
+    let table = ["tls_policy_maps", "tls_per_site"].into_iter().find(|name| !named(name).is_empty());
+    switch.or(table).and_then(stated)
+}
+
+/// `lmtp=24, smtp=25, smtps=submissions=465`: each name before the number has that port.
+fn known_ports(list: &[&str]) -> Vec<(String, u16)> {
+    let mut ports = Vec::new();
+    for group in list {
+        let mut parts: Vec<&str> = group.split('=').map(str::trim).collect();
+        let port = parts.pop().and_then(|number| number.parse().ok());
+        ports.extend(
+            port.into_iter().flat_map(|port| parts.iter().map(move |name| ((*name).to_owned(), port))),
+        );
+    }
+    ports
+}
