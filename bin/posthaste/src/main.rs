@@ -11,7 +11,7 @@ use sys::startup::Startup;
 
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
-    let mut name = arguments.first().map(|called| base_name(called)).unwrap_or_default();
+    let mut name = arguments.first().map(base_name).unwrap_or_default();
     let mut rest = arguments.split_off(arguments.len().min(1));
     if name == "posthaste" {
         if rest.is_empty() {

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! When and where mail is delivered: qmgr(8) as a machine without I/O.
+//!
+//! ```text
+//!  Event ──▶ Scheduler::step(now, wall, event, &mut actions) ──▶ Action ...
+//!            ├ intake        which message enters the active queue next
+//!            ├ message       one active message: reading, resolving, how it ends
+//!            ├ jobs          one message's mail for one transport: order, preemption
+//!            ├ destination   one next hop of a transport: concurrency, dead or alive
+//!            └ transport     one service: process limit, throttling, recipient slots
+//! ```
+//!
+//! The shell executes the actions *in their order* and answers those that say so with an event. It decides nothing.
+//! The algorithm is explained in `docs/scheduler.md`.
+//!
+//! Memory is bounded by qmgr_message_active_limit and qmgr_message_recipient_limit: of messages that are not active
+//! nothing is kept; their next try is the modification time of their queue file.
+//!
+//! # Diagnostics
+//! Nothing panics. Trouble of any kind keeps the message queued. Warnings are [`LogLine::Warning`].
+
+pub mod agents;
+mod event;
+mod settings;
+
+pub use event::{
+    Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Flush, Found, LogLine, LogName,
+    MoreRecipients, Notice, Routed, Ticket,
+};
+pub use settings::{Feedback, SchedulerSettings, TransportSettings};

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Deliveries that need another user's rights, in a process that has these rights and no others.
+//!
+//! master starts an agent directly as its user; a delivery comes over a socket from `deliver` as a
+//! [`local::agent::Request`] with the content in a descriptor that holds this message and nothing
+//! else. The agent takes paths from configuration and from the user database again, whatever it was
+//! told. It links no network code and opens no tables.
+//!
+//! Diagnostics: an error of the file system is a status (mailbox full bounces, a full disk defers);
+//! a request that cannot be understood ends the process, and `deliver` defers the mail.
+
+mod content;
+mod forward_file;
+mod lock;
+mod maildir;
+mod mbox;
+mod serve;
+mod task;
+mod trouble;
+
+pub use content::Content;
+pub use serve::serve;
+pub use task::{Owner, Settings, perform};

@@ -1,7 +1,7 @@
 //! Logs of failed, delayed and reported recipients: one file a message in `bounce`, `defer` and `trace`.
 
-use crate::Queue;
-use queue_format::{LogEntry, LogReader, Source};
+use crate::{Queue, QueueFile};
+use queue_format::{LogEntry, LogReader, RecordType, Source};
 use std::io;
 use types::{QueueId, QueueName};
 use world::{Disk, DiskFile, OpenMode};
@@ -53,6 +53,24 @@ impl<D: Disk> Queue<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// After a crash, a recipient can be in the bounce log without its done mark, which is written after the log
+    /// and not synced. Marks those recipients again, so that nobody is both delivered to and returned. To
+    /// be called before the envelope is read, for messages that have a bounce log at start
+    /// ([`Self::scan_names`] of `bounce`). Returns how many marks were missing.
+    pub fn restore_marks(&self, message: &QueueFile<D>) -> io::Result<u64> {
+        let Some(mut log) = self.read_log(QueueName::Bounce, &message.id())? else { return Ok(0) };
+        let mut restored = 0;
+        while let Some(entry) = log.next_entry().map_err(io::Error::other)? {
+            let mut record_type = [0];
+            let is_there = entry.offset > 0 && message.read_at(entry.offset, &mut record_type)? == 1;
+            if is_there && RecordType(record_type[0]) == RecordType::RECIPIENT {
+                message.mark_done(entry.offset)?;
+                restored += 1;
+            }
+        }
+        Ok(restored)
     }
 
     /// Removes a log; one that is not there is no error.

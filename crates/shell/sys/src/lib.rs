@@ -2,9 +2,18 @@
 //! `tables-sys`), in small functions with a safe face.
 //!
 //! [`control`] is the channel between master and the processes that it starts; [`startup`] is how such a process
-//! begins.
+//! begins; [`spawn`] starts it, [`sandbox`] narrows it, [`credentials`] makes it somebody else for good.
 //!
 //! Diagnostics: nothing here logs or panics; errors of the system are returned with what was being done.
 
+pub mod clock;
 pub mod control;
+pub mod credentials;
+pub mod lock;
+pub mod memory_file;
+pub mod packet;
+pub mod process;
+pub mod sandbox;
+pub mod signals;
+pub mod spawn;
 pub mod startup;

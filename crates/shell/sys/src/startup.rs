@@ -30,16 +30,7 @@ pub struct Startup {
 impl Startup {
     /// Takes descriptor [`CONTROL_FD`] over and reads what master says. Call once, before anything is opened.
     pub fn receive() -> io::Result<Self> {
-        // SAFETY: the entry contract above; nothing else in a child owns this number. Where the program was
-        // started by hand, the checks below fail: it is not open, or no control channel.
-        if unsafe { libc::fcntl(CONTROL_FD, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
-            return Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "this program is started by master only",
-            ));
-        }
-        // SAFETY: just seen to be open, and owned by nobody (above).
-        Self::receive_from(unsafe { OwnedFd::from_raw_fd(CONTROL_FD) })
+        Self::receive_from(inherited_socket()?)
     }
 
     /// The same from a channel that the caller has: tests and `placement` in one process do this.
@@ -67,4 +58,16 @@ impl Startup {
             }
         }
     }
+}
+
+/// Takes over the socket that master gave as descriptor [`CONTROL_FD`], close-on-exec. Call once, before
+/// anything is opened.
+pub fn inherited_socket() -> io::Result<OwnedFd> {
+    // SAFETY: the entry contract of this module; nothing else in a child owns this number. Where the program
+    // was started by hand, it is not open, or what is read from it is no message.
+    if unsafe { libc::fcntl(CONTROL_FD, libc::F_SETFD, libc::FD_CLOEXEC) } == -1 {
+        return Err(io::Error::new(io::ErrorKind::NotConnected, "this program is started by master only"));
+    }
+    // SAFETY: just seen to be open, and owned by nobody (above).
+    Ok(unsafe { OwnedFd::from_raw_fd(CONTROL_FD) })
 }

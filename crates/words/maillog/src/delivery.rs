@@ -22,6 +22,8 @@ pub struct DeliveryEvent<'a> {
     pub outcome: Outcome,
     /// Code and reason.
     pub status: &'a Status,
+    /// Decimals of a delay, 0 to 6 (postconf(5) delay_logging_resolution_limit).
+    pub delay_logging_resolution_limit: u8,
 }
 
 impl fmt::Display for DeliveryEvent<'_> {
@@ -39,10 +41,11 @@ impl fmt::Display for DeliveryEvent<'_> {
         if self.connection_uses > 1 {
             write!(f, ", conn_use={}", self.connection_uses)?;
         }
+        let seconds = |delay| Seconds { delay, decimals_max: self.delay_logging_resolution_limit };
         let t = &self.timing;
-        write!(f, ", delay={}, delays=", Seconds(self.delay))?;
-        write!(f, "{}/{}/", Seconds(t.before_active), Seconds(t.in_queue_manager))?;
-        write!(f, "{}/{}", Seconds(t.connection), Seconds(t.transmission))?;
+        write!(f, ", delay={}, delays=", seconds(self.delay))?;
+        write!(f, "{}/{}/", seconds(t.before_active), seconds(t.in_queue_manager))?;
+        write!(f, "{}/{}", seconds(t.connection), seconds(t.transmission))?;
         let word = match self.outcome {
             Outcome::Sent => "sent",
             Outcome::Deferred => "deferred",
@@ -52,29 +55,49 @@ impl fmt::Display for DeliveryEvent<'_> {
     }
 }
 
-/// Postfix's form of a delay: two significant digits, at most two decimals (`delay_logging_resolution_limit`),
-/// no trailing zeros.
-struct Seconds(Duration);
+/// Postfix's form of a delay: two significant digits, no more decimals than allowed, no trailing zeros; whole
+/// seconds are never rounded away.
+struct Seconds {
+    delay: Duration,
+    decimals_max: u8,
+}
+
+const MILLION: u32 = 1_000_000;
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = (self.0.as_micros() + 5_000) / 10_000;
-        match hundredths {
-            0 => f.write_str("0"),
-            1..=99 => trimmed(f, hundredths, 100),
-            100..=994 => trimmed(f, (hundredths + 5) / 10, 10),
-            _ => write!(f, "{}", (hundredths + 50) / 100),
+        let (mut seconds, mut micros) = (self.delay.as_secs(), self.delay.subsec_micros());
+        // The smallest decimal that is shown, in microseconds.
+        let mut unit = MILLION / 10_u32.pow(u32::from(self.decimals_max.min(6)));
+        if unit < MILLION {
+            match seconds {
+                0 => {
+                    while micros >= 100 * unit {
+                        unit *= 10;
+                    }
+                }
+                1..=9 => unit = unit.max(MILLION / 10),
+                _ => unit = MILLION,
+            }
         }
-    }
-}
-
-fn trimmed(f: &mut fmt::Formatter<'_>, value: u128, unit: u128) -> fmt::Result {
-    let (whole, fraction) = (value / unit, value % unit);
-    match (fraction, unit) {
-        (0, _) => write!(f, "{whole}"),
-        (_, 100) if fraction % 10 == 0 => write!(f, "{whole}.{}", fraction / 10),
-        (_, 100) => write!(f, "{whole}.{fraction:02}"),
-        _ => write!(f, "{whole}.{fraction}"),
+        if unit > 1 {
+            micros += unit / 2;
+            if micros >= MILLION {
+                seconds += 1;
+                micros -= MILLION;
+            }
+        }
+        write!(f, "{seconds}")?;
+        if micros >= unit {
+            f.write_str(".")?;
+            let mut digit = MILLION / 10;
+            while micros >= unit && digit > 0 {
+                write!(f, "{}", micros / digit)?;
+                micros %= digit;
+                digit /= 10;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -82,19 +105,35 @@ fn trimmed(f: &mut fmt::Formatter<'_>, value: u128, unit: u128) -> fmt::Result {
 mod tests {
     use super::*;
 
+    fn check(micros: u64, decimals_max: u8, text: &str) {
+        let delay = Duration::from_micros(micros);
+        assert_eq!(Seconds { delay, decimals_max }.to_string(), text, "{micros} us, {decimals_max} decimals");
+    }
+
     #[test]
     fn delays_have_two_significant_digits() {
-        let check = |millis: u64, text: &str| {
-            assert_eq!(Seconds(Duration::from_millis(millis)).to_string(), text, "{millis} ms");
-        };
-        check(0, "0");
-        check(4, "0");
-        check(10, "0.01");
-        check(123, "0.12");
-        check(500, "0.5");
-        check(1_000, "1");
-        check(1_230, "1.2");
-        check(12_345, "12");
-        check(301_000, "301");
+        check(0, 2, "0");
+        check(4_000, 2, "0");
+        check(5_000, 2, "0.01");
+        check(10_000, 2, "0.01");
+        check(123_000, 2, "0.12");
+        check(500_000, 2, "0.5");
+        check(994_999, 2, "0.99");
+        check(996_000, 2, "1");
+        check(1_000_000, 2, "1");
+        check(1_230_000, 2, "1.2");
+        check(9_960_000, 2, "10");
+        check(12_345_000, 2, "12");
+        check(301_000_000, 2, "301");
+    }
+
+    #[test]
+    fn delay_logging_resolution_limit_allows_more_or_fewer_decimals() {
+        check(123_456, 6, "0.12");
+        check(1_234, 6, "0.0012");
+        check(1_234, 3, "0.001");
+        check(12, 6, "0.000012");
+        check(600_000, 0, "1");
+        check(400_000, 0, "0");
     }
 }

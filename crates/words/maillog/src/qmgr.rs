@@ -21,6 +21,10 @@ pub enum QmgrEvent<'a> {
     Removed(QueueId),
     /// A message was too long in the queue.
     Expired(QueueId, &'a Address),
+    /// An administrator wanted the message returned now.
+    ForceExpired(QueueId, &'a Address),
+    /// Another process holds the message's file; it is tried again in a minute.
+    Skipped(QueueId),
 }
 
 impl fmt::Display for QmgrEvent<'_> {
@@ -33,6 +37,10 @@ impl fmt::Display for QmgrEvent<'_> {
             Self::Expired(id, sender) => {
                 write!(f, "{id}: from=<{sender}>, status=expired, returned to sender")
             }
+            Self::ForceExpired(id, sender) => {
+                write!(f, "{id}: from=<{sender}>, status=force-expired, returned to sender")
+            }
+            Self::Skipped(id) => write!(f, "{id}: skipped, still being delivered"),
         }
     }
 }

@@ -1,0 +1,112 @@
+//! mbox: one file with all messages, locked while it grows, cut back to its old length on any error.
+
+use crate::{content::Content, lock, trouble::Trouble};
+use local::{MailboxLocks, copy::MboxQuote};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+use types::Dsn;
+
+/// What a delivery to an mbox file needs besides its path.
+pub(crate) struct Delivery<'a> {
+    /// The `From ` line.
+    pub(crate) from_line: &'a [u8],
+    pub(crate) headers: &'a [u8],
+    pub(crate) content: &'a Content,
+    pub(crate) locks: &'a MailboxLocks,
+    /// Owner that the file must have.
+    pub(crate) uid: u32,
+    /// Largest file, in bytes; 0 means no limit.
+    pub(crate) size_limit: u64,
+    /// Status of errors that say nothing of themselves.
+    pub(crate) default_dsn: Dsn,
+}
+
+/// Appends, or says why not; the file is then as it was. Warnings are for the log.
+pub(crate) fn deliver(
+    path: &Path,
+    delivery: &Delivery<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Trouble> {
+    let fail = |error: &io::Error, what: &str| Trouble::io(error, delivery.default_dsn, what);
+    let is_plain = fs::metadata(path).map_or(true, |status| status.is_file());
+    let _dotlock = if delivery.locks.style.dotlock && is_plain {
+        let what = format!("unable to create lock file {}.lock", path.display());
+        Some(lock::dotlock(path, delivery.locks).map_err(|error| fail(&error, &what))?)
+    } else {
+        None
+    };
+    let (file, status) = open(path, delivery.default_dsn)?;
+    if !status.is_file() {
+        let reason = format!("destination {} is not a regular file", path.display());
+        return Err(Trouble::new(Dsn::permanent(2, 0), reason));
+    }
+    lock::kernel_locks(&file, delivery.locks)
+        .map_err(|error| fail(&error, "unable to lock for exclusive access"))?;
+    let status = file.metadata().map_err(|error| fail(&error, "status of mailbox"))?;
+    if status.nlink() != 1 {
+        warnings.push(format!("{}: file status changed unexpectedly", path.display()));
+        return Err(Trouble::new(Dsn::temporary(2, 0), "target file status changed unexpectedly"));
+    }
+    if delivery.locks.strict_mailbox_ownership && status.uid() != delivery.uid {
+        warnings
+            .push("specify \"strict_mailbox_ownership = no\" to ignore mailbox ownership mismatch".into());
+        let reason = format!("destination {} is not owned by recipient", path.display());
+        return Err(Trouble::new(Dsn::temporary(2, 0), reason));
+    }
+    append(file, status.len(), delivery)
+}
+
+/// Opens or creates without following a link that another user put there.
+fn open(path: &Path, default_dsn: Dsn) -> Result<(File, fs::Metadata), Trouble> {
+    let fail = |error: &io::Error| {
+        Trouble::io(error, default_dsn, format_args!("cannot open file {}", path.display()))
+    };
+    let nonblocking = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nonblocking.bits().cast_signed())
+        .open(path)
+        .map_err(|error| fail(&error))?;
+    let status = file.metadata().map_err(|error| fail(&error))?;
+    Ok((file, status))
+}
+
+fn append(mut file: File, old_length: u64, delivery: &Delivery<'_>) -> Result<(), Trouble> {
+    let result = write(&mut file, old_length, delivery);
+    if result.is_err() {
+        // Readers must not find half a message; the error that we report is the first one.
+        let _ = file.set_len(old_length);
+    }
+    result
+}
+
+fn write(file: &mut File, old_length: u64, delivery: &Delivery<'_>) -> Result<(), Trouble> {
+    let failed = |error: io::Error| Trouble::io(&error, Dsn::permanent(3, 0), "error writing message");
+    let mut length = old_length;
+    let mut put = |bytes: &[u8]| {
+        length += bytes.len() as u64;
+        if delivery.size_limit > 0 && length > delivery.size_limit {
+            return Err(failed(rustix::io::Errno::FBIG.into()));
+        }
+        file.write_all(bytes).map_err(failed)
+    };
+    put(&[delivery.from_line, delivery.headers].concat())?;
+    let mut quote = MboxQuote::default();
+    let mut out = Vec::new();
+    let unreadable = |error: io::Error| Trouble::io(&error, Dsn::temporary(3, 0), "error reading message");
+    delivery.content.copy(unreadable, |chunk| {
+        out.clear();
+        quote.chunk(chunk, &mut out);
+        put(&out)
+    })?;
+    out.clear();
+    quote.finish(&mut out);
+    put(&out)?;
+    file.sync_all().map_err(failed)
+}

@@ -1,0 +1,82 @@
+//! The loop of an agent process: one delivery after another for its user, until it is idle or worn out.
+
+use crate::{Content, Owner, Settings, perform};
+use config::{Configuration, ServiceType, Values};
+use local::{
+    LocalSettings, VirtualSettings,
+    agent::{MESSAGE_BYTES_MAX, Reply, Request},
+};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use sys::{credentials, memory_file, packet};
+use types::WallTime;
+
+/// Serves `socket` as the user that this process runs as. `config_directory` is where main.cf is.
+///
+/// Ends when `deliver` closes the socket, which it does after max_idle or max_use.
+pub fn serve(config_directory: &Path, socket: &OwnedFd) -> Result<(), String> {
+    let configuration = config_files::load(config_directory).map_err(|trouble| trouble.to_string())?;
+    let account = credentials::account_by_uid(credentials::real_uid()).map_err(|error| error.to_string())?;
+    let name = account.as_ref().map(|account| account.name.clone()).unwrap_or_default();
+    let home = account.map(|account| account.home).unwrap_or_default();
+    let owner = Owner { name, uid: credentials::real_uid(), home: home.into() };
+    loop {
+        match packet::receive(socket, MESSAGE_BYTES_MAX) {
+            Ok(None) => return Ok(()),
+            Ok(Some(packet)) => {
+                let reply = answer(&configuration, &owner, packet)?;
+                packet::send(socket, &reply.encode(), None).map_err(|error| error.to_string())?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn answer(configuration: &Configuration, owner: &Owner, packet: packet::Packet) -> Result<Reply, String> {
+    let request = Request::decode(&packet.bytes).map_err(|_| "malformed request".to_owned())?;
+    let file = packet.file.filter(memory_file::is_sealed);
+    let content = Content::new(file.ok_or("a request without sealed content")?);
+    let values = row_values(configuration, &request)?;
+    let settings = Settings {
+        local: LocalSettings::load(&values),
+        virtual_: VirtualSettings::load(&values),
+        hostname: sys::process::host_name(),
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = WallTime::new(i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_micros());
+    Ok(perform(now, &asctime(now.seconds), &settings, owner, &request, &content))
+}
+
+/// The configuration of the master.cf row that the delivery is for.
+fn row_values(configuration: &Configuration, request: &Request) -> Result<Values, String> {
+    let service = request.service.to_string();
+    let row = configuration.master_cf().service(&service, ServiceType::Unix);
+    let row = row.ok_or_else(|| format!("master.cf has no service {service}/unix"))?;
+    Ok(configuration.values_for(row))
+}
+
+/// The local time in asctime(3) form, as mbox files have it.
+fn asctime(seconds: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let local = sys::clock::LocalTime::at(seconds);
+    let days = seconds.saturating_add(i64::from(local.offset_seconds)).div_euclid(86_400);
+    let day = usize::try_from(days.rem_euclid(7)).ok().and_then(|n| DAYS.get(n)).unwrap_or(&"Thu");
+    format!("{day} {} {}", local.stamp(), local.year)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asctime_has_24_characters_and_the_right_day() {
+        let text = asctime(1_377_000_000);
+        assert_eq!(text.len(), 24, "{text}");
+        assert!(text.starts_with("Tue Aug 20 "), "{text}");
+    }
+}

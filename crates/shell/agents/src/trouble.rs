@@ -1,0 +1,51 @@
+//! What an error of the file system means for the mail (Postfix: mbox_dsn).
+
+use rustix::io::Errno;
+use std::io;
+use types::{Dsn, DsnClass, Outcome, Status};
+
+/// A delivery that did not happen.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub(crate) dsn: Dsn,
+    pub(crate) reason: String,
+}
+
+impl Trouble {
+    pub(crate) fn new(dsn: Dsn, reason: impl Into<String>) -> Self {
+        Self { dsn, reason: reason.into() }
+    }
+
+    /// `what` names the operation and the file.
+    pub(crate) fn io(error: &io::Error, default: Dsn, what: impl std::fmt::Display) -> Self {
+        Self::new(mailbox_dsn(error, default), format!("{what}: {}", text(error)))
+    }
+
+    /// The same trouble with words put before its reason.
+    pub(crate) fn within(self, words: impl std::fmt::Display) -> Self {
+        Self { reason: format!("{words}{}", self.reason), ..self }
+    }
+
+    pub(crate) fn outcome(self) -> (Outcome, Status) {
+        let outcome = match self.dsn.class {
+            DsnClass::Permanent => Outcome::Bounced,
+            DsnClass::Success | DsnClass::Temporary => Outcome::Deferred,
+        };
+        (outcome, Status::new(self.dsn, self.reason))
+    }
+}
+
+/// The system's text without Rust's `(os error N)`.
+pub(crate) fn text(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn mailbox_dsn(error: &io::Error, default: Dsn) -> Dsn {
+    match Errno::from_io_error(error) {
+        Some(Errno::AGAIN | Errno::STALE) => Dsn::temporary(2, 0),
+        Some(Errno::NOSPC) => Dsn::temporary(3, 0),
+        Some(Errno::DQUOT | Errno::FBIG) => Dsn::permanent(2, 2),
+        _ => default,
+    }
+}

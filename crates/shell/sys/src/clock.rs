@@ -1,0 +1,82 @@
+//! The calendar in the local time zone, for log lines.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// A point in time, taken apart in the local time zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Full year.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 60.
+    pub second: u8,
+    /// East of Greenwich.
+    pub offset_seconds: i32,
+}
+
+impl LocalTime {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs());
+        Self::at(i64::try_from(seconds).unwrap_or(0))
+    }
+
+    /// `seconds` after 1970.
+    #[must_use]
+    pub fn at(seconds: i64) -> Self {
+        let time: libc::time_t = seconds;
+        // SAFETY: `tm` is plain data, for which zeroes are valid; both pointers live through the call, and
+        // localtime_r writes nowhere else.
+        let parts = unsafe {
+            let mut parts: libc::tm = std::mem::zeroed();
+            libc::localtime_r(&raw const time, &raw mut parts);
+            parts
+        };
+        let small = |value: i32| u8::try_from(value).unwrap_or(0);
+        Self {
+            year: parts.tm_year.saturating_add(1900),
+            month: small(parts.tm_mon.saturating_add(1)),
+            day: small(parts.tm_mday),
+            hour: small(parts.tm_hour),
+            minute: small(parts.tm_min),
+            second: small(parts.tm_sec),
+            offset_seconds: i32::try_from(parts.tm_gmtoff).unwrap_or(0),
+        }
+    }
+
+    /// `Nov 21 02:10:10`, as RFC 3164 and log files have it.
+    #[must_use]
+    pub fn stamp(&self) -> String {
+        let month = MONTHS.get(usize::from(self.month).wrapping_sub(1)).unwrap_or(&"Jan");
+        format!("{month} {:2} {:02}:{:02}:{:02}", self.day, self.hour, self.minute, self.second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stamp_has_a_blank_before_a_small_day() {
+        let time = LocalTime { month: 11, day: 3, hour: 2, minute: 1, second: 9, ..LocalTime::default() };
+        assert_eq!(time.stamp(), "Nov  3 02:01:09");
+    }
+
+    #[test]
+    fn local_time_and_offset_give_the_same_instant() {
+        let at = LocalTime::at(1_700_000_000);
+        let of_day = i64::from(at.hour) * 3600 + i64::from(at.minute) * 60 + i64::from(at.second);
+        assert_eq!((of_day - i64::from(at.offset_seconds)).rem_euclid(86_400), 1_700_000_000 % 86_400);
+    }
+}
