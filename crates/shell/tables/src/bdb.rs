@@ -213,7 +213,8 @@ impl BdbTable {
     }
 
     fn reopen(&self) -> Result<(), Trouble> {
-        let fresh = Snapshot::open(&self.path, self.method).map_err(|error| Trouble::new(error.to_string()))?;
+        let fresh =
+            Snapshot::open(&self.path, self.method).map_err(|error| Trouble::new(error.to_string()))?;
         *self.current.borrow_mut() = Rc::new(fresh);
         Ok(())
     }

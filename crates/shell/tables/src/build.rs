@@ -4,14 +4,14 @@
 //! the new one. Owner and mode of an existing file stay.
 
 use crate::{
-    Options, OpenError, Source,
+    OpenError, Options, Source,
     bdb::write_hash,
     cdb::write_cdb,
     entries::stored_key,
     lmdb::write_lmdb,
     memory::read_file,
     open,
-    source::{Duplicates, errno_text},
+    source::{Duplicates, Entries, errno_text},
 };
 use bstr::ByteSlice;
 use rustix::fs::{Gid, Uid};
@@ -73,7 +73,9 @@ impl Builder {
         if suffix(map_type).is_none() {
             return Err(OpenError::new(match map_type {
                 "btree" => "building btree tables is not supported; use lmdb or hash instead".to_owned(),
-                known if open::is_supported(known) => format!("no 'map create' support for this type: {known}"),
+                known if open::is_supported(known) => {
+                    format!("no 'map create' support for this type: {known}")
+                }
                 other => format!("unsupported map type: {other}"),
             }));
         }
@@ -170,7 +172,7 @@ impl Builder {
             StoredNull::Without => false,
         };
         let stored = |bytes: &[u8]| if with_null { [bytes, b"\0"].concat() } else { bytes.to_vec() };
-        let mut entries: Vec<(Vec<u8>, Vec<u8>)> =
+        let mut entries: Entries =
             self.entries.iter().map(|(key, value)| (stored(key), stored(value))).collect();
         if self.map_type == "lmdb" {
             entries.sort_unstable();
@@ -182,7 +184,12 @@ impl Builder {
             let _ = fs::remove_file(&temporary);
         }
         outcome.map_err(|error| {
-            OpenError::new(format!("table {}:{}: write error: {}", self.map_type, self.path, errno_text(&error)))
+            OpenError::new(format!(
+                "table {}:{}: write error: {}",
+                self.map_type,
+                self.path,
+                errno_text(&error)
+            ))
         })
     }
 }

@@ -27,6 +27,12 @@ fn hash(key: &[u8]) -> u32 {
     key.iter().fold(5381, |hash: u32, byte| hash.wrapping_mul(33) ^ u32::from(*byte))
 }
 
+/// Which piece of the file an offset is in, and where in it.
+fn place(offset: u64) -> (u64, usize) {
+    let start = offset % PIECE as u64;
+    (offset / PIECE as u64, usize::try_from(start).unwrap_or(0))
+}
+
 /// `cdb:/path` for `/path.cdb`
 pub(crate) fn open_cdb(path: &str) -> Result<CdbTable, OpenError> {
     let file_name = format!("{path}.cdb");
@@ -53,7 +59,7 @@ impl CdbTable {
         if offset.checked_add(length as u64).is_none_or(|end| end > self.size) {
             return Err(self.bad());
         }
-        let (piece, start) = (offset / PIECE as u64, (offset % PIECE as u64) as usize);
+        let (piece, start) = place(offset);
         // The last piece of the file is shorter than a page, so it is read directly.
         let cached = start + length <= PIECE && (piece + 1) * PIECE as u64 <= self.size;
         if !cached {
@@ -67,7 +73,7 @@ impl CdbTable {
         if offset.checked_add(8).is_none_or(|end| end > self.size) {
             return Err(self.bad());
         }
-        let (piece, start) = (offset / PIECE as u64, (offset % PIECE as u64) as usize);
+        let (piece, start) = place(offset);
         let numbers = |bytes: &[u8], at| Some((u32_at(bytes, at)?, u32_at(bytes, at + 4)?));
         if start + 8 <= PIECE && (piece + 1) * PIECE as u64 <= self.size {
             let (page, _) = self.pages.page(piece)?;
@@ -79,7 +85,8 @@ impl CdbTable {
     fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
         let hash = hash(key);
         let entry = 8 * (hash & 0xFF) as usize;
-        let (Some(table), Some(slots)) = (u32_at(&self.header, entry), u32_at(&self.header, entry + 4)) else {
+        let (Some(table), Some(slots)) = (u32_at(&self.header, entry), u32_at(&self.header, entry + 4))
+        else {
             return Err(self.bad());
         };
         if slots == 0 {

@@ -17,9 +17,17 @@ struct Rule {
 }
 
 enum Action {
-    Match { network: CidrPattern, positive: bool, value: Vec<u8> },
+    Match {
+        network: CidrPattern,
+        positive: bool,
+        value: Vec<u8>,
+    },
     /// `end` is the index of the matching `endif`.
-    If { network: CidrPattern, positive: bool, end: Option<usize> },
+    If {
+        network: CidrPattern,
+        positive: bool,
+        end: Option<usize>,
+    },
     EndIf,
 }
 
@@ -102,8 +110,7 @@ fn parse_rule(text: &[u8], inside_if: bool, options: &Options) -> Result<Action,
     if value.is_empty() {
         return Err("no lookup result".to_owned());
     }
-    let value =
-        if options.rhs_is_file { crate::build::file_to_base64(value)? } else { value.to_vec() };
+    let value = if options.rhs_is_file { crate::build::file_to_base64(value)? } else { value.to_vec() };
     Ok(Action::Match { network, positive, value })
 }
 
@@ -139,7 +146,9 @@ impl CidrTable {
         let mut at = 0;
         while let Some(rule) = self.rules.get(at) {
             match &rule.action {
-                Action::Match { network, positive, .. } if holds(network, *positive, address) => return Some(at),
+                Action::Match { network, positive, .. } if holds(network, *positive, address) => {
+                    return Some(at);
+                }
                 Action::If { network, positive, end } if !holds(network, *positive, address) => at = (*end)?,
                 _ => {}
             }

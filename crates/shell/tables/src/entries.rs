@@ -128,6 +128,10 @@ mod tests {
             &[("a:", "b")],
             "f, line 1: record is in \"key: value\" format; is this an alias file?",
         );
-        check(b"x y\na\xff b\n", &[("x", "y")], "f, line 2: non-UTF-8 input \"a\u{fffd} b\" -- ignoring this line");
+        check(
+            b"x y\na\xff b\n",
+            &[("x", "y")],
+            "f, line 2: non-UTF-8 input \"a\u{fffd} b\" -- ignoring this line",
+        );
     }
 }

@@ -6,7 +6,6 @@ use crate::{
     memory::MemoryTable,
     source::OpenError as Error,
 };
-use bstr::ByteSlice;
 
 /// `inline:{...}`
 pub(crate) fn open_inline(name: &str, options: &Options) -> Result<MemoryTable, OpenError> {
@@ -129,6 +128,7 @@ fn split_name_value(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
 mod tests {
     use super::*;
     use crate::Source;
+    use bstr::ByteSlice;
     use std::rc::Rc;
 
     #[track_caller]
@@ -146,7 +146,13 @@ mod tests {
 
     #[test]
     fn inline_tables() {
-        check("{a=b, { Key = two words } c = d}", "key", Err("missing '=' after attribute name: \"inline:{a=b, { Key = two words } c = d}\"; need \"inline:{name=value...}\""));
+        check(
+            "{a=b, { Key = two words } c = d}",
+            "key",
+            Err(
+                "missing '=' after attribute name: \"inline:{a=b, { Key = two words } c = d}\"; need \"inline:{name=value...}\"",
+            ),
+        );
         check("{a=b, { Key = two words } c=d}", "key", Ok(Some("two words")));
         check("{a=b}", "a", Ok(Some("b")));
         check("{a=b}", "x", Ok(None));

@@ -7,8 +7,8 @@
 //! Diagnostics: warnings about lines of a table name the file and the line; trouble names the table and
 //! what to do. Nothing here is fatal.
 
-pub mod build;
 mod bdb;
+pub mod build;
 mod cdb;
 mod cidr;
 mod entries;

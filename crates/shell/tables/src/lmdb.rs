@@ -13,14 +13,9 @@ pub(crate) use write::write_lmdb;
 use crate::{
     OpenError, Source,
     pages::{NullBytes, PageFile, c_string, find_either, part, u16_at, u32_at, u64_at},
+    source::Entries,
 };
-use std::{
-    cell::Cell,
-    cmp::Ordering,
-    fs::File,
-    os::unix::fs::FileExt,
-    rc::Rc,
-};
+use std::{cell::Cell, cmp::Ordering, fs::File, os::unix::fs::FileExt, rc::Rc};
 use types::{Lookup, Trouble};
 
 const MAGIC: u32 = 0xBEEF_C0DE;
@@ -209,7 +204,8 @@ impl LmdbTable {
             let bad = || self.pages.corrupt("a page is damaged");
             let place = search(&page, key, leaf).ok_or_else(bad)?;
             if !leaf {
-                number = node(&page, place.unwrap_or_else(|next| next.saturating_sub(1))).ok_or_else(bad)?.child();
+                number =
+                    node(&page, place.unwrap_or_else(|next| next.saturating_sub(1))).ok_or_else(bad)?.child();
                 continue;
             }
             return match place {
@@ -241,12 +237,7 @@ impl LmdbTable {
         }
     }
 
-    fn walk(
-        &self,
-        number: u64,
-        depth: usize,
-        entries: &mut Vec<(Vec<u8>, Vec<u8>)>,
-    ) -> Result<(), Trouble> {
+    fn walk(&self, number: u64, depth: usize, entries: &mut Entries) -> Result<(), Trouble> {
         if depth > DEPTH_MAX || entries.len() as u64 > self.meta.get().entries {
             return Err(self.pages.corrupt("the tree has a loop"));
         }

@@ -108,8 +108,7 @@ impl<R: BufRead> LogicalLines<R> {
 
     fn check_nulls(&self, text: &mut Vec<u8>, first: usize) {
         let Some(null) = memchr::memchr(0, text) else { return };
-        let lines =
-            if first == self.line { first.to_string() } else { format!("{first}-{}", self.line) };
+        let lines = if first == self.line { first.to_string() } else { format!("{first}-{}", self.line) };
         (self.warn)(&format!("{}, line {lines}: text after null byte may be ignored", self.path));
         text.truncate(null);
     }
@@ -146,11 +145,7 @@ mod tests {
 
     #[test]
     fn warns_about_odd_lines() {
-        check(
-            " a b\nc d\n",
-            &[(2, "c d")],
-            &["file: logical line must not start with whitespace: \" a b\""],
-        );
+        check(" a b\nc d\n", &[(2, "c d")], &["file: logical line must not start with whitespace: \" a b\""]);
         check("a b\0c\n", &[(1, "a b")], &["file, line 1: text after null byte may be ignored"]);
     }
 }

@@ -17,8 +17,8 @@ use types::Trouble;
 
 /// Types that can be opened, in alphabetical order (`postconf -m`). `proxy` is opened in the process itself.
 pub const SUPPORTED_TYPES: &[&str] = &[
-    "btree", "cdb", "cidr", "environ", "fail", "hash", "inline", "internal", "lmdb", "pcre", "proxy", "regexp",
-    "static", "texthash", "unix",
+    "btree", "cdb", "cidr", "environ", "fail", "hash", "inline", "internal", "lmdb", "pcre", "proxy",
+    "regexp", "static", "texthash", "unix",
 ];
 
 /// Whether a type can be opened.

@@ -113,8 +113,8 @@ impl Scan<'_> {
         let (&byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         match byte {
-            b'b' | b'B' | b'A' | b'Z' | b'z' | b'd' | b'D' | b's' | b'S' | b'w' | b'W' | b'n' | b't' | b'r'
-            | b'<' | b'>' | b'`' | b'\'' => self.end_run(),
+            b'b' | b'B' | b'A' | b'Z' | b'z' | b'd' | b'D' | b's' | b'S' | b'w' | b'W' | b'n' | b't'
+            | b'r' | b'<' | b'>' | b'`' | b'\'' => self.end_run(),
             byte if byte.is_ascii_alphanumeric() || !byte.is_ascii() => return None,
             literal => self.run.push(literal),
         }

@@ -123,7 +123,9 @@ impl Source for RegexpTable {
                 Ok(None) => {}
                 Err(error) => {
                     let (name, line) = (&self.name, rule.line);
-                    return Lookup::TryAgain(Trouble::new(format!("regexp map {name}, line {line}: {error}")));
+                    return Lookup::TryAgain(Trouble::new(format!(
+                        "regexp map {name}, line {line}: {error}"
+                    )));
                 }
             }
         }

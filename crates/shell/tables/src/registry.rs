@@ -57,7 +57,10 @@ impl Registry {
     #[must_use]
     pub fn with_settings(settings: Settings, logger: Logger) -> Self {
         let sink = logger.clone();
-        let options = Options { utf8: settings.smtputf8_enable, ..Options::new(Rc::new(move |text| sink.warning(text))) };
+        let options = Options {
+            utf8: settings.smtputf8_enable,
+            ..Options::new(Rc::new(move |text| sink.warning(text)))
+        };
         Self { settings, options, logger, tables: RefCell::default() }
     }
 

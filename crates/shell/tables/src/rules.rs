@@ -1,7 +1,12 @@
 //! What regexp and pcre tables have in common: rules in order, `if` and `endif`, delimited patterns
 //! (regexp_table(5), pcre_table(5)).
 
-use crate::{LogicalLines, OpenError, Options, inline::rules_text, logical::{is_space, trim_end, trim_start}, template::Template};
+use crate::{
+    LogicalLines, OpenError, Options,
+    inline::rules_text,
+    logical::{is_space, trim_end, trim_start},
+    template::Template,
+};
 use bstr::ByteSlice;
 
 /// A delimited pattern with its flags, as it stands in the file.
@@ -33,9 +38,16 @@ pub(crate) struct Rule<E> {
 }
 
 pub(crate) enum Action<E> {
-    Match { first: Condition<E>, second: Option<Condition<E>>, result: Template },
+    Match {
+        first: Condition<E>,
+        second: Option<Condition<E>>,
+        result: Template,
+    },
     /// `end` is the index of the matching `endif`.
-    If { condition: Condition<E>, end: Option<usize> },
+    If {
+        condition: Condition<E>,
+        end: Option<usize>,
+    },
     EndIf,
 }
 

@@ -39,6 +39,9 @@ pub enum Duplicates {
     Replace,
 }
 
+/// Keys and values of a whole table.
+pub(crate) type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Where warnings go.
 pub type Warn = Rc<dyn Fn(&str)>;
 

@@ -1,7 +1,10 @@
 //! B-tree files.
 
 use super::{Snapshot, entry_at, entry_count, next_page};
-use crate::pages::{part, u16_at, u32_at};
+use crate::{
+    pages::{part, u16_at, u32_at},
+    source::Entries,
+};
 use std::cmp::Ordering;
 use types::Trouble;
 
@@ -89,7 +92,12 @@ pub(super) fn find(snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, T
     Err(snapshot.bad())
 }
 
-fn find_in_leaf(snapshot: &Snapshot, page: &[u8], count: usize, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+fn find_in_leaf(
+    snapshot: &Snapshot,
+    page: &[u8],
+    count: usize,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, Trouble> {
     let (mut low, mut high) = (0, count / 2);
     while low < high {
         let middle = low + (high - low) / 2;
@@ -108,7 +116,7 @@ fn find_in_leaf(snapshot: &Snapshot, page: &[u8], count: usize, key: &[u8]) -> R
     Ok(None)
 }
 
-pub(super) fn entries(snapshot: &Snapshot) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Trouble> {
+pub(super) fn entries(snapshot: &Snapshot) -> Result<Entries, Trouble> {
     let mut number = snapshot.number(ROOT_AT);
     let mut page = snapshot.page(number, &[P_IBTREE, P_LBTREE])?;
     for _ in 0..DEPTH_MAX {

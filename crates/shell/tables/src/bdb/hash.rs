@@ -1,7 +1,10 @@
 //! Hash files: buckets of chained pages, linear hashing.
 
 use super::{HASH_VERSION, PAGE_HEADER, Snapshot, entry_at, entry_count, next_page};
-use crate::pages::{part, u16_at, u32_at};
+use crate::{
+    pages::{part, u16_at, u32_at},
+    source::Entries,
+};
 use types::Trouble;
 
 pub(super) const P_HASH_UNSORTED: u8 = 2;
@@ -31,11 +34,8 @@ impl Buckets {
         if snapshot.number(16) != HASH_VERSION || snapshot.number(CHARKEY_AT) != hash(CHARKEY) {
             return Err(snapshot.pages.corrupt("written by another version of Berkeley DB than 5.3"));
         }
-        let buckets = Self {
-            max: snapshot.number(72),
-            high_mask: snapshot.number(76),
-            low_mask: snapshot.number(80),
-        };
+        let buckets =
+            Self { max: snapshot.number(72), high_mask: snapshot.number(76), low_mask: snapshot.number(80) };
         if buckets.max > snapshot.last_page { Err(snapshot.bad()) } else { Ok(buckets) }
     }
 
@@ -114,7 +114,9 @@ fn content(snapshot: &Snapshot, item: &[u8]) -> Result<Vec<u8>, Trouble> {
 fn is_key(snapshot: &Snapshot, item: &[u8], key: &[u8]) -> Result<bool, Trouble> {
     match item.split_first() {
         Some((&H_KEYDATA, bytes)) => Ok(bytes == key),
-        Some((&H_OFFPAGE, _)) if u32_at(item, 8).map(|length| length as usize) != Some(key.len()) => Ok(false),
+        Some((&H_OFFPAGE, _)) if u32_at(item, 8).map(|length| length as usize) != Some(key.len()) => {
+            Ok(false)
+        }
         Some(_) => Ok(content(snapshot, item)? == key),
         None => Err(snapshot.bad()),
     }
@@ -132,7 +134,7 @@ pub(super) fn find(snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, T
     Ok(found)
 }
 
-pub(super) fn entries(snapshot: &Snapshot) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Trouble> {
+pub(super) fn entries(snapshot: &Snapshot) -> Result<Entries, Trouble> {
     let mut entries = Vec::new();
     for bucket in 0..=Buckets::of(snapshot)?.max {
         walk(snapshot, bucket, |key, value| {

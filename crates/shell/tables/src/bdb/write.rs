@@ -15,7 +15,11 @@ const FILL: usize = PAGE * 2 / 3;
 
 /// Writes entries, without repetition, as a whole file. `identity` makes the file's own id, which the
 /// library wants to be different for each file.
-pub(crate) fn write_hash(out: &mut impl Write, entries: &[(Vec<u8>, Vec<u8>)], identity: [u8; 20]) -> io::Result<()> {
+pub(crate) fn write_hash(
+    out: &mut impl Write,
+    entries: &[(Vec<u8>, Vec<u8>)],
+    identity: [u8; 20],
+) -> io::Result<()> {
     let bytes: usize = entries.iter().map(|(key, value)| item_size(key) + item_size(value) + 4).sum();
     let buckets = (bytes / FILL + 1).next_power_of_two().max(2);
     let mut chains: Vec<Vec<&(Vec<u8>, Vec<u8>)>> = vec![Vec::new(); buckets];
