@@ -19,9 +19,6 @@ pub struct Host {
     pub preference: u16,
 }
 
-/// Asks the native name service for the addresses of a host.
-pub type NativeHosts = Rc<dyn Fn(&str) -> Vec<IpAddr>>;
-
 /// What this machine knows of itself.
 #[derive(Clone)]
 pub struct Network {
@@ -30,7 +27,7 @@ pub struct Network {
     /// `proxy_interfaces`
     pub proxy_addresses: Vec<IpAddr>,
     /// The native name service (`smtp_host_lookup = native`): /etc/hosts.
-    pub native: NativeHosts,
+    pub native: Rc<dyn Fn(&str) -> Vec<IpAddr>>,
 }
 
 impl Network {
@@ -217,7 +214,7 @@ impl Search<'_> {
                         RecordData::A(address) => Some(IpAddr::V4(address)),
                         RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
                         _ => None,
-                    }));
+                    }))
                 }
                 DnsAnswer::NoName => absent = Some(absent_text(name, record_type, "Host not found")),
                 DnsAnswer::NoData => {

@@ -1,1 +1,224 @@
-//! Placeholder.
+//! Where rendered log lines go: to syslog, to `maillog_file`, to standard output.
+//!
+//! Postfix's processes send their lines to postlogd(8), which owns the file. Here master opens the file once, as
+//! whoever it was started by, and hands each process a descriptor for appending; a line is one `write`, which
+//! the kernel appends as a whole. Programs that a user runs cannot open the file and send their lines to
+//! `public/postlog`, as in Postfix.
+//!
+//! Diagnostics: nothing here fails or waits. What could not be written is counted, and the count is written as a
+//! warning before the next line that gets through.
+
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use settings::{Destination, Facility, Format, LogSettings};
+
+use maillog::{Line, Severity, Sink};
+use std::{
+    cell::{Cell, RefCell},
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::OpenOptionsExt, net::UnixDatagram},
+    },
+    path::{Path, PathBuf},
+};
+use sys::clock::LocalTime;
+
+/// The system's log socket.
+const DEV_LOG: &str = "/dev/log";
+
+/// The longest line, so that a datagram and a pipe take it whole.
+const LINE_BYTES_MAX: usize = 4000;
+
+/// Writes lines to one destination.
+#[derive(Debug)]
+pub struct LogSink {
+    target: Target,
+    format: Format,
+    facility: Facility,
+    host: String,
+    dropped: Cell<u64>,
+}
+
+#[derive(Debug)]
+enum Target {
+    /// A file or terminal that takes whole lines.
+    Stream(File),
+    /// The system's logger, connected when first needed and again when it was restarted.
+    Syslog { path: PathBuf, socket: RefCell<Option<UnixDatagram>> },
+    /// postlogd's socket.
+    Postlog { path: PathBuf, socket: RefCell<Option<UnixDatagram>> },
+}
+
+impl LogSink {
+    /// For a process that master started: `file` is the log file, from [`open_file`], when the destination is one.
+    pub fn new(settings: &LogSettings, file: Option<OwnedFd>) -> io::Result<Self> {
+        let target = match (&settings.destination, file) {
+            (Destination::Syslog, _) => Target::syslog(DEV_LOG),
+            (Destination::Stdout, _) => Target::Stream(duplicate_stdout()?),
+            (Destination::File(_), Some(file)) => Target::Stream(File::from(file)),
+            (Destination::File(_), None) => Target::postlog(&settings.postlog_socket),
+        };
+        Ok(Self::with(target, settings))
+    }
+
+    /// For master and for programs: opens the file itself where it may, and goes through postlog where not.
+    pub fn open(settings: &LogSettings) -> io::Result<Self> {
+        let file = match &settings.destination {
+            Destination::File(_) => open_file(settings).ok().flatten(),
+            Destination::Syslog | Destination::Stdout => None,
+        };
+        Self::new(settings, file)
+    }
+
+    fn with(target: Target, settings: &LogSettings) -> Self {
+        let host = settings.host.clone();
+        Self { target, format: settings.format, facility: settings.facility, host, dropped: Cell::new(0) }
+    }
+
+    fn render(&self, line: Line<'_>) -> Vec<u8> {
+        let Line { severity, tag, session, text } = line;
+        let (time, prefix, host) = (LocalTime::now(), severity.prefix(), &self.host);
+        let mut text = match (&self.target, self.format) {
+            (Target::Syslog { .. }, _) => {
+                let priority = self.facility.code() * 8 + level(severity);
+                format!("<{priority}>{} {tag}[{session}]: {prefix}{text}", time.syslog_stamp())
+            }
+            (_, Format::Json) => json(&time, line, host),
+            (_, Format::Postfix) => format!("{} {host} {tag}[{session}]: {prefix}{text}", time.file_stamp()),
+        };
+        if text.len() > LINE_BYTES_MAX && self.format == Format::Postfix {
+            text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
+        }
+        if matches!(self.target, Target::Stream(_)) {
+            text.push('\n');
+        }
+        text.into_bytes()
+    }
+
+    fn send(&self, line: Line<'_>) -> bool {
+        self.target.write(&self.render(line)).is_ok()
+    }
+}
+
+impl Sink for LogSink {
+    fn write(&self, line: Line<'_>) {
+        let dropped = self.dropped.get();
+        if dropped > 0 {
+            let text = format!("{dropped} log lines were lost, because the log could not take them in time");
+            if !self.send(Line { severity: Severity::Warning, text: &text, ..line }) {
+                return self.dropped.set(dropped.saturating_add(1));
+            }
+            self.dropped.set(0);
+        }
+        if !self.send(line) {
+            self.dropped.set(self.dropped.get().saturating_add(1));
+        }
+    }
+}
+
+impl Target {
+    fn syslog(path: impl Into<PathBuf>) -> Self {
+        Self::Syslog { path: path.into(), socket: RefCell::default() }
+    }
+
+    fn postlog(path: &Path) -> Self {
+        Self::Postlog { path: path.to_owned(), socket: RefCell::default() }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stream(file) => {
+                let mut file = file;
+                file.write_all(bytes)
+            }
+            Self::Syslog { path, socket } | Self::Postlog { path, socket } => {
+                // A logger that was restarted has a new socket under the old name.
+                let connected = match socket.take() {
+                    Some(connected) if connected.send(bytes).is_ok() => connected,
+                    _ => {
+                        let fresh = connect(path)?;
+                        fresh.send(bytes)?;
+                        fresh
+                    }
+                };
+                socket.replace(Some(connected));
+                Ok(())
+            }
+        }
+    }
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(socket)
+}
+
+fn duplicate_stdout() -> io::Result<File> {
+    Ok(File::from(rustix::io::dup(rustix::stdio::stdout())?))
+}
+
+/// Opens `maillog_file` for appending, creating it with `maillog_file_permissions`; `None` when the destination is
+/// no file. master does this at start and reload, and gives every process a copy.
+pub fn open_file(settings: &LogSettings) -> io::Result<Option<OwnedFd>> {
+    let Destination::File(path) = &settings.destination else { return Ok(None) };
+    let file = File::options().append(true).create(true).mode(settings.permissions).open(path)?;
+    Ok(Some(file.into()))
+}
+
+/// Appends what came to `public/postlog` to the log: postlogd's work. The datagram is a whole line without its
+/// end; what is not printable in it was made so by someone who may not write to the log.
+pub fn append_datagram(file: &mut File, datagram: &[u8]) -> io::Result<()> {
+    let mut line = Vec::with_capacity(datagram.len() + 1);
+    line.extend(datagram.iter().map(|&byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }));
+    line.push(b'\n');
+    file.write_all(&line)
+}
+
+/// Levels of syslog for Postfix's verbs.
+fn level(severity: Severity) -> u8 {
+    match severity {
+        Severity::Info => 6,
+        Severity::Warning => 4,
+        Severity::Error => 3,
+        Severity::Fatal | Severity::Panic => 2,
+    }
+}
+
+fn json(time: &LocalTime, line: Line<'_>, host: &str) -> String {
+    let severity = line.severity.prefix().trim_end_matches(": ");
+    let mut text = String::from("{\"time\":");
+    quote(&mut text, &time.rfc3339());
+    for (name, value) in [("host", host), ("service", line.tag)] {
+        text.push_str(",\"");
+        text.push_str(name);
+        text.push_str("\":");
+        quote(&mut text, value);
+    }
+    text.push_str(&format!(",\"session\":{},\"severity\":", line.session));
+    quote(&mut text, if severity.is_empty() { "info" } else { severity });
+    text.push_str(",\"text\":");
+    quote(&mut text, line.text);
+    text.push('}');
+    text
+}
+
+/// A JSON string (RFC 8259 section 7).
+fn quote(into: &mut String, text: &str) {
+    into.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => into.push_str("\\\""),
+            '\\' => into.push_str("\\\\"),
+            c if c < ' ' => into.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => into.push(c),
+        }
+    }
+    into.push('"');
+}

@@ -55,11 +55,40 @@ impl LocalTime {
         }
     }
 
-    /// `Nov 21 02:10:10`, as RFC 3164 and log files have it.
+    /// `Nov 21 02:10:10`, with a blank before a day of one digit: RFC 3164 section 4.1.2.
     #[must_use]
-    pub fn stamp(&self) -> String {
-        let month = MONTHS.get(usize::from(self.month).wrapping_sub(1)).unwrap_or(&"Jan");
-        format!("{month} {:2} {:02}:{:02}:{:02}", self.day, self.hour, self.minute, self.second)
+    pub fn syslog_stamp(&self) -> String {
+        format!("{} {:2} {:02}:{:02}:{:02}", self.month_name(), self.day, self.hour, self.minute, self.second)
+    }
+
+    /// `Nov 21 02:10:10`, with a zero before a day of one digit, as postlogd(8) writes it.
+    #[must_use]
+    pub fn file_stamp(&self) -> String {
+        format!(
+            "{} {:02} {:02}:{:02}:{:02}",
+            self.month_name(),
+            self.day,
+            self.hour,
+            self.minute,
+            self.second
+        )
+    }
+
+    fn month_name(&self) -> &'static str {
+        MONTHS.get(usize::from(self.month).wrapping_sub(1)).unwrap_or(&"Jan")
+    }
+
+    /// `2026-11-21T02:10:10+01:00` (RFC 3339).
+    #[must_use]
+    pub fn rfc3339(&self) -> String {
+        let Self { year, month, day, hour, minute, second, offset_seconds } = *self;
+        let sign = if offset_seconds < 0 { '-' } else { '+' };
+        let minutes = offset_seconds.unsigned_abs() / 60;
+        format!(
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{:02}:{:02}",
+            minutes / 60,
+            minutes % 60
+        )
     }
 }
 
@@ -68,9 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stamp_has_a_blank_before_a_small_day() {
+    fn stamps_are_those_of_their_readers() {
         let time = LocalTime { month: 11, day: 3, hour: 2, minute: 1, second: 9, ..LocalTime::default() };
-        assert_eq!(time.stamp(), "Nov  3 02:01:09");
+        assert_eq!(time.syslog_stamp(), "Nov  3 02:01:09");
+        assert_eq!(time.file_stamp(), "Nov 03 02:01:09");
+        let time = LocalTime { year: 2026, offset_seconds: -12_600, ..time };
+        assert_eq!(time.rfc3339(), "2026-11-03T02:01:09-03:30");
     }
 
     #[test]

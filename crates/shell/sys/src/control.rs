@@ -13,6 +13,8 @@
 //!   Agent                        ------------->
 //!                                <-------------  Drained          (and then the process exits)
 //! ```
+//!
+//! When master's end is gone, master has died or was told to `drain`: the child does what [`ToChild::Drain`] says.
 
 mod codec;
 

@@ -81,6 +81,28 @@ pub fn become_user(identity: Identity) -> io::Result<()> {
     Ok(())
 }
 
+/// Runs `work` with the rights of `identity`, and takes the old ones back: files made meanwhile are that user's, and
+/// a link placed by that user leads only to what the user may touch. Only for root; otherwise nothing changes.
+/// Call in a process with a single thread only.
+pub fn with_effective<T>(identity: Option<Identity>, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let Some(identity) = identity.filter(|_| effective_uid() == 0) else { return work() };
+    let groups = rustix::process::getgroups()?;
+    let groups: Vec<libc::gid_t> = groups.into_iter().map(rustix::process::Gid::as_raw).collect();
+    let other = [identity.gid];
+    // SAFETY: plain system calls on numbers; the array lives through the call and its length is given.
+    let changed = unsafe {
+        libc::setgroups(other.len(), other.as_ptr()) == 0
+            && libc::setegid(identity.gid) == 0
+            && libc::seteuid(identity.uid) == 0
+    };
+    let result = if changed { work() } else { Err(io::Error::last_os_error()) };
+    // SAFETY: as above.
+    let restored = unsafe {
+        libc::seteuid(0) == 0 && libc::setegid(0) == 0 && libc::setgroups(groups.len(), groups.as_ptr()) == 0
+    };
+    if restored { result } else { Err(io::Error::other("credentials could not be restored")) }
+}
+
 /// The user at the other end of a connected UNIX-domain socket.
 pub fn peer_of(socket: impl AsFd) -> io::Result<Identity> {
     let peer = rustix::net::sockopt::socket_peercred(socket)?;

@@ -68,21 +68,16 @@ pub fn signal_group(leader: u32, signal: Kill) -> io::Result<()> {
     Ok(rustix::process::kill_process_group(pid_of(leader)?, signal.signal())?)
 }
 
-/// Asks that this process be killed when its parent ends, so that no child outlives a master that was killed.
-pub fn end_with_parent(signal: Kill) -> io::Result<()> {
-    Ok(rustix::process::set_parent_process_death_signal(Some(signal.signal()))?)
-}
-
 /// Starts a session of its own: the process leads a process group, and no terminal can stop it.
 pub fn new_session() -> io::Result<()> {
     rustix::process::setsid().map(drop).map_err(io::Error::from)
 }
 
-/// Closes everything above standard error, so that nothing leaks from whoever started us.
-pub fn close_inherited() {
-    // SAFETY: called first thing in main, before this process has opened a descriptor of its own above 2.
+/// Closes every descriptor above `last`, so that nothing leaks from whoever started us.
+pub fn close_inherited_above(last: u32) {
+    // SAFETY: called first thing in main; the process owns no descriptor above `last` yet.
     unsafe {
-        libc::close_range(3, libc::c_uint::MAX, 0);
+        libc::close_range(last.saturating_add(1), libc::c_uint::MAX, 0);
     }
 }
 

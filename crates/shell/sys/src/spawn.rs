@@ -46,16 +46,14 @@ pub fn program_beside(name: &str) -> io::Result<PathBuf> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("no {name} beside {}", own.display())))
 }
 
-/// Starts a child and returns its process number; [`crate::process::reap`] says when it has ended. The child ends
-/// when we do. Call in a process with a single thread only.
+/// Starts a child and returns its process number; [`crate::process::reap`] says when it has ended. Call in a process with a single thread only.
 pub fn start(child: Child<'_>) -> io::Result<u32> {
     let channel = child.channel.as_raw_fd();
     let user = child.user;
-    let parent = std::process::id();
     let mut command = Command::new(&child.program);
     command.arg0(child.name).args(&child.arguments).env_clear().envs(child.environment);
     command.stdin(Stdio::null());
-    // SAFETY: between fork and exec only system calls run: dup2, fcntl, set*id, prctl, getppid; nothing allocates
+    // SAFETY: between fork and exec only system calls run: dup2, fcntl, set*id; nothing allocates
     // but on the way to failure, and the parent has one thread, so no lock can be held.
     unsafe {
         command.pre_exec(move || {
@@ -66,11 +64,6 @@ pub fn start(child: Child<'_>) -> io::Result<u32> {
             }
             if let Some(user) = user {
                 become_user(user)?;
-            }
-            // After the change of user, which clears it.
-            crate::process::end_with_parent(crate::process::Kill::Terminate)?;
-            if u32::try_from(libc::getppid()) != Ok(parent) {
-                return Err(io::Error::other("the parent has gone"));
             }
             Ok(())
         });

@@ -1,0 +1,105 @@
+use super::*;
+use config::Values;
+
+fn settings(pairs: &[(&str, &str)]) -> Result<LogSettings, config::Invalid> {
+    let mut all = vec![("myhostname", "mx.example.test")];
+    all.extend_from_slice(pairs);
+    LogSettings::load(&Values::for_tests(&all))
+}
+
+fn line(text: &str) -> Line<'_> {
+    Line { severity: Severity::Warning, tag: "postfix/smtpd", session: 12, text }
+}
+
+fn temporary(name: &str) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("posthaste-log-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+#[test]
+fn a_file_gets_lines_as_postlogd_writes_them_with_the_first_label_of_the_host() {
+    let directory = temporary("file");
+    let path = directory.join("mail.log");
+    let prefix = directory.to_str().unwrap();
+    let settings =
+        settings(&[("maillog_file", path.to_str().unwrap()), ("maillog_file_prefixes", prefix)]).unwrap();
+    let sink = LogSink::open(&settings).unwrap();
+    sink.write(line("hello"));
+    std::fs::rename(&path, directory.join("old")).unwrap();
+    LogSink::open(&settings).unwrap().write(line("again"));
+    let text = std::fs::read_to_string(directory.join("old")).unwrap();
+    assert_eq!(&text[15..], " mx postfix/smtpd[12]: warning: hello\n");
+    assert!(std::fs::read_to_string(&path).unwrap().ends_with("again\n"));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn syslog_gets_priority_stamp_and_tag_and_what_was_lost_is_told_later() {
+    let directory = temporary("syslog");
+    let path = directory.join("log");
+    let sink = LogSink::with(Target::syslog(&path), &settings(&[("syslog_facility", "local3")]).unwrap());
+    sink.write(line("nobody hears this"));
+    let logger = UnixDatagram::bind(&path).unwrap();
+    sink.write(line("heard"));
+    let mut buffer = [0; 4096];
+    let mut next = || {
+        let size = logger.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..size].to_vec()).unwrap()
+    };
+    assert!(next().contains("warning: 1 log lines were lost"));
+    let heard = next();
+    assert!(heard.starts_with("<156>") && heard.ends_with(" postfix/smtpd[12]: warning: heard"), "{heard}");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_full_log_socket_does_not_stop_the_mail_system() {
+    let directory = temporary("full");
+    let path = directory.join("log");
+    let _logger = UnixDatagram::bind(&path).unwrap();
+    let sink = LogSink::with(Target::syslog(&path), &settings(&[]).unwrap());
+    for _ in 0..10_000 {
+        sink.write(line("x"));
+    }
+    assert!(sink.dropped.get() > 0);
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn json_lines_are_json() {
+    let mut quoted = String::new();
+    quote(&mut quoted, "a\"b\\c\u{1}\u{e9}");
+    assert_eq!(quoted, "\"a\\\"b\\\\c\\u0001\u{e9}\"");
+    let text = json(&LocalTime { year: 2026, month: 1, day: 2, ..LocalTime::default() }, line("hi"), "mx");
+    assert_eq!(
+        text,
+        "{\"time\":\"2026-01-02T00:00:00+00:00\",\"host\":\"mx\",\"service\":\"postfix/smtpd\",\
+         \"session\":12,\"severity\":\"warning\",\"text\":\"hi\"}"
+    );
+}
+
+#[test]
+fn wrong_settings_are_refused_with_their_names() {
+    let check = |name: &str, value: &str, text: &str| {
+        assert_eq!(settings(&[(name, value)]).unwrap_err().text, text);
+    };
+    check(
+        "maillog_file",
+        "/etc/passwd",
+        "maillog_file value '/etc/passwd' does not match any prefix in maillog_file_prefixes",
+    );
+    check("syslog_facility", "male", "parameter syslog_facility: unknown syslog facility: male");
+    check(
+        "maillog_file_permissions",
+        "0666",
+        "parameter maillog_file_permissions: use 0600, 0640 or 0644: 0666",
+    );
+}
+
+#[test]
+fn a_datagram_of_a_user_cannot_forge_a_second_line() {
+    let path = temporary("postlog").join("file");
+    append_datagram(&mut File::create(&path).unwrap(), b"one\ntwo").unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"one?two\n");
+}

@@ -1,0 +1,198 @@
+//! The endpoints of master.cf's rows as bound sockets, kept for as long as some row wants them.
+//!
+//! A reload binds what is new before it closes what is gone, and keeps the rest untouched, so that no client is refused.
+
+use config::{Endpoint, ServiceRow, ServiceType};
+use rustix::fs::{FileType, Mode, OFlags};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    os::{fd::OwnedFd, unix::fs::FileTypeExt},
+    path::{Path, PathBuf},
+};
+use sys::credentials::{Identity, with_effective};
+
+/// Something that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Inet(SocketAddr),
+    Local(ServiceType, PathBuf),
+}
+
+/// What all endpoints depend on.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// Addresses of rows without a host: inet_interfaces, or the wild cards.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether inet_protocols has IPv4 and IPv6.
+    pub(crate) protocols: (bool, bool),
+    pub(crate) queue_directory: &'a Path,
+    /// Owner of local sockets, when we are root.
+    pub(crate) owner: Option<Identity>,
+    pub(crate) backlog: i32,
+}
+
+/// All that is bound.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners(HashMap<Place, OwnedFd>);
+
+impl Listeners {
+    /// Binds what is not bound yet; on failure nothing has changed but the sockets of the rows before.
+    pub(crate) fn bind(&mut self, row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, String> {
+        let places = places(row, around)?;
+        for place in &places {
+            if !self.0.contains_key(place) {
+                let bound = match place {
+                    Place::Inet(address) => listen_inet(*address, around.backlog)
+                        .map_err(|error| inet_trouble(row, *address, &error))?,
+                    Place::Local(kind, path) => {
+                        with_effective(around.owner, || listen_local(*kind, path, around.backlog))
+                            .map_err(|error| local_trouble(row, path, &error))?
+                    }
+                };
+                self.0.insert(place.clone(), bound);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Copies of the descriptors, for a child.
+    pub(crate) fn copies(&self, places: &[Place]) -> io::Result<Vec<OwnedFd>> {
+        places.iter().filter_map(|place| self.0.get(place)).map(OwnedFd::try_clone).collect()
+    }
+
+    /// Closes everything that is not in `wanted`.
+    pub(crate) fn keep(&mut self, wanted: &[&Place]) {
+        self.0.retain(|place, _| wanted.contains(&place));
+    }
+}
+
+fn inet_trouble(row: &ServiceRow, address: SocketAddr, error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        ErrorKind::AddrInUse => {
+            "; another program listens there: stop it, or change the service's port in master.cf"
+        }
+        ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root: use a higher port in master.cf, or start as root"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "; this host has no such address: correct master.cf or inet_interfaces"
+        }
+        _ => "",
+    };
+    let reason = config_files::reason(error);
+    format!("bind {} port {}: {reason} (service {}{remedy})", address.ip(), address.port(), row.name)
+}
+
+fn local_trouble(row: &ServiceRow, path: &Path, error: &io::Error) -> String {
+    let reason = config_files::reason(error);
+    format!("bind: {}: {reason} (service {}; see 'postfix check')", path.display(), row.name)
+}
+
+fn places(row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, String> {
+    let (host, port) = match &row.endpoint {
+        Endpoint::Inet { host, port } => (host, port_number(port)?),
+        Endpoint::Local(path) => {
+            return Ok(vec![Place::Local(row.service_type, around.queue_directory.join(path))]);
+        }
+    };
+    let addresses = match host {
+        None if around.addresses.is_empty() => {
+            return Err(format!(
+                "{}: service definition requires valid host name or address, or non-empty inet_interfaces setting",
+                row.name
+            ));
+        }
+        None => around.addresses.clone(),
+        Some(host) => resolve(host, around.protocols)
+            .ok_or_else(|| format!("bad hostname or network address: {}", row.name))?,
+    };
+    let mut places: Vec<Place> = Vec::new();
+    for address in addresses {
+        let place = Place::Inet(SocketAddr::new(address, port));
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    if places.len() > sys::control::DESCRIPTORS_MAX {
+        return Err(format!("service {}: more than {} addresses", row.name, sys::control::DESCRIPTORS_MAX));
+    }
+    Ok(places)
+}
+
+fn resolve(host: &str, (ipv4, ipv6): (bool, bool)) -> Option<Vec<IpAddr>> {
+    let found = (host, 0).to_socket_addrs().ok()?;
+    let addresses: Vec<IpAddr> =
+        found.map(|found| found.ip()).filter(|ip| if ip.is_ipv4() { ipv4 } else { ipv6 }).collect();
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+/// A number, or a name of `/etc/services`.
+fn port_number(port: &str) -> Result<u16, String> {
+    if let Ok(number) = port.parse::<u16>() {
+        return if number == 0 { Err("bad port: 0".to_owned()) } else { Ok(number) };
+    }
+    let services = fs::read_to_string("/etc/services").unwrap_or_default();
+    let known = services.lines().find_map(|line| {
+        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+        let (name, number) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
+        (name == port || words.any(|alias| alias == port)).then(|| number.parse().ok())?
+    });
+    // Where no services file is installed, mail still has its port.
+    let known = known.or_else(|| {
+        [("smtp", 25), ("smtps", 465), ("submissions", 465), ("submission", 587)]
+            .iter()
+            .find(|(name, _)| *name == port)
+            .map(|(_, number)| *number)
+    });
+    known.ok_or_else(|| format!("unknown service: {port}/tcp"))
+}
+
+fn listen_inet(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn listen_local(kind: ServiceType, path: &Path, backlog: i32) -> io::Result<OwnedFd> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if kind == ServiceType::Fifo {
+        return listen_fifo(path);
+    }
+    let socket_type = if kind == ServiceType::UnixDgram { Type::DGRAM } else { Type::STREAM };
+    let socket = Socket::new(Domain::UNIX, socket_type, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    if fs::symlink_metadata(path)?.file_type().is_socket() {
+        rustix::fs::chmod(path, Mode::from_bits_truncate(0o666))?;
+    }
+    if socket_type == Type::STREAM {
+        socket.listen(backlog)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn listen_fifo(path: &Path) -> io::Result<OwnedFd> {
+    let mode = Mode::from_bits_truncate(0o622);
+    rustix::fs::mknodat(rustix::fs::CWD, path, FileType::Fifo, mode, 0)?;
+    // For writing too: then the FIFO never ends when a client closes it.
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fifo = rustix::fs::open(path, flags, Mode::empty())?;
+    if !FileType::from_raw_mode(rustix::fs::fstat(&fifo)?.st_mode).is_fifo() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a fifo"));
+    }
+    rustix::fs::fchmod(&fifo, mode)?;
+    Ok(fifo)
+}

@@ -1,0 +1,115 @@
+//! What master takes from the configuration.
+
+use config::{Configuration, Values, params as p};
+use logsink::LogSettings;
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use sys::credentials::{self, Identity};
+
+/// An immutable view; a reload makes a new one.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) config_directory: PathBuf,
+    pub(crate) configuration: Configuration,
+    pub(crate) queue_directory: PathBuf,
+    pub(crate) data_directory: PathBuf,
+    pub(crate) process_id_directory: String,
+    /// mail_owner, when we are root; otherwise everything runs as we do.
+    pub(crate) owner: Option<Identity>,
+    pub(crate) service_throttle_time: Duration,
+    pub(crate) default_process_limit: u32,
+    pub(crate) virtual_minimum_uid: u32,
+    /// User-defined `reload_drain_time_limit`: how long an old generation may finish its sessions.
+    pub(crate) reload_drain_time_limit: Duration,
+    pub(crate) mail_version: String,
+    pub(crate) log: LogSettings,
+    /// The environment of the processes.
+    pub(crate) import_environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    pub(crate) fn load(directory: &Path) -> Result<Self, String> {
+        let configuration = config_files::load(directory).map_err(|trouble| trouble.to_string())?;
+        let values = configuration.values();
+        let path = |id| PathBuf::from(values.text(id));
+        let number = |id| u32::try_from(values.int(id)).unwrap_or(0);
+        Ok(Self {
+            config_directory: directory.to_owned(),
+            queue_directory: path(p::queue_directory),
+            data_directory: path(p::data_directory),
+            process_id_directory: values.text(p::process_id_directory).to_owned(),
+            owner: owner(values.text(p::mail_owner))?,
+            service_throttle_time: values.time(p::service_throttle_time),
+            default_process_limit: number(p::default_process_limit),
+            virtual_minimum_uid: number(p::virtual_minimum_uid),
+            reload_drain_time_limit: values.named_time(
+                "reload_drain_time_limit",
+                Duration::from_secs(3600),
+                's',
+            ),
+            mail_version: values.text(p::mail_version).to_owned(),
+            log: LogSettings::load(values).map_err(|invalid| invalid.to_string())?,
+            import_environment: environment(values, directory),
+            configuration,
+        })
+    }
+
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.queue_directory.join(&self.process_id_directory).join("master.pid")
+    }
+
+    pub(crate) fn data_lock(&self) -> PathBuf {
+        self.data_directory.join("master.lock")
+    }
+
+    /// Where rows without a host listen, and which protocols there are.
+    pub(crate) fn addresses(&self) -> (Vec<IpAddr>, (bool, bool)) {
+        let values = self.configuration.values();
+        let (protocols, interfaces) = (values.text(p::inet_protocols), values.text(p::inet_interfaces));
+        let words = config::split_list(protocols);
+        let has =
+            |name: &str| words.iter().any(|w| w.eq_ignore_ascii_case(name) || w.eq_ignore_ascii_case("all"));
+        let (ipv4, ipv6) = (has("ipv4"), has("ipv6") && Path::new("/proc/net/if_inet6").exists());
+        let mut addresses = Vec::new();
+        if interfaces.eq_ignore_ascii_case("all") {
+            addresses.extend(ipv4.then_some(IpAddr::from([0; 4])));
+            addresses.extend(ipv6.then_some(IpAddr::from([0_u16; 8])));
+        } else {
+            let selected = values.environment().selected_interfaces(protocols, interfaces);
+            addresses.extend(selected.iter().map(|interface| interface.address));
+        }
+        (addresses, (ipv4, ipv6))
+    }
+}
+
+/// Who the processes are. An ordinary user's mail system runs as that user.
+fn owner(mail_owner: &str) -> Result<Option<Identity>, String> {
+    if credentials::effective_uid() != 0 {
+        return Ok(None);
+    }
+    let account = credentials::account_by_name(mail_owner).map_err(|error| format!("mail_owner: {error}"))?;
+    let account = account.ok_or_else(|| {
+        format!("file main.cf: parameter mail_owner: unknown user name value: {mail_owner}")
+    })?;
+    if account.uid == 0 {
+        return Err(format!("file main.cf: parameter mail_owner: user {mail_owner} has privileged user ID"));
+    }
+    Ok(Some(Identity { uid: account.uid, gid: account.gid }))
+}
+
+/// import_environment (postconf(5)): names to take over, and `name=value` to set.
+fn environment(values: &Values, directory: &Path) -> Vec<(String, String)> {
+    let mut environment = vec![("MAIL_CONFIG".to_owned(), directory.to_string_lossy().into_owned())];
+    for word in values.list(p::import_environment) {
+        let word = word.strip_prefix('{').and_then(|word| word.strip_suffix('}')).unwrap_or(word).trim();
+        let pair = match word.split_once('=') {
+            Some((name, value)) => Some((name.trim().to_owned(), value.trim().to_owned())),
+            None => std::env::var(word).ok().map(|value| (word.to_owned(), value)),
+        };
+        environment.extend(pair.filter(|(name, _)| name != "MAIL_CONFIG"));
+    }
+    environment
+}
