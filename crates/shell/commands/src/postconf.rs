@@ -1,7 +1,201 @@
-//! postconf: its module lands with its owner.
+//! postconf: shows the configuration (postconf(1)).
+//!
+//! # Diagnostics
+//! Warnings and what ends the command go to standard error in Postfix's words; the exit code is 0, or 1 after `fatal:`.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    io::Write as _,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    path::PathBuf,
+};
 
-pub(crate) fn main(_args: &[OsString]) -> i32 {
-    69
+use config::{MainCf, Namespace, Sources, Values, WrittenRow};
+use config_files::reason;
+
+mod fields;
+mod line;
+mod main_cf;
+mod options;
+mod service_pattern;
+mod services;
+mod view;
+
+use options::{Mode, Options};
+use view::View;
+
+/// What ends the command: the text behind `fatal: `.
+pub(crate) struct Fatal(String);
+
+impl From<String> for Fatal {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// Standard output, written at the end, and standard error, written at once.
+pub(crate) struct Terminal {
+    pub(crate) out: String,
+    program: String,
+}
+
+impl Terminal {
+    pub(crate) fn warn(&self, text: &str) {
+        self.error("warning: ", text);
+    }
+
+    fn error(&self, severity: &str, text: &str) {
+        let mut line = config::encode(&format!("{}: {severity}{text}", self.program));
+        line.push(b'\n');
+        // Nobody can be told that standard error is gone.
+        let _ = std::io::stderr().write_all(&line);
+    }
+}
+
+pub(crate) fn main(args: &[OsString]) -> i32 {
+    let program = std::env::args_os()
+        .next()
+        .map_or_else(|| "postconf".to_owned(), |name| config::decode(name.as_bytes()));
+    let mut terminal = Terminal { out: String::new(), program };
+    let args: Vec<String> = args.iter().map(|arg| config::decode(arg.as_bytes())).collect();
+    let result = run(&args, &mut terminal);
+    let written = std::io::stdout().write_all(&config::encode(&terminal.out));
+    match (result, written) {
+        (Ok(()), Ok(())) => 0,
+        (Err(Fatal(text)), _) => {
+            terminal.error("fatal: ", &text);
+            1
+        }
+        (Ok(()), Err(error)) => {
+            terminal.error("fatal: ", &format!("write to standard output: {}", reason(&error)));
+            1
+        }
+    }
+}
+
+fn run(args: &[String], terminal: &mut Terminal) -> Result<(), Fatal> {
+    let options = Options::parse(args, terminal)?;
+    if options.has(Mode::LOCKS) {
+        terminal.out.push_str("flock\nfcntl\ndotlock\n");
+        return Ok(());
+    }
+    let loaded = Loaded::read(&options, terminal)?;
+    let view = loaded.view(&options);
+    if options.has(Mode::ANY_MASTER) {
+        services::show(&view, &options, terminal)?;
+        view.flag_unused_services(terminal);
+    } else {
+        main_cf::show(&view, &options, terminal)?;
+        if !options.has(Mode::DEFAULTS) {
+            view.flag_unused_main(terminal);
+            view.flag_unused_services(terminal);
+        }
+    }
+    Ok(())
+}
+
+/// The configuration as postconf reads it: wrong values do not matter here.
+struct Loaded {
+    directory: String,
+    values: Values,
+    rows: Vec<WrittenRow>,
+    names: Namespace,
+}
+
+impl Loaded {
+    fn read(options: &Options, terminal: &Terminal) -> Result<Self, Fatal> {
+        let asked = options
+            .directory
+            .clone()
+            .map(|d| OsString::from_vec(config::encode(&d)))
+            .or_else(|| std::env::var_os("MAIL_CONFIG"));
+        let path = PathBuf::from(asked.clone().unwrap_or_else(|| config_files::DEFAULT_DIRECTORY.into()));
+        let paths = config_files::paths(&path);
+        let master_first = options.has(Mode::ANY_MASTER);
+        let mut rows = Vec::new();
+        if master_first {
+            rows = Self::rows(&path, &paths.master_cf(), master_first, terminal)?;
+        }
+        let main = if options.has(Mode::DEFAULTS) {
+            MainCf::default()
+        } else {
+            let preset = asked.map(|_| ("config_directory", paths.directory.as_str()));
+            Self::main(&path, &paths.main_cf(), preset.as_slice(), options, terminal)?
+        };
+        if !master_first {
+            rows = Self::rows(&path, &paths.master_cf(), master_first, terminal)?;
+        }
+        let values = Values::of_main(main, config_files::environment(), config_files::DEFAULT_DIRECTORY);
+        let names = if options.has(Mode::DEFAULTS) {
+            Namespace::of_transports(&rows)
+        } else {
+            Namespace::of(&Sources { main: values.main_cf(), rows: &rows, values: &values })
+        };
+        for finding in &names.findings {
+            let file = if finding.row.is_some() { "master.cf" } else { "main.cf" };
+            terminal.warn(&format!("{}/{file}: {}", paths.directory, finding.text));
+        }
+        Ok(Self { directory: paths.directory, values, rows, names })
+    }
+
+    fn main(
+        path: &std::path::Path,
+        file: &str,
+        preset: &[(&str, &str)],
+        options: &Options,
+        terminal: &Terminal,
+    ) -> Result<MainCf, Fatal> {
+        let text = config_files::read_main(path).map_err(|trouble| trouble.to_string())?;
+        let mut main = MainCf::parse_over(file, &text, preset).map_err(|invalid| invalid.text)?;
+        for warning in &main.warnings {
+            warn_about_line(terminal, file, warning);
+        }
+        for setting in &options.overrides {
+            let (name, value) = config::split_name_value(setting)
+                .map_err(|why| format!("invalid parameter override: {setting}: {why}"))?;
+            main.set(name, value);
+        }
+        Ok(main)
+    }
+
+    fn rows(
+        path: &std::path::Path,
+        file: &str,
+        required: bool,
+        terminal: &Terminal,
+    ) -> Result<Vec<WrittenRow>, Fatal> {
+        let text = match config_files::read(path, "master.cf") {
+            Ok(text) => text,
+            Err(trouble) if required => return Err(Fatal(trouble.to_string())),
+            Err(trouble) => {
+                terminal.warn(&trouble.to_string());
+                return Ok(Vec::new());
+            }
+        };
+        let (rows, warnings) = WrittenRow::read(file, &text).map_err(|invalid| invalid.text)?;
+        for warning in &warnings {
+            warn_about_line(terminal, file, warning);
+        }
+        Ok(rows)
+    }
+
+    fn view<'a>(&'a self, options: &'a Options) -> View<'a> {
+        View {
+            directory: &self.directory,
+            values: &self.values,
+            rows: &self.rows,
+            names: &self.names,
+            options,
+        }
+    }
+}
+
+/// Warnings about logical lines name the line, warnings about whole rows or missing text do not.
+fn warn_about_line(terminal: &Terminal, file: &str, warning: &config::Report) {
+    let about_line = warning.file == file && !warning.text.starts_with("logical line");
+    if about_line {
+        terminal.warn(&format!("{file}, line {}: {}", warning.line, warning.text));
+    } else {
+        terminal.warn(&format!("{}: {}", warning.file, warning.text));
+    }
 }

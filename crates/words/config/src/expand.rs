@@ -428,6 +428,9 @@ impl Relation {
 /// All names that a template mentions, on both sides of every condition, without expanding any value.
 #[must_use]
 pub fn names_in(template: &str) -> Vec<String> {
+    if memchr::memchr(b'$', template.as_bytes()).is_none() {
+        return Vec::new();
+    }
     let seen = std::cell::RefCell::new(Vec::new());
     let note = |name: &str| {
         seen.borrow_mut().push(name.to_owned());

@@ -37,7 +37,18 @@ impl MainCf {
     /// # Errors
     /// A line that is not `name = value`, with the text that Postfix gives.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, Invalid> {
+        Self::parse_over(file, text, &[])
+    }
+
+    /// Reads the text of a main.cf as if the given settings stood before it.
+    ///
+    /// # Errors
+    /// As [`MainCf::parse`].
+    pub fn parse_over(file: &str, text: &[u8], before: &[(&str, &str)]) -> Result<Self, Invalid> {
         let mut main = Self { file: file.to_owned(), ..Self::default() };
+        for (name, value) in before {
+            main.set(name, value);
+        }
         let mut lines = LogicalLines::new(file, text);
         for line in &mut lines {
             let end = memchr::memchr(0, &line.text).unwrap_or(line.text.len());
@@ -63,6 +74,12 @@ impl MainCf {
             let text = format!("overriding earlier entry: {name}={old}");
             self.warnings.push(Report { severity: Severity::Warning, file: self.file.clone(), line, text });
         }
+    }
+
+    /// Adds a setting that is not in the file, without complaint about an earlier one.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.by_name.insert(name.to_owned(), self.entries.len());
+        self.entries.push(Entry { name: name.to_owned(), value: value.to_owned(), line: 0 });
     }
 
     /// The entry that counts for a name.

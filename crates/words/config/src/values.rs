@@ -75,6 +75,30 @@ impl Values {
         }
     }
 
+    /// The values of a main.cf that was read from `directory`.
+    #[must_use]
+    pub fn of_main(main: MainCf, environment: Environment, directory: &str) -> Self {
+        let process_name = environment.process_name.clone();
+        Self::new(
+            Arc::new(Shared { main, environment, directory: directory.to_owned() }),
+            Vec::new(),
+            "",
+            &process_name,
+        )
+    }
+
+    /// main.cf as it is written.
+    #[must_use]
+    pub fn main_cf(&self) -> &MainCf {
+        &self.inner.shared.main
+    }
+
+    /// The default of a parameter: an expression, or what was made from the host.
+    #[must_use]
+    pub fn default_text(&self, id: Id) -> Cow<'static, str> {
+        self.inner.default(id, 0)
+    }
+
     /// Defaults plus the given settings, on a host called `localhost`.
     #[must_use]
     pub fn for_tests(settings: &[(&str, &str)]) -> Self {

@@ -1,0 +1,136 @@
+//! What a value is from the point of view of the options.
+
+use std::borrow::Cow;
+
+use config::{
+    LEGACY, Namespace, Values, WrittenRow,
+    expand::{self, Mode as LookupMode, Names, Options as Expand},
+    params::{self, Kind},
+};
+
+use super::{
+    Fatal, Terminal,
+    options::{Mode, Options},
+};
+
+/// A configuration as the options want it shown.
+pub(super) struct View<'a> {
+    pub(super) directory: &'a str,
+    pub(super) values: &'a Values,
+    pub(super) rows: &'a [WrittenRow],
+    pub(super) names: &'a Namespace,
+    pub(super) options: &'a Options,
+}
+
+impl View<'_> {
+    /// The value of a name, not expanded: of a row, of main.cf, or the default.
+    pub(super) fn value(
+        &self,
+        name: &str,
+        row: Option<&WrittenRow>,
+        non_default: bool,
+    ) -> Option<Cow<'_, str>> {
+        if !self.options.has(Mode::DEFAULTS) {
+            if let Some(value) = row.and_then(|row| own(row, name)) {
+                return Some(Cow::Owned(value));
+            }
+            let read_only = params::by_spelling(name).is_some_and(|id| id.row().kind == Kind::ReadOnly);
+            if let Some(entry) = self.values.main_cf().get(name).filter(|_| !read_only) {
+                return Some(Cow::Borrowed(&entry.value));
+            }
+            if non_default {
+                return None;
+            }
+        }
+        self.default(name)
+    }
+
+    fn default(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(id) = params::by_spelling(name) {
+            return Some(self.values.default_text(id));
+        }
+        if let Some(default) = self.names.transport.get(name) {
+            return Some(Cow::Owned(format!("${default}")));
+        }
+        (LEGACY.contains(&name) || self.names.user.contains(name)).then_some(Cow::Borrowed(""))
+    }
+
+    /// Expands a value if the options ask for it.
+    pub(super) fn expanded<'v>(
+        &self,
+        value: &'v str,
+        row: Option<&WrittenRow>,
+        terminal: &Terminal,
+    ) -> Result<Cow<'v, str>, Fatal> {
+        if !self.options.has(Mode::EXPAND) {
+            return Ok(Cow::Borrowed(value));
+        }
+        let scope = Scope { view: self, row };
+        let expansion = expand::expand(value, Expand { recurse: true, ..Expand::default() }, &scope);
+        for warning in &expansion.warnings {
+            terminal.warn(warning);
+        }
+        if expansion.error {
+            Err(Fatal("macro processing error".to_owned()))
+        } else {
+            Ok(Cow::Owned(expansion.text))
+        }
+    }
+
+    /// Warns about settings of main.cf that nothing reads.
+    pub(super) fn flag_unused_main(&self, terminal: &Terminal) {
+        let settings: Vec<(String, String)> = self
+            .values
+            .main_cf()
+            .effective()
+            .map(|entry| (entry.name.clone(), entry.value.clone()))
+            .collect();
+        self.flag(None, &settings, "main.cf", terminal);
+    }
+
+    /// Warns about `-o` settings that nothing reads.
+    pub(super) fn flag_unused_services(&self, terminal: &Terminal) {
+        for (at, row) in self.rows.iter().enumerate() {
+            self.flag(Some(at), &row.settings(), "master.cf", terminal);
+        }
+    }
+
+    fn flag(&self, row: Option<usize>, settings: &[(String, String)], file: &str, terminal: &Terminal) {
+        if !self.options.warn_unused {
+            return;
+        }
+        for finding in self.names.unused(row, settings) {
+            terminal.warn(&format!("{}/{file}: {}", self.directory, finding.text));
+        }
+    }
+}
+
+/// What a row itself says about a name.
+fn own(row: &WrittenRow, name: &str) -> Option<String> {
+    match name {
+        "process_name" => Some(row.process_name().to_owned()),
+        "service_name" => Some(row.word(0).to_owned()),
+        "process_id" => None,
+        _ => row.settings().into_iter().rev().find(|(set, _)| set == name).map(|(_, value)| value),
+    }
+}
+
+struct Scope<'a> {
+    view: &'a View<'a>,
+    row: Option<&'a WrittenRow>,
+}
+
+impl Names for Scope<'_> {
+    fn value(&self, name: &str, _mode: LookupMode) -> Option<Cow<'_, str>> {
+        self.view.value(name, self.row, false)
+    }
+
+    fn is_literal(&self, name: &str) -> bool {
+        is_raw(name)
+    }
+}
+
+/// True for parameters whose `$name` is for somebody else.
+pub(super) fn is_raw(name: &str) -> bool {
+    params::by_spelling(name).is_some_and(|id| matches!(id.row().kind, Kind::Raw { .. }))
+}
