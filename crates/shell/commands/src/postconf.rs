@@ -83,13 +83,16 @@ fn run(args: &[String], terminal: &mut Terminal) -> Result<(), Fatal> {
     let view = loaded.view(&options);
     if options.has(Mode::ANY_MASTER) {
         services::show(&view, &options, terminal)?;
-        view.flag_unused_services(terminal);
     } else {
         main_cf::show(&view, &options, terminal)?;
-        if !options.has(Mode::DEFAULTS) {
-            view.flag_unused_main(terminal);
-            view.flag_unused_services(terminal);
-        }
+    }
+    let mut deprecated = false;
+    if !options.has(Mode::DEFAULTS) {
+        deprecated |= !options.has(Mode::ANY_MASTER) && view.flag_unused_main(terminal);
+        deprecated |= view.flag_unused_services(terminal);
+    }
+    if deprecated {
+        terminal.warn("See https://www.postfix.org/DEPRECATION_README.html for details");
     }
     Ok(())
 }
@@ -134,6 +137,9 @@ impl Loaded {
         for finding in &names.findings {
             let file = if finding.row.is_some() { "master.cf" } else { "main.cf" };
             terminal.warn(&format!("{}/{file}: {}", paths.directory, finding.text));
+        }
+        for (database, path) in &names.clients {
+            database_client(database, path, options, terminal)?;
         }
         Ok(Self { directory: paths.directory, values, rows, names })
     }
@@ -188,6 +194,38 @@ impl Loaded {
             options,
         }
     }
+}
+
+/// Warns about what the client file of a database should not say. A file that may not be read is not complained about: it may
+/// hold passwords.
+fn database_client(database: &str, path: &str, options: &Options, terminal: &Terminal) -> Result<(), Fatal> {
+    let trouble = |why: &str| terminal.warn(&format!("open \"{database}\" configuration \"{path}\": {why}"));
+    let name = OsString::from_vec(config::encode(path));
+    let text = match std::fs::metadata(&name)
+        .and_then(|metadata| if metadata.is_file() { std::fs::read(&name).map(Some) } else { Ok(None) })
+    {
+        Ok(Some(text)) => text,
+        Ok(None) => {
+            trouble("not a regular file");
+            return Ok(());
+        }
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::PermissionDenied {
+                trouble(&reason(&error));
+            }
+            return Ok(());
+        }
+    };
+    let client = MainCf::parse(path, &text).map_err(|invalid| invalid.text)?;
+    for warning in &client.warnings {
+        warn_about_line(terminal, path, warning);
+    }
+    if options.warn_unused {
+        for entry in client.effective().filter(|entry| !config::is_client_parameter(database, &entry.name)) {
+            terminal.warn(&format!("{database}:{path}: unused parameter: {}={}", entry.name, entry.value));
+        }
+    }
+    Ok(())
 }
 
 /// Warnings about logical lines name the line, warnings about whole rows or missing text do not.

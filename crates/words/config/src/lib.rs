@@ -32,7 +32,7 @@ pub use environment::{Environment, Interface};
 pub use lines::{LogicalLine, LogicalLines};
 pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
-pub use namespace::{Finding, LEGACY, Namespace, Sources};
+pub use namespace::{Finding, LEGACY, Namespace, Sources, is_client_parameter};
 pub use number::{compatibility_level, time_in_seconds, time_unit};
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};

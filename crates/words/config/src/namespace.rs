@@ -15,6 +15,7 @@ use crate::{
 mod databases;
 mod deprecated;
 
+pub use databases::is_client_parameter;
 pub use deprecated::LEGACY;
 use deprecated::replacement;
 
@@ -63,6 +64,8 @@ pub struct Namespace {
     pub row_user: Vec<HashSet<String>>,
     /// Undefined names, assignments to read-only parameters, comments behind text.
     pub findings: Vec<Finding>,
+    /// Database client files that settings name: type and path, each once.
+    pub clients: Vec<(String, String)>,
     classes: HashSet<String>,
     overridden: HashSet<String>,
 }

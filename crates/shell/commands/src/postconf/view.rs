@@ -77,31 +77,40 @@ impl View<'_> {
         }
     }
 
-    /// Warns about settings of main.cf that nothing reads.
-    pub(super) fn flag_unused_main(&self, terminal: &Terminal) {
+    /// Warns about settings of main.cf that nothing reads; true if a deprecated one is among them.
+    pub(super) fn flag_unused_main(&self, terminal: &Terminal) -> bool {
         let settings: Vec<(String, String)> = self
             .values
             .main_cf()
             .effective()
             .map(|entry| (entry.name.clone(), entry.value.clone()))
             .collect();
-        self.flag(None, &settings, "main.cf", terminal);
+        self.flag(None, &settings, "main.cf", terminal)
     }
 
-    /// Warns about `-o` settings that nothing reads.
-    pub(super) fn flag_unused_services(&self, terminal: &Terminal) {
-        for (at, row) in self.rows.iter().enumerate() {
-            self.flag(Some(at), &row.settings(), "master.cf", terminal);
-        }
+    /// Warns about `-o` settings that nothing reads; true if a deprecated one is among them.
+    pub(super) fn flag_unused_services(&self, terminal: &Terminal) -> bool {
+        let rows = self.rows.iter().enumerate();
+        rows.fold(false, |deprecated, (at, row)| {
+            self.flag(Some(at), &row.settings(), "master.cf", terminal) || deprecated
+        })
     }
 
-    fn flag(&self, row: Option<usize>, settings: &[(String, String)], file: &str, terminal: &Terminal) {
+    fn flag(
+        &self,
+        row: Option<usize>,
+        settings: &[(String, String)],
+        file: &str,
+        terminal: &Terminal,
+    ) -> bool {
         if !self.options.warn_unused {
-            return;
+            return false;
         }
-        for finding in self.names.unused(row, settings) {
+        let findings = self.names.unused(row, settings);
+        for finding in &findings {
             terminal.warn(&format!("{}/{file}: {}", self.directory, finding.text));
         }
+        findings.iter().any(|finding| finding.deprecated)
     }
 }
 

@@ -34,6 +34,12 @@ fn suffixes(database: &str) -> &'static str {
     }
 }
 
+/// True if the client file of a database of this type may set the name.
+#[must_use]
+pub fn is_client_parameter(database: &str, name: &str) -> bool {
+    suffixes(database).split_ascii_whitespace().any(|suffix| suffix == name)
+}
+
 impl Scan<'_> {
     /// Looks for `type:name` in the expanded value of a parameter.
     pub(super) fn databases(&mut self, setting: &str, value: &str, row: Option<usize>) {
@@ -88,7 +94,8 @@ impl Scan<'_> {
         }
         match name {
             None => {}
-            Some(name) if name.starts_with(['/', '.']) => {}
+            Some(path) if path.starts_with('/') => self.client(database, path),
+            Some(name) if name.starts_with('.') => {}
             Some(name) if name.starts_with('{') => {
                 let inside = self.inside(setting, name, row);
                 if !matches!(database, "regexp" | "pcre") {
@@ -100,6 +107,13 @@ impl Scan<'_> {
                     self.refer(setting, &format!("{name}_{suffix}"), row, true);
                 }
             }
+        }
+    }
+
+    fn client(&mut self, database: &str, path: &str) {
+        let client = (database.to_owned(), path.to_owned());
+        if !suffixes(database).is_empty() && !self.names.clients.contains(&client) {
+            self.names.clients.push(client);
         }
     }
 

@@ -10,12 +10,12 @@ rows! {
     tls_daemon_random_bytes: int(1, 0), "32", "tls", NotYet, "";
     tls_dane_digests: text(1, 0), "sha512 sha256", "tls", NotYet, "";
     tls_disable_workarounds: text(0, 0), "", "tls", NotYet, "";
-    tls_eecdh_auto_curves: text(0, 0), "X25519 X448 prime256v1 secp384r1 secp521r1", "tls", NotYet, "";
+    tls_eecdh_auto_curves: text(0, 0), "X25519 X448 prime256v1 secp384r1 secp521r1 ", "tls", NotYet, "";
     tls_eecdh_strong_curve: text(0, 0), "prime256v1", "tls", NotYet, "";
     tls_eecdh_ultra_curve: text(0, 0), "secp384r1", "tls", NotYet, "";
     tls_export_cipherlist: text(0, 0), "", "tls", NotYet, "";
     tls_fast_shutdown_enable: flag(), "yes", "tls", NotYet, "";
-    tls_ffdhe_auto_groups: text(0, 0), "ffdhe2048 ffdhe3072", "tls", NotYet, "";
+    tls_ffdhe_auto_groups: text(0, 0), "ffdhe2048 ffdhe3072 ", "tls", NotYet, "";
     tls_high_cipherlist: text(1, 0), "aNULL:-aNULL:HIGH:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:@STRENGTH", "tls", NotYet, "";
     tls_low_cipherlist: text(0, 0), "", "tls", NotYet, "";
     tls_medium_cipherlist: text(1, 0), "aNULL:-aNULL:HIGH:MEDIUM:!SEED:!IDEA:!3DES:!RC2:!RC4:!RC5:!kDH:!kECDH:!aDSS:!MD5:+RC4:@STRENGTH", "tls", NotYet, "";
