@@ -1,1 +1,32 @@
-//! Placeholder.
+//! smtpd(8) as a machine: what to read, what to answer, which restriction applies.
+//!
+//! ```text
+//!  bytes ─▶ Session ── Action::Judge(question) ─▶ Judge (tables, DNS, rewrite)
+//!  bytes ◀─    │  ◀──────── verdict ─────────────┘
+//!              └─ Action::{Open, Begin, Content, End, Abort} ─▶ cleanup and queue
+//! ```
+//!
+//! [`Session`] does no I/O, has no clock and never waits: a shell loop calls [`Session::step`], does what the
+//! [`Action`] says and feeds the result back. [`Judge`] answers the questions that need look-ups; an answer at
+//! hand costs no task switch.
+//!
+//! Diagnostics: the session logs what Postfix logs (connections, rejects, protocol abuse). Nothing panics on
+//! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
+
+mod action;
+mod ehlo;
+mod path;
+mod peer;
+mod question;
+mod replies;
+mod session;
+mod settings;
+mod transaction;
+
+pub use action::Action;
+pub use ehlo::EhloKeywords;
+pub use peer::{NameStatus, Peer};
+pub use question::{Answer, Ask, Question, Standing, Verdict};
+pub use session::Session;
+pub use settings::{ForbidBareNewline, Limits, Protocol, SmtpdSettings};
+pub use transaction::{Envelope, Transaction};

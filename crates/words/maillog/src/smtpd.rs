@@ -21,19 +21,29 @@ impl fmt::Display for Client {
 
 /// How often each command was given, successful and in all, in the order of the server's command table.
 #[derive(Clone, Debug, Default)]
-pub struct CommandCounts(pub Vec<(&'static str, u32, u32)>);
+pub struct CommandCounts {
+    /// Name, successful, all; unused ones are left out of the line.
+    pub commands: Vec<(&'static str, u32, u32)>,
+    /// A line ended in LF without CR (`smtpd_forbid_bare_newline = note`).
+    pub has_bare_newline: bool,
+}
 
 impl fmt::Display for CommandCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |f: &mut fmt::Formatter<'_>, name: &str, good: u32, all: u32| {
-            if good == all { write!(f, " {name}={all}") } else { write!(f, " {name}={good}/{all}") }
+            if good == all && all > 0 {
+                write!(f, " {name}={all}")
+            } else {
+                write!(f, " {name}={good}/{all}")
+            }
         };
-        for (name, good, all) in self.0.iter().filter(|(_, _, all)| *all > 0) {
+        for (name, good, all) in self.commands.iter().filter(|(_, _, all)| *all > 0) {
             count(f, name, *good, *all)?;
         }
-        let good = self.0.iter().map(|c| c.1).sum();
-        let all = self.0.iter().map(|c| c.2).sum();
-        count(f, "commands", good, all)
+        let good = self.commands.iter().map(|c| c.1).sum();
+        let all = self.commands.iter().map(|c| c.2).sum();
+        count(f, "commands", good, all)?;
+        if self.has_bare_newline { f.write_str(" notes=bare_lf") } else { Ok(()) }
     }
 }
 
@@ -61,11 +71,13 @@ pub enum SmtpdEvent<'a> {
     Reject {
         /// The message, if it has an id already.
         id: Option<QueueId>,
+        /// `reject`, or `reject_warning` after `warn_if_reject`.
+        what: &'a str,
         /// `CONNECT`, `HELO`, `MAIL`, `RCPT`, `DATA`, `END-OF-MESSAGE`, `VRFY`.
         stage: &'a str,
         /// Who.
         client: &'a Client,
-        /// What we answered.
+        /// What we answered; code 0 is left out.
         reply: &'a Reply,
         /// MAIL FROM, when there was one.
         sender: Option<&'a Address>,
@@ -76,8 +88,37 @@ pub enum SmtpdEvent<'a> {
         /// HELO argument, when greeted.
         helo: Option<&'a BStr>,
     },
-    /// The session ended without QUIT after this command (or `CONNECT`, `DATA`).
-    Ended(SessionEnd, &'a str, &'a Client),
+    /// The session ended without QUIT.
+    Ended {
+        /// The message, if it has an id already.
+        id: Option<QueueId>,
+        /// Why.
+        end: SessionEnd,
+        /// The last command (or `CONNECT`, `END-OF-MESSAGE`).
+        place: &'a str,
+        /// After DATA and BDAT: content bytes so far.
+        bytes: Option<u64>,
+        /// Who.
+        client: &'a Client,
+    },
+    /// The client sent this before it could know our reply.
+    ImproperPipelining {
+        /// The command whose reply it did not wait for.
+        place: &'a str,
+        /// Who.
+        client: &'a Client,
+        /// The start of what it sent.
+        sample: &'a [u8],
+    },
+    /// The client does not speak SMTP; a warning.
+    NotSmtp {
+        /// Who.
+        client: &'a Client,
+        /// What it said.
+        sample: &'a [u8],
+    },
+    /// Keywords that are left out of an EHLO reply.
+    DiscardingEhloKeywords(&'a str),
 }
 
 impl fmt::Display for SmtpdEvent<'_> {
@@ -86,20 +127,33 @@ impl fmt::Display for SmtpdEvent<'_> {
             Self::Connect(client) => write!(f, "connect from {client}"),
             Self::Disconnect(client, counts) => write!(f, "disconnect from {client}{counts}"),
             Self::ClientOf(id, client) => write!(f, "{id}: client={client}"),
-            Self::Ended(end, stage, client) => {
+            Self::Ended { id, end, place, bytes, client } => {
                 let what = match end {
                     SessionEnd::LostConnection => "lost connection",
                     SessionEnd::Timeout => "timeout",
                     SessionEnd::TooManyErrors => "too many errors",
                 };
-                write!(f, "{what} after {stage} from {client}")
-            }
-            Self::Reject { id, stage, client, reply, sender, recipient, protocol, helo } => {
-                match id {
-                    Some(id) => write!(f, "{id}: ")?,
-                    None => f.write_str("NOQUEUE: ")?,
+                write_id(f, *id)?;
+                write!(f, "{what} after {place}")?;
+                if let Some(bytes) = bytes {
+                    write!(f, " ({bytes} bytes)")?;
                 }
-                write!(f, "reject: {stage} from {client}: {reply};")?;
+                write!(f, " from {client}")
+            }
+            Self::ImproperPipelining { place, client, sample } => {
+                write!(f, "improper command pipelining after {place} from {client}: {}", Escaped(sample))
+            }
+            Self::NotSmtp { client, sample } => {
+                write!(f, "non-SMTP command from {client}: {}", Escaped(sample))
+            }
+            Self::DiscardingEhloKeywords(keywords) => write!(f, "discarding EHLO keywords: {keywords}"),
+            Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo } => {
+                write_id(f, *id)?;
+                write!(f, "{what}: {stage} from {client}: ")?;
+                match reply.code {
+                    0 => write!(f, "{};", reply.text)?,
+                    _ => write!(f, "{reply};")?,
+                }
                 if let Some(sender) = sender {
                     write!(f, " from=<{sender}>")?;
                 }
@@ -115,5 +169,80 @@ impl fmt::Display for SmtpdEvent<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+fn write_id(f: &mut fmt::Formatter<'_>, id: Option<QueueId>) -> fmt::Result {
+    match id {
+        Some(id) => write!(f, "{id}: "),
+        None => f.write_str("NOQUEUE: "),
+    }
+}
+
+/// Bytes of a peer: printable ASCII as it is, the rest as C escapes.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| match byte {
+            b'\\' => f.write_str("\\\\"),
+            b' '..=b'~' => write!(f, "{}", char::from(*byte)),
+            0x07 => f.write_str("\\a"),
+            0x08 => f.write_str("\\b"),
+            0x0c => f.write_str("\\f"),
+            b'\n' => f.write_str("\\n"),
+            b'\r' => f.write_str("\\r"),
+            b'\t' => f.write_str("\\t"),
+            0x0b => f.write_str("\\v"),
+            other => write!(f, "\\{other:03o}"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> Client {
+        Client { name: "unknown".into(), address: "192.0.2.1".into() }
+    }
+
+    fn check(event: &SmtpdEvent<'_>, text: &str) {
+        assert_eq!(event.to_string(), text);
+    }
+
+    #[test]
+    fn session_ends_are_logged_as_postfix_logs_them() {
+        let client = client();
+        let ended = |end, place, bytes| SmtpdEvent::Ended { id: None, end, place, bytes, client: &client };
+        check(
+            &ended(SessionEnd::LostConnection, "RCPT", None),
+            "NOQUEUE: lost connection after RCPT from unknown[192.0.2.1]",
+        );
+        check(
+            &ended(SessionEnd::Timeout, "DATA", Some(17)),
+            "NOQUEUE: timeout after DATA (17 bytes) from unknown[192.0.2.1]",
+        );
+        let counts = CommandCounts {
+            commands: vec![("ehlo", 1, 1), ("mail", 0, 2), ("rcpt", 0, 0)],
+            has_bare_newline: true,
+        };
+        check(
+            &SmtpdEvent::Disconnect(&client, &counts),
+            "disconnect from unknown[192.0.2.1] ehlo=1 mail=0/2 commands=1/3 notes=bare_lf",
+        );
+        check(
+            &SmtpdEvent::Disconnect(&client, &CommandCounts::default()),
+            "disconnect from unknown[192.0.2.1] commands=0/0",
+        );
+    }
+
+    #[test]
+    fn what_a_client_sent_is_escaped() {
+        let client = client();
+        check(
+            &SmtpdEvent::ImproperPipelining { place: "HELO", client: &client, sample: b"a\\b\r\n\x00\xff" },
+            "improper command pipelining after HELO from unknown[192.0.2.1]: a\\\\b\\r\\n\\000\\377",
+        );
     }
 }

@@ -4,7 +4,7 @@ use crate::line_ends::{BareNewline, CR_RUN_MAX, LineEnds, trailing_cr};
 
 pub use crate::data::Step;
 
-const MANY_CR: [u8; 64] = [b'\r'; 64];
+static MANY_CR: [u8; 64] = [b'\r'; 64];
 
 /// Reads the chunks of one message. Lines may continue in the next chunk.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl BdatReader {
 
     /// Takes a step on the input that is there and says how many of its bytes are used up.
     /// [`Step::End`] is the end of the chunk; after a last chunk the content ends in a line end.
-    pub fn step<'a>(&mut self, input: &'a [u8]) -> (Step<'a>, usize) {
+    pub fn step(&mut self, input: &[u8]) -> (Step, usize) {
         let here = usize::try_from(self.remaining).map_or(input.len(), |r| r.min(input.len()));
         let input = &input[..here];
         if self.remaining == 0 {
@@ -60,7 +60,7 @@ impl BdatReader {
             }
             self.held_cr += run;
             self.remaining -= run as u64;
-            return (Step::Content(b""), run);
+            return (Step::Fixed(b""), run);
         }
         let is_chunk_end = u64::try_from(here) == Ok(self.remaining);
         let cr = trailing_cr(input);
@@ -71,24 +71,24 @@ impl BdatReader {
         if take == 0 {
             self.remaining = 0;
             self.held_cr = cr;
-            return (Step::Content(b""), here);
+            return (Step::Fixed(b""), here);
         }
         let (emit, used) = self.ends.cut(&input[..take]);
         self.remaining -= used as u64;
-        (Step::Content(emit), used)
+        (Step::Content(0..emit), used)
     }
 
     /// Passes on the CR that were held back, now that the byte after them is known.
-    fn release_cr<'a>(&mut self, before_newline: bool) -> (Step<'a>, usize) {
+    fn release_cr(&mut self, before_newline: bool) -> (Step, usize) {
         let drop_extra = before_newline && self.ends.policy == BareNewline::Lenient;
         let count = if drop_extra { 1 } else { self.held_cr.min(MANY_CR.len()) };
         self.held_cr = if drop_extra { 0 } else { self.held_cr - count };
-        let (emit, _) = self.ends.cut(&MANY_CR[..count]);
-        debug_assert_eq!(emit.len(), count);
-        (Step::Content(&MANY_CR[..count]), 0)
+        // CR alone are never cut.
+        let _ = self.ends.cut(&MANY_CR[..count]);
+        (Step::Fixed(&MANY_CR[..count]), 0)
     }
 
-    fn finish<'a>(&mut self) -> Step<'a> {
+    fn finish(&mut self) -> Step {
         if !self.is_last {
             return Step::End;
         }
@@ -99,7 +99,7 @@ impl BdatReader {
             return Step::End;
         }
         self.ends.at_line_start = true;
-        Step::Content(b"\r\n")
+        Step::Fixed(b"\r\n")
     }
 }
 

@@ -4,13 +4,16 @@
 //! (postconf(5) `smtpd_forbid_bare_newline`).
 
 use crate::line_ends::{BareNewline, CR_RUN_MAX, LineEnds, trailing_cr};
+use std::ops::Range;
 
 /// What to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
-    /// Message content. It ends at the end of a line unless a line is longer than the buffer. Lines end in
-    /// CR LF or LF; exactly one CR before the LF belongs to the line end.
-    Content(&'a [u8]),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This part of the input is message content. It ends at the end of a line unless a line is longer than
+    /// the buffer. Lines end in CR LF or LF; exactly one CR before the LF belongs to the line end.
+    Content(Range<usize>),
+    /// Content that did not come from the client in this place.
+    Fixed(&'static [u8]),
     /// More input is needed.
     More,
     /// The message is complete.
@@ -52,7 +55,7 @@ impl DataReader {
     /// Takes a step on the input that is there and says how many of its bytes are used up.
     ///
     /// `is_full`: the buffer has no room for more, so that a part of a line must do.
-    pub fn step<'a>(&mut self, input: &'a [u8], is_full: bool) -> (Step<'a>, usize) {
+    pub fn step(&mut self, input: &[u8], is_full: bool) -> (Step, usize) {
         match self.position {
             Position::First => self.first_line(input, is_full),
             Position::Line | Position::LineAfterBareNewline => self.line_start(input, is_full),
@@ -62,7 +65,7 @@ impl DataReader {
 
     /// Mail software once sent mailbox separators: such a first line becomes a header. A first line that
     /// starts with white space must not continue our own Received: header.
-    fn first_line<'a>(&mut self, input: &'a [u8], is_full: bool) -> (Step<'a>, usize) {
+    fn first_line(&mut self, input: &[u8], is_full: bool) -> (Step, usize) {
         const SEPARATOR: &[u8] = b"From ";
         let Some(&first) = input.first() else { return (Step::More, 0) };
         let quotes = input.iter().take_while(|b| **b == b'>').count();
@@ -73,15 +76,15 @@ impl DataReader {
         self.position = Position::Line;
         if rest.starts_with(SEPARATOR) {
             self.ends.at_line_start = false;
-            return (Step::Content(b"X-Mailbox-Line: "), 0);
+            return (Step::Fixed(b"X-Mailbox-Line: "), 0);
         }
         if matches!(first, b' ' | b'\t') {
-            return (Step::Content(b"\r\n"), 0);
+            return (Step::Fixed(b"\r\n"), 0);
         }
         self.line_start(input, is_full)
     }
 
-    fn line_start<'a>(&mut self, input: &'a [u8], is_full: bool) -> (Step<'a>, usize) {
+    fn line_start(&mut self, input: &[u8], is_full: bool) -> (Step, usize) {
         let Some((b'.', rest)) = input.split_first() else { return self.middle(input, is_full) };
         let cr = rest.iter().take_while(|b| **b == b'\r').count();
         let is_strict = self.ends.policy != BareNewline::Lenient;
@@ -91,13 +94,15 @@ impl DataReader {
             Some(b'\n') if cr <= 1 || !is_strict => self.lone_dot(cr),
             _ => {
                 self.position = Position::Middle;
-                let (step, used) = self.middle(rest, is_full);
-                (step, used + 1)
+                match self.middle(rest, is_full) {
+                    (Step::Content(range), used) => (Step::Content(range.start + 1..range.end + 1), used + 1),
+                    (step, used) => (step, used + 1),
+                }
             }
         }
     }
 
-    fn lone_dot<'a>(&mut self, cr: usize) -> (Step<'a>, usize) {
+    fn lone_dot(&mut self, cr: usize) -> (Step, usize) {
         let used = 1 + cr + 1;
         if self.ends.policy == BareNewline::Lenient || (cr == 1 && self.position == Position::Line) {
             return (Step::End, used);
@@ -105,10 +110,10 @@ impl DataReader {
         // Neither the end nor content: whoever sent this wanted one of two servers to see an end.
         self.ends.saw_bare_newline |= cr == 0;
         self.position = if cr == 1 { Position::Line } else { Position::LineAfterBareNewline };
-        (Step::Content(b""), used)
+        (Step::Fixed(b""), used)
     }
 
-    fn middle<'a>(&mut self, input: &'a [u8], is_full: bool) -> (Step<'a>, usize) {
+    fn middle(&mut self, input: &[u8], is_full: bool) -> (Step, usize) {
         let whole = match memchr::memmem::find(input, b"\n.") {
             Some(newline) => newline + 1,
             None => memchr::memrchr(b'\n', input).map_or(0, |newline| newline + 1),
@@ -127,10 +132,10 @@ impl DataReader {
         } else {
             Position::LineAfterBareNewline
         };
-        (Step::Content(emit), used)
+        (Step::Content(0..emit), used)
     }
 
-    fn part_of_line<'a>(&mut self, input: &'a [u8], is_full: bool) -> (Step<'a>, usize) {
+    fn part_of_line(&mut self, input: &[u8], is_full: bool) -> (Step, usize) {
         let hold = trailing_cr(input);
         let take = if hold < input.len() { input.len() - hold } else { input.len() };
         let is_waiting = !is_full && hold < CR_RUN_MAX;
@@ -139,7 +144,7 @@ impl DataReader {
         }
         self.position = Position::Middle;
         let (emit, used) = self.ends.cut(&input[..take]);
-        (Step::Content(emit), used)
+        (Step::Content(0..emit), used)
     }
 }
 

@@ -32,13 +32,14 @@ impl LineEnds {
         Self { policy, after_cr: false, at_line_start: true, saw_bare_newline: false }
     }
 
-    /// The part of `region` to pass on and how much of it is used up; nothing is passed on when `region`
-    /// starts with CR that are to be dropped.
-    pub(crate) fn cut<'a>(&mut self, region: &'a [u8]) -> (&'a [u8], usize) {
-        let (emit, used) = match self.policy {
+    /// How much of `region` to pass on, from its start, and how much of it is used up; nothing is passed
+    /// on when `region` starts with CR that are to be dropped.
+    pub(crate) fn cut(&mut self, region: &[u8]) -> (usize, usize) {
+        let (len, used) = match self.policy {
             BareNewline::Lenient => without_extra_cr(region),
-            BareNewline::Normalize | BareNewline::Detect => (region, region.len()),
+            BareNewline::Normalize | BareNewline::Detect => (region.len(), region.len()),
         };
+        let emit = &region[..len];
         if self.policy == BareNewline::Detect && !self.saw_bare_newline {
             self.saw_bare_newline = has_bare_newline(emit, self.after_cr);
         }
@@ -46,7 +47,7 @@ impl LineEnds {
             self.after_cr = last == b'\r';
             self.at_line_start = last == b'\n';
         }
-        (emit, used)
+        (len, used)
     }
 
     /// Whether a newline right after the content so far has its CR.
@@ -62,11 +63,11 @@ fn has_bare_newline(text: &[u8], after_cr: bool) -> bool {
     })
 }
 
-fn without_extra_cr(region: &[u8]) -> (&[u8], usize) {
-    let Some(at) = memchr::memmem::find(region, b"\r\r\n") else { return (region, region.len()) };
+fn without_extra_cr(region: &[u8]) -> (usize, usize) {
+    let Some(at) = memchr::memmem::find(region, b"\r\r\n") else { return (region.len(), region.len()) };
     // All CR up to, not including, the last one before the newline go.
     let run = region[..at].iter().rposition(|b| *b != b'\r').map_or(0, |text| text + 1);
-    (&region[..run], at + 1)
+    (run, at + 1)
 }
 
 /// Bytes at the end of `region` that are CR and may be the start of a line end.

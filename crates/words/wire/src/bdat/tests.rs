@@ -11,7 +11,8 @@ fn read_chunks(policy: BareNewline, chunks: &[&[u8]], piece: usize) -> (Vec<u8>,
         loop {
             let (step, used) = reader.step(&buffer);
             match step {
-                Step::Content(bytes) => content.extend_from_slice(bytes),
+                Step::Content(range) => content.extend_from_slice(&buffer[range]),
+                Step::Fixed(bytes) => content.extend_from_slice(bytes),
                 Step::End => break,
                 Step::More => {
                     let take = piece.min(chunk.len() - fed);

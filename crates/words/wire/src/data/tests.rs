@@ -8,7 +8,8 @@ fn read_all(policy: BareNewline, input: &[u8], piece: usize, room: usize) -> (Ve
     loop {
         let (step, used) = reader.step(&buffer, buffer.len() >= room);
         match step {
-            Step::Content(bytes) => content.extend_from_slice(bytes),
+            Step::Content(range) => content.extend_from_slice(&buffer[range]),
+            Step::Fixed(bytes) => content.extend_from_slice(bytes),
             Step::End => {
                 let rest = [&buffer[used..], &input[fed..]].concat();
                 return (content, Some(rest));
@@ -93,7 +94,7 @@ fn bare_newlines_are_noticed() {
         let mut at = 0;
         loop {
             match reader.step(&input[at..], false) {
-                (Step::Content(_), used) => at += used,
+                (Step::Content(_) | Step::Fixed(_), used) => at += used,
                 _ => return reader.saw_bare_newline(),
             }
         }

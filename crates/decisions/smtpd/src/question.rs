@@ -1,0 +1,140 @@
+//! Questions of a session that need look-ups, and their answers.
+
+use crate::{EhloKeywords, Peer, Transaction};
+use bstr::{BStr, BString};
+use maillog::Logger;
+use types::{Address, QueueId, Reply, Trouble};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A client connected: what is special about it, and do `smtpd_client_restrictions` refuse it?
+    Connect,
+    /// Is the command one of `smtpd_noop_commands`, or replaced by `smtpd_command_filter`? Asked only when one of
+    /// them is set.
+    Screen(BString),
+    /// Is an unknown command one of `smtpd_forbidden_commands`?
+    Unknown(BString),
+    /// HELO or EHLO with this name, for `smtpd_delay_reject = no`.
+    Helo(BString),
+    /// MAIL with this sender.
+    Mail {
+        /// In internal form.
+        sender: Address,
+        /// SIZE parameter.
+        size_bytes: u64,
+        /// The client gave SMTPUTF8.
+        is_smtputf8: bool,
+        /// The command is refused anyway; only the address is to be checked.
+        address_only: bool,
+    },
+    /// RCPT with this recipient.
+    Rcpt {
+        /// In internal form.
+        recipient: Address,
+        /// The command is refused anyway; only the address is to be checked.
+        address_only: bool,
+    },
+    /// VRFY with this recipient.
+    Vrfy {
+        /// In internal form.
+        recipient: Address,
+        /// The client gave SMTPUTF8 with this command.
+        is_smtputf8: bool,
+        /// The command is refused anyway; only the address is to be checked.
+        address_only: bool,
+    },
+    /// DATA, or the first BDAT: `smtpd_data_restrictions`.
+    Data,
+    /// The content is there: `smtpd_end_of_data_restrictions`.
+    EndOfData,
+}
+
+/// A question with all that an answer may depend on.
+pub struct Question<'s> {
+    /// What is asked.
+    pub ask: &'s Ask,
+    /// The client.
+    pub peer: &'s Peer,
+    /// HELO or EHLO argument.
+    pub helo: Option<&'s BStr>,
+    /// `SMTP` or `ESMTP`.
+    pub protocol: &'static str,
+    /// The command, as log lines name it (`RCPT`, `END-OF-MESSAGE`).
+    pub place: &'static str,
+    /// The mail transaction.
+    pub transaction: Option<&'s Transaction>,
+    /// The message's id, if it has one.
+    pub queue_id: Option<QueueId>,
+    /// What earlier answers left behind.
+    pub standing: &'s Standing,
+    /// Rejects are logged by whoever decides on them.
+    pub log: &'s Logger,
+}
+
+/// What answers leave behind for later ones in the same session.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// The client matches `mynetworks`; asked once.
+    pub in_mynetworks: Option<Result<bool, Trouble>>,
+    /// `defer_if_permit` fired in `smtpd_client_restrictions`.
+    pub defer_client: Option<Reply>,
+    /// ... or in `smtpd_helo_restrictions`.
+    pub defer_helo: Option<Reply>,
+    /// ... or in `smtpd_sender_restrictions`.
+    pub defer_sender: Option<Reply>,
+    /// The sender's existence was checked already.
+    pub sender_checked: bool,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// The answer proper.
+    pub answer: Answer,
+    /// Replaces the session's.
+    pub standing: Standing,
+}
+
+impl Verdict {
+    /// An answer that leaves nothing behind.
+    #[must_use]
+    pub fn new(answer: Answer) -> Self {
+        Self { answer, standing: Standing::default() }
+    }
+}
+
+/// The answer proper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Go on.
+    Accept,
+    /// Go on; the client's addresses are completed with our domain (`local_header_rewrite_clients`). Only
+    /// after [`Ask::Mail`].
+    AcceptLocal,
+    /// Give this reply.
+    Refuse(Reply),
+    /// 501, and a warning that shows the address.
+    IllegalAddress,
+    /// To [`Ask::Connect`].
+    Client {
+        /// `smtpd_forbid_bare_newline_exclusions` matches.
+        bare_newlines_allowed: bool,
+        /// `smtpd_discard_ehlo_keywords` or what its address maps say.
+        discard: EhloKeywords,
+        /// `smtpd_client_restrictions` refuse the client and `smtpd_delay_reject` is off.
+        refusal: Option<Reply>,
+    },
+    /// To [`Ask::Screen`]: answer 250 and do nothing.
+    Noop,
+    /// To [`Ask::Screen`]: take this command instead.
+    Replace(BString),
+    /// To [`Ask::Unknown`]: not SMTP; hang up.
+    Forbidden,
+}
+
+impl std::fmt::Debug for Question<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question").field("ask", self.ask).field("place", &self.place).finish_non_exhaustive()
+    }
+}

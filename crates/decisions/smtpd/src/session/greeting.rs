@@ -1,0 +1,45 @@
+//! What is known from the connection and HELO or EHLO.
+
+use crate::EhloKeywords;
+use bstr::{BStr, BString, ByteSlice};
+
+#[derive(Debug, Default)]
+pub(super) struct Greeting {
+    /// The name that the client gave, made printable and harmless for log lines and headers.
+    pub(super) helo: Option<BString>,
+    is_esmtp: bool,
+    pub(super) discard: EhloKeywords,
+    /// `smtpd_forbid_bare_newline_exclusions` matches the client.
+    pub(super) bare_newlines_allowed: bool,
+}
+
+impl Greeting {
+    pub(super) fn helo(&self) -> Option<&BStr> {
+        self.helo.as_ref().map(|name| name.as_slice().as_bstr())
+    }
+
+    pub(super) fn protocol(&self) -> &'static str {
+        if self.is_esmtp { "ESMTP" } else { "SMTP" }
+    }
+
+    pub(super) fn is_esmtp(&self) -> bool {
+        self.is_esmtp
+    }
+
+    /// Takes a name. HELO after EHLO leaves the protocol as it was: the client knows of pipelining.
+    pub(super) fn set(&mut self, name: &[u8], is_ehlo: bool) {
+        self.helo = Some(harmless(name));
+        self.is_esmtp |= is_ehlo;
+    }
+}
+
+/// Replaces what is unprintable or has a meaning in headers and log lines by `?`; UTF-8 stays.
+fn harmless(name: &[u8]) -> BString {
+    let text = String::from_utf8_lossy(name);
+    let clean = text.chars().map(|c| match c {
+        ' ' | '<' | '>' | '(' | ')' | '\\' | '"' | ';' | '@' | '\u{fffd}' => '?',
+        c if c.is_control() => '?',
+        c => c,
+    });
+    clean.collect::<String>().into()
+}

@@ -1,0 +1,529 @@
+//! The session machine.
+
+mod buffers;
+mod commands;
+mod content;
+mod envelope;
+mod greeting;
+
+use crate::{
+    Action, Answer, Ask, Envelope, Peer, Question, SmtpdSettings, Standing, Transaction, Verdict, replies,
+};
+use buffers::{Input, Output};
+use content::Content;
+use envelope::Pending;
+use greeting::Greeting;
+use maillog::{CommandCounts, Event, Logger, SessionEnd, SmtpdEvent};
+use std::{ops::Range, rc::Rc, time::Duration};
+use types::{Dsn, FixedReply, Instant, QueueId, Reply};
+use wire::{command::Verb, data::DataReader};
+
+/// One SMTP session. See [`Action`] for how to drive it.
+pub struct Session {
+    settings: Rc<SmtpdSettings>,
+    peer: Peer,
+    log: Logger,
+    state: State,
+    input: Input,
+    output: Output,
+    /// When the present request must be complete (`smtpd_per_request_deadline`).
+    deadline: Option<Instant>,
+    greeting: Greeting,
+    transaction: Option<Transaction>,
+    content: Content,
+    standing: Standing,
+    errors: Errors,
+    tally: Tally,
+    /// The command in progress or the last one, as log lines name it.
+    place: &'static str,
+    /// A message that was opened is to be forgotten.
+    must_abort: bool,
+    end: Ending,
+}
+
+/// What the session is doing.
+#[derive(Debug)]
+enum State {
+    /// Nothing happened yet.
+    New,
+    /// A judge is asked; the rest of the command waits.
+    Asked(Ask, Pending),
+    /// Looking for bytes that came before the greeting.
+    BeforeGreeting {
+        peeked: bool,
+    },
+    Command,
+    /// A queue file is wanted, then the command goes on.
+    Opening(Opening),
+    /// Content begins.
+    Begin(BeginAs),
+    Data(DataReader),
+    Bdat {
+        is_last: bool,
+        size: u64,
+    },
+    /// A chunk is read and thrown away, then this is the answer.
+    SkipBdat {
+        remaining: u64,
+        is_last: bool,
+        reply: Reply,
+    },
+    /// The message is being committed.
+    Committing,
+    Closing,
+    Closed,
+}
+
+#[derive(Debug)]
+enum Opening {
+    AfterMail,
+    AfterRcpt(types::Recipient),
+}
+
+#[derive(Debug)]
+enum BeginAs {
+    Data,
+    Bdat { is_last: bool, size: u64 },
+}
+
+#[derive(Debug, Default)]
+struct Errors {
+    error_count: u32,
+    junk_commands: u32,
+    /// Unauthorised pipelining was logged already.
+    pipelining_noticed: bool,
+    /// `smtpd_client_restrictions` refused the client.
+    access_denied: Option<Reply>,
+}
+
+/// How often each command was given: good and all; the last is for unknown ones.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: [(u32, u32); Verb::ALL.len() + 1],
+    saw_bare_newline: bool,
+}
+
+#[derive(Debug, Default)]
+struct Ending {
+    /// Nothing more will come.
+    is_eof: bool,
+    is_timeout: bool,
+    /// A 421 or 521 was said.
+    hang_up: bool,
+    reason: Option<SessionEnd>,
+    /// The last lines of the log are written.
+    is_logged: bool,
+}
+
+/// An [`Action`] before it borrows from the session.
+enum Next {
+    TryRead,
+    Read,
+    Write,
+    Judge,
+    Open,
+    Begin,
+    Content(Slice),
+    End,
+    Abort,
+    Sleep(Duration),
+    Close,
+}
+
+enum Slice {
+    Input(Range<usize>),
+    Fixed(&'static [u8]),
+}
+
+/// Whether a command did what it was asked (Postfix's counters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Good,
+    Bad,
+}
+
+const AFTER_CONNECT: &str = "CONNECT";
+const AFTER_DATA: &str = "DATA content";
+const AFTER_BDAT: &str = "BDAT content";
+const AFTER_EOM: &str = "END-OF-MESSAGE";
+const UNKNOWN: &str = "UNKNOWN";
+
+impl Session {
+    /// A client is there.
+    #[must_use]
+    pub fn new(settings: Rc<SmtpdSettings>, peer: Peer, log: Logger, now: Instant) -> Self {
+        log.event(&Event::Smtpd(SmtpdEvent::Connect(&peer.client)));
+        Self {
+            settings,
+            peer,
+            log,
+            state: State::New,
+            input: Input::default(),
+            output: Output::new(now),
+            deadline: None,
+            greeting: Greeting::default(),
+            transaction: None,
+            content: Content::default(),
+            standing: Standing::default(),
+            errors: Errors::default(),
+            tally: Tally::default(),
+            place: AFTER_CONNECT,
+            must_abort: false,
+            end: Ending::default(),
+        }
+    }
+
+    /// What to do next.
+    pub fn step(&mut self, now: Instant) -> Action<'_> {
+        self.output.written();
+        let next = loop {
+            if let Some(next) = self.next(now) {
+                break next;
+            }
+        };
+        let timeout = self.settings.limits.smtpd_timeout;
+        let deadline = self.deadline.unwrap_or(now + timeout);
+        match next {
+            Next::TryRead => Action::TryRead,
+            Next::Read => Action::Read { deadline },
+            Next::Write => Action::Write { bytes: self.output.take(now), deadline: now + timeout },
+            Next::Judge => self.question().map_or(Action::Close, Action::Judge),
+            Next::Open => self.envelope().map_or(Action::Close, Action::Open),
+            Next::Begin => self.envelope().map_or(Action::Close, Action::Begin),
+            Next::Content(Slice::Input(range)) => Action::Content(self.input.used(range)),
+            Next::Content(Slice::Fixed(bytes)) => Action::Content(bytes),
+            Next::End => self.envelope().map_or(Action::Close, Action::End),
+            Next::Abort => Action::Abort,
+            Next::Sleep(span) => Action::Sleep(span),
+            Next::Close => Action::Close,
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Next> {
+        if std::mem::take(&mut self.must_abort) {
+            return Some(Next::Abort);
+        }
+        if let Some(span) = self.output.take_delay() {
+            return Some(Next::Sleep(span));
+        }
+        if self.output.is_due(now) {
+            return Some(Next::Write);
+        }
+        match &mut self.state {
+            State::New => {
+                self.ask(Ask::Connect);
+                None
+            }
+            State::Asked(..) => Some(Next::Judge),
+            State::BeforeGreeting { peeked: false } => Some(Next::TryRead),
+            State::BeforeGreeting { peeked: true } => self.greet(),
+            State::Command => self.next_command(now),
+            State::Opening(_) => Some(Next::Open),
+            State::Begin(_) => self.begin_content(now),
+            State::Data(_) => self.next_data(),
+            State::Bdat { .. } => self.next_bdat(),
+            State::SkipBdat { .. } => self.next_skipped(),
+            State::Committing => Some(Next::End),
+            State::Closing => self.close(),
+            State::Closed => Some(Next::Close),
+        }
+    }
+
+    /// Where to read to: never empty.
+    pub fn read_space(&mut self) -> &mut [u8] {
+        let limit = self.settings.limits.line_length_limit.saturating_mul(2).saturating_add(2);
+        let in_content = matches!(self.state, State::Data(_) | State::Bdat { .. } | State::SkipBdat { .. });
+        self.input.space(limit, in_content)
+    }
+
+    /// Bytes were read.
+    pub fn received(&mut self, count: usize) {
+        self.input.filled(count);
+        if let State::BeforeGreeting { peeked } = &mut self.state {
+            *peeked = true;
+        }
+        let in_content = matches!(self.state, State::Data(_) | State::Bdat { .. });
+        if let (Some(deadline), true) = (&mut self.deadline, in_content) {
+            let millis =
+                (count as u64).saturating_mul(1000) / self.settings.limits.smtpd_min_data_rate.max(1);
+            *deadline = *deadline + Duration::from_millis(millis);
+        }
+    }
+
+    /// The client is gone. Commands that it sent before are still carried out.
+    pub fn closed(&mut self) {
+        self.end.is_eof = true;
+        self.write_failed(SessionEnd::LostConnection);
+        if let State::BeforeGreeting { peeked } = &mut self.state {
+            *peeked = true;
+        }
+    }
+
+    /// The client was silent, or did not read, for too long.
+    pub fn timed_out(&mut self) {
+        self.end.is_timeout = true;
+        self.write_failed(SessionEnd::Timeout);
+    }
+
+    /// A client that does not take replies gets no more of them.
+    fn write_failed(&mut self, reason: SessionEnd) {
+        if self.output.give_up() {
+            self.end.reason.get_or_insert(reason);
+            self.hang_up();
+        }
+    }
+
+    /// The answer to [`Action::Judge`].
+    pub fn judged(&mut self, verdict: Verdict) {
+        self.standing = verdict.standing;
+        let State::Asked(ask, pending) = std::mem::replace(&mut self.state, State::Command) else { return };
+        match ask {
+            Ask::Connect => self.connected(verdict.answer),
+            Ask::Screen(line) => self.screened(&line, verdict.answer),
+            Ask::Unknown(line) => self.unknown_command(&line, &verdict.answer),
+            Ask::Helo(name) => self.greeted(&name, verdict.answer),
+            Ask::Mail { sender, .. } => self.mail_judged(sender, pending, verdict.answer),
+            Ask::Rcpt { recipient, .. } => self.rcpt_judged(recipient, pending, verdict.answer),
+            Ask::Vrfy { .. } => self.vrfy_judged(pending, verdict.answer),
+            Ask::Data => self.data_judged(&pending, verdict.answer),
+            Ask::EndOfData => self.end_of_data_judged(verdict.answer),
+        }
+    }
+
+    /// The message of [`Action::Open`] has an id, or there is none to be had.
+    pub fn opened(&mut self, outcome: Result<QueueId, Reply>) {
+        let State::Opening(opening) = std::mem::replace(&mut self.state, State::Command) else { return };
+        match outcome {
+            Ok(id) => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.queue_id = Some(id);
+                }
+                self.log.event(&Event::Smtpd(SmtpdEvent::ClientOf(id, &self.peer.client)));
+                self.message_opened(opening);
+            }
+            Err(reply) => {
+                if matches!(opening, Opening::AfterMail) {
+                    self.reset_transaction();
+                }
+                self.refuse(&reply);
+            }
+        }
+    }
+
+    /// What became of the message of [`Action::End`]: a failure's reply is given as it is.
+    pub fn finished(&mut self, outcome: Result<(), Reply>) {
+        if matches!(self.state, State::Committing) {
+            self.committed(outcome);
+        }
+    }
+
+    fn question(&self) -> Option<Question<'_>> {
+        let State::Asked(ask, _) = &self.state else { return None };
+        Some(Question {
+            ask,
+            peer: &self.peer,
+            helo: self.greeting.helo(),
+            protocol: self.greeting.protocol(),
+            place: self.place,
+            transaction: self.transaction.as_ref(),
+            queue_id: self.queue_id(),
+            standing: &self.standing,
+            log: &self.log,
+        })
+    }
+
+    fn envelope(&self) -> Option<Envelope<'_>> {
+        Some(Envelope {
+            transaction: self.transaction.as_ref()?,
+            peer: &self.peer,
+            helo: self.greeting.helo(),
+            protocol: self.greeting.protocol(),
+        })
+    }
+
+    fn queue_id(&self) -> Option<QueueId> {
+        self.transaction.as_ref().and_then(|transaction| transaction.queue_id)
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        self.ask_with(ask, Pending::Nothing);
+    }
+
+    fn ask_with(&mut self, ask: Ask, pending: Pending) {
+        self.state = State::Asked(ask, pending);
+    }
+
+    /// Drops the transaction; the shell forgets a message that it has opened.
+    fn reset_transaction(&mut self) {
+        self.must_abort |= self.queue_id().is_some();
+        self.transaction = None;
+        self.content = Content::default();
+    }
+
+    /// Ends the session: replies go out, the log is written, the connection is closed.
+    fn hang_up(&mut self) {
+        self.state = State::Closing;
+    }
+
+    fn warn(&self, text: std::fmt::Arguments<'_>) {
+        self.log.warning(&text.to_string());
+    }
+}
+
+/// Replies.
+impl Session {
+    fn say(&mut self, reply: FixedReply) {
+        self.say_with(
+            reply.code,
+            |out, soft| if soft { Self::softened(reply).encode(out) } else { reply.encode(out) },
+        );
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        self.say_with(reply.code, |out, soft| {
+            if soft {
+                soften(reply.clone()).encode(out);
+            } else {
+                reply.encode(out);
+            }
+        });
+    }
+
+    fn softened(reply: FixedReply) -> Reply {
+        soften(reply.into())
+    }
+
+    /// Clients that make many errors wait for every reply; 421 and 521 end the session.
+    fn say_with(&mut self, code: u16, encode: impl FnOnce(&mut Vec<u8>, bool)) {
+        let limits = &self.settings.limits;
+        if self.errors.error_count >= limits.smtpd_soft_error_limit {
+            self.output.delay(limits.smtpd_error_sleep_time);
+        }
+        let soft = self.settings.protocol.soft_bounce && code >= 500;
+        encode(self.output.buffer(), soft);
+        if code == 421 || code == 521 {
+            self.end.hang_up = true;
+        }
+    }
+
+    /// A reply with our name before its text, as those that end a session have.
+    fn say_named(&mut self, code: u16, dsn: Dsn, text: &str) {
+        let text = format!("{} {text}", self.settings.myhostname);
+        self.reply(&Reply::new(code, dsn, text));
+    }
+
+    /// Answers with a refusal and counts an error.
+    fn refuse(&mut self, reply: &Reply) {
+        self.reply(reply);
+        self.finish_command(Done::Bad);
+    }
+
+    fn refuse_with(&mut self, reply: FixedReply) {
+        self.say(reply);
+        self.finish_command(Done::Bad);
+    }
+
+    fn accept_with(&mut self, reply: FixedReply) {
+        self.say(reply);
+        self.finish_command(Done::Good);
+    }
+}
+
+fn soften(mut reply: Reply) -> Reply {
+    reply.code = reply.code.saturating_sub(100);
+    reply.dsn = reply.dsn.map(|dsn| dsn.with_class(types::DsnClass::Temporary));
+    reply
+}
+
+/// The end.
+impl Session {
+    /// Nothing more can be read. What stops a session in the middle is logged with the place.
+    fn input_ended(&mut self) {
+        if self.end.is_timeout {
+            self.end.reason = Some(SessionEnd::Timeout);
+            self.say_named(421, Dsn::temporary(4, 2), "Error: timeout exceeded");
+        } else {
+            self.end.reason = Some(SessionEnd::LostConnection);
+        }
+        self.hang_up();
+    }
+
+    fn has_ended(&self) -> bool {
+        self.end.is_eof || self.end.is_timeout
+    }
+
+    fn close(&mut self) -> Option<Next> {
+        if !self.end.is_logged {
+            self.end.is_logged = true;
+            self.log_end();
+            self.reset_transaction();
+        }
+        if self.output.is_empty() {
+            self.log_disconnect();
+            self.state = State::Closed;
+            return None;
+        }
+        Some(Next::Write)
+    }
+
+    fn log_end(&self) {
+        let Some(end) = self.end.reason else { return };
+        let content = |verb| (verb, Some(self.content.size_bytes + self.input.bytes().len() as u64));
+        let (place, bytes) = match self.place {
+            AFTER_DATA => content("DATA"),
+            AFTER_BDAT => content("BDAT"),
+            AFTER_EOM if end == SessionEnd::LostConnection => return,
+            place => (place, None),
+        };
+        let id = self.queue_id();
+        self.log.event(&Event::Smtpd(SmtpdEvent::Ended { id, end, place, bytes, client: &self.peer.client }));
+    }
+
+    fn log_disconnect(&self) {
+        let names = Verb::ALL.iter().map(|verb| verb.as_lower()).chain(["unknown"]);
+        let commands = names.zip(self.tally.counts).map(|(name, (good, all))| (name, good, all)).collect();
+        let counts = CommandCounts { commands, has_bare_newline: self.tally.saw_bare_newline };
+        self.log.event(&Event::Smtpd(SmtpdEvent::Disconnect(&self.peer.client, &counts)));
+    }
+
+    /// The greeting, unless the client spoke first.
+    fn greet(&mut self) -> Option<Next> {
+        self.state = State::Command;
+        if !self.peer.is_stand_alone && self.is_out_of_step() {
+            self.say(replies::OUT_OF_STEP);
+            self.hang_up();
+        } else if let Some(reply) = self.errors.access_denied.clone() {
+            self.reply(&reply);
+            self.errors.error_count += 1;
+        } else {
+            let banner = self.settings.smtpd_banner.clone();
+            self.reply(&Reply::bare(220, banner));
+        }
+        None
+    }
+
+    fn connected(&mut self, answer: Answer) {
+        if let Answer::Client { bare_newlines_allowed, discard, refusal } = answer {
+            self.greeting.discard = discard;
+            self.greeting.bare_newlines_allowed = bare_newlines_allowed || self.peer.is_stand_alone;
+            self.errors.access_denied = refusal;
+        }
+        self.state = State::BeforeGreeting { peeked: self.peer.is_stand_alone };
+    }
+
+    /// Input where the client should have waited for a reply: logged once, and forbidden by
+    /// `smtpd_forbid_unauth_pipelining`.
+    fn is_out_of_step(&mut self) -> bool {
+        if self.errors.pipelining_noticed || self.input.bytes().is_empty() {
+            return false;
+        }
+        self.errors.pipelining_noticed = true;
+        let sample = &self.input.bytes()[..self.input.bytes().len().min(100)];
+        let event = SmtpdEvent::ImproperPipelining { place: self.place, client: &self.peer.client, sample };
+        self.log.event(&Event::Smtpd(event));
+        self.settings.protocol.smtpd_forbid_unauth_pipelining
+    }
+}
+
+#[cfg(test)]
+mod tests;

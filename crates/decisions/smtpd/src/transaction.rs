@@ -1,0 +1,57 @@
+//! A mail transaction: it dies at RSET by being dropped.
+
+use crate::Peer;
+use bstr::BStr;
+use types::{Address, BodyEncoding, QueueId, Recipient};
+
+/// From MAIL to the end of data.
+#[derive(Debug)]
+pub struct Transaction {
+    /// MAIL FROM, internal form.
+    pub sender: Address,
+    /// BODY parameter.
+    pub encoding: BodyEncoding,
+    /// The client gave SMTPUTF8.
+    pub is_smtputf8: bool,
+    /// Addresses are completed with our domain (`local_header_rewrite_clients`).
+    pub is_local_rewrite: bool,
+    /// Accepted recipients, in order.
+    pub recipients: Vec<Recipient>,
+    /// Recipients refused for `smtpd_recipient_limit`.
+    pub(crate) overshoot: u32,
+    /// Set when the message has a queue file.
+    pub(crate) queue_id: Option<QueueId>,
+}
+
+impl Transaction {
+    pub(crate) fn new(sender: Address) -> Self {
+        Self {
+            sender,
+            encoding: BodyEncoding::Unknown,
+            is_smtputf8: false,
+            is_local_rewrite: false,
+            recipients: Vec::new(),
+            overshoot: 0,
+            queue_id: None,
+        }
+    }
+
+    /// The message's id, once it has a queue file.
+    #[must_use]
+    pub fn queue_id(&self) -> Option<QueueId> {
+        self.queue_id
+    }
+}
+
+/// What the queue file of a message needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'s> {
+    /// Sender, recipients, parameters.
+    pub transaction: &'s Transaction,
+    /// The client.
+    pub peer: &'s Peer,
+    /// HELO or EHLO argument.
+    pub helo: Option<&'s BStr>,
+    /// `SMTP` or `ESMTP`.
+    pub protocol: &'static str,
+}
