@@ -15,18 +15,22 @@
 
 mod action;
 mod ehlo;
+mod judge;
 mod path;
 mod peer;
 mod question;
 mod replies;
+mod restrictions;
 mod session;
 mod settings;
 mod transaction;
 
 pub use action::Action;
 pub use ehlo::EhloKeywords;
-pub use peer::{NameStatus, Peer};
+pub use judge::{Judge, Resolve, Surroundings};
+pub use peer::{NameStatus, Peer, peer_name};
 pub use question::{Answer, Ask, Question, Standing, Verdict};
+pub use restrictions::{Restriction, RestrictionLists, Rules};
 pub use session::Session;
-pub use settings::{ForbidBareNewline, Limits, Protocol, SmtpdSettings};
+pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings};
 pub use transaction::{Envelope, Transaction};

@@ -1,5 +1,7 @@
 //! Addresses in MAIL, RCPT and VRFY.
 
+use bstr::ByteSlice;
+use message::tok822::{self, Token};
 use types::Address;
 
 /// Why the text of a path is no address: answered with 501 after a warning that shows it.
@@ -26,6 +28,72 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-./=?@^_`{|}~".contains(&byte)
 }
 
-fn tokens(inner: &[u8], _strict: bool) -> Result<Address, BadSyntax> {
-    Ok(Address::from(inner))
+/// The general case: one address, with comments, quotes, white space or a source route around it.
+fn tokens(inner: &[u8], strict: bool) -> Result<Address, BadSyntax> {
+    let inner = match inner.find_byte(b':') {
+        // A source route (RFC 5321 appendix C) is ignored.
+        Some(colon) if inner.starts_with(b"@") => &inner[colon + 1..],
+        _ => inner,
+    };
+    let mut found = None;
+    for token in tok822::parse(inner) {
+        match token {
+            Token::Address(_) if found.is_some() => return Err(BadSyntax),
+            Token::Address(address) => found = Some(address),
+            Token::Op(b'<' | b'>') => {}
+            _ if strict => return Err(BadSyntax),
+            _ => {}
+        }
+    }
+    let mut internal = Vec::new();
+    if let Some(address) = found {
+        tok822::internalize(&mut internal, &address);
+    }
+    Ok(Address::new(internal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(text: &str, expected: Option<&str>) {
+        let address = parse(text.as_bytes(), true, false).ok().map(|a| a.to_string());
+        assert_eq!(address.as_deref(), expected, "{text:?}");
+    }
+
+    #[test]
+    fn paths_become_internal_form() {
+        check("<a@b.c>", Some("a@b.c"));
+        check("a@b.c", Some("a@b.c"));
+        check("<>", Some(""));
+        check("<\"a b\"@c>", Some("a b@c"));
+        check("<\"a\\\"b\"@c>", Some("a\"b@c"));
+        check("<@x,@y:a@b>", Some("a@b"));
+        check("<a@b> (comment)", Some("a@b"));
+        check("<a@b, c@d>", None);
+        check("<a@[192.0.2.1]>", Some("a@[192.0.2.1]"));
+        check("<postmaster>", Some("postmaster"));
+    }
+
+    #[test]
+    fn strict_paths_stand_in_brackets_alone() {
+        let strict = |text: &str| parse(text.as_bytes(), true, true).is_ok();
+        assert!(strict("<a@b>") && strict("<>") && strict("<\"a b\"@c>"));
+        assert!(!strict("a@b") && !strict("<a@b (c)>") && !strict("<@b>"));
+        assert!(parse(b"<>", false, false).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_without_panic(text: Vec<u8>, strict: bool) {
+            let _ = parse(&text, true, strict);
+        }
+
+        #[test]
+        fn plain_addresses_are_what_the_token_parser_makes_of_them(text in "[a-z.!%+=-]{1,8}@[a-z.-]{1,8}") {
+            let fast = parse(text.as_bytes(), true, false);
+            prop_assert_eq!(fast, tokens(text.as_bytes(), false));
+        }
+    }
 }

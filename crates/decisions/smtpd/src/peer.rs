@@ -1,7 +1,8 @@
 //! Who is at the other end.
 
-use maillog::Client;
+use maillog::{Client, Logger};
 use std::net::IpAddr;
+use world::{Dns, DnsAnswer, Record, RecordData, RecordType};
 
 /// How well a client's name is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,5 +82,78 @@ impl Peer {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("IPv6:{v6}"),
         }
+    }
+}
+
+/// The name of a client: what its address points to, verified by looking up the addresses of that name
+/// (postconf(5) `smtpd_peername_lookup`; when that is off, do not call this).
+pub async fn peer_name(peer: Peer, dns: &dyn Dns, log: &Logger) -> Peer {
+    let name = match dns.query(&reverse_query(peer.address), RecordType::Ptr).await {
+        DnsAnswer::Records { records, .. } => records.into_iter().find_map(host_name),
+        DnsAnswer::TryAgain(_) => return with_status(peer, NameStatus::Temporary),
+        DnsAnswer::NoName | DnsAnswer::NoData | DnsAnswer::Invalid(_) => None,
+    };
+    let Some(name) = name else { return peer };
+    let record_type = if peer.address.is_ipv4() { RecordType::A } else { RecordType::Aaaa };
+    let (status, why) = match dns.query(&name, record_type).await {
+        DnsAnswer::Records { records, .. } if records.iter().any(|r| is_address(r, peer.address)) => {
+            return peer.named(&name);
+        }
+        DnsAnswer::Records { .. } => (NameStatus::Forged, String::new()),
+        DnsAnswer::TryAgain(_) => {
+            (NameStatus::Temporary, ": Temporary failure in name resolution".to_owned())
+        }
+        DnsAnswer::NoData => (NameStatus::Forged, ": No address associated with hostname".to_owned()),
+        DnsAnswer::NoName => (NameStatus::Forged, ": Name or service not known".to_owned()),
+        DnsAnswer::Invalid(trouble) => (NameStatus::Forged, format!(": {trouble}")),
+    };
+    log.warning(&format!("hostname {name} does not resolve to address {}{why}", peer.client.address));
+    Peer { reverse_name: name, reverse_name_status: NameStatus::Verified, name_status: status, ..peer }
+}
+
+fn with_status(peer: Peer, status: NameStatus) -> Peer {
+    Peer { name_status: status, reverse_name_status: status, ..peer }
+}
+
+/// `4.3.2.1.in-addr.arpa`, or 32 nibbles below `ip6.arpa`.
+fn reverse_query(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, d] = v4.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(v6) => {
+            let nibbles = v6.octets().into_iter().rev().map(|o| format!("{:x}.{:x}.", o & 15, o >> 4));
+            nibbles.collect::<String>() + "ip6.arpa"
+        }
+    }
+}
+
+/// A name that may stand in a log line: neither an address nor anything but letters, digits, `-`, `_` and dots.
+fn host_name(record: Record) -> Option<String> {
+    let RecordData::Name(name) = record.data else { return None };
+    let is_text = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let is_address = name.parse::<IpAddr>().is_ok() || name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    (is_text && !is_address && !name.is_empty() && name.len() <= 255).then_some(name)
+}
+
+fn is_address(record: &Record, address: IpAddr) -> bool {
+    match (&record.data, address) {
+        (RecordData::A(a), IpAddr::V4(v4)) => *a == v4,
+        (RecordData::Aaaa(a), IpAddr::V6(v6)) => *a == v6,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_turned_round_for_dns() {
+        assert_eq!(reverse_query([192, 0, 2, 7].into()), "7.2.0.192.in-addr.arpa");
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        let expected = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        assert_eq!(reverse_query(v6), expected);
     }
 }

@@ -1,5 +1,7 @@
 //! The parameters of an SMTP server, as one service of master.cf has them.
 
+use crate::restrictions::RestrictionLists;
+use config::{Invalid, Values, params as p};
 use std::time::Duration;
 
 /// postconf(5) `smtpd_forbid_bare_newline`.
@@ -82,4 +84,127 @@ pub struct SmtpdSettings {
     pub limits: Limits,
     /// What is spoken.
     pub protocol: Protocol,
+    /// Who may do what.
+    pub restrictions: RestrictionLists,
+    /// What rejects say.
+    pub codes: Codes,
+}
+
+/// Reply codes and texts of rejects.
+#[derive(Clone, Debug)]
+pub struct Codes {
+    /// postconf(5) `reject_code`
+    pub reject_code: u16,
+    /// postconf(5) `defer_code`
+    pub defer_code: u16,
+    /// postconf(5) `relay_domains_reject_code`
+    pub relay_domains_reject_code: u16,
+    /// postconf(5) `non_fqdn_reject_code`
+    pub non_fqdn_reject_code: u16,
+    /// postconf(5) `invalid_hostname_reject_code`
+    pub invalid_hostname_reject_code: u16,
+    /// postconf(5) `unknown_address_reject_code`
+    pub unknown_address_reject_code: u16,
+    /// postconf(5) `unknown_local_recipient_reject_code`
+    pub unknown_local_recipient_reject_code: u16,
+    /// postconf(5) `unknown_virtual_alias_reject_code`
+    pub unknown_virtual_alias_reject_code: u16,
+    /// postconf(5) `unknown_virtual_mailbox_reject_code`
+    pub unknown_virtual_mailbox_reject_code: u16,
+    /// postconf(5) `unknown_relay_recipient_reject_code`
+    pub unknown_relay_recipient_reject_code: u16,
+    /// postconf(5) `multi_recipient_bounce_reject_code`
+    pub multi_recipient_bounce_reject_code: u16,
+    /// postconf(5) `show_user_unknown_table_name`
+    pub show_user_unknown_table_name: bool,
+}
+
+impl SmtpdSettings {
+    /// The typed view of one service. What Postfix stops at with `fatal:` is an error;
+    /// [`RestrictionLists::problems`] has what is to be warned about.
+    pub fn load(values: &Values) -> Result<Self, Invalid> {
+        Ok(Self {
+            myhostname: values.text(p::myhostname).to_owned(),
+            smtpd_banner: values.text(p::smtpd_banner).to_owned(),
+            limits: Limits::load(values),
+            protocol: Protocol::load(values)?,
+            restrictions: RestrictionLists::load(values)?,
+            codes: Codes::load(values),
+        })
+    }
+}
+
+impl Limits {
+    fn load(values: &Values) -> Self {
+        let count = |id| u32::try_from(values.int(id).max(0)).unwrap_or(u32::MAX);
+        let size = |id| u64::try_from(values.int(id)).unwrap_or(0);
+        Self {
+            smtpd_timeout: values.time(p::smtpd_timeout),
+            smtpd_per_request_deadline: values.bool(p::smtpd_per_request_deadline),
+            smtpd_min_data_rate: size(p::smtpd_min_data_rate),
+            line_length_limit: usize::try_from(size(p::line_length_limit)).unwrap_or(usize::MAX),
+            message_size_limit: size(p::message_size_limit),
+            smtpd_soft_error_limit: count(p::smtpd_soft_error_limit),
+            smtpd_hard_error_limit: count(p::smtpd_hard_error_limit),
+            smtpd_error_sleep_time: values.time(p::smtpd_error_sleep_time),
+            smtpd_junk_command_limit: count(p::smtpd_junk_command_limit),
+            smtpd_recipient_limit: usize::try_from(size(p::smtpd_recipient_limit)).unwrap_or(usize::MAX),
+            smtpd_recipient_overshoot_limit: count(p::smtpd_recipient_overshoot_limit),
+        }
+    }
+}
+
+impl Protocol {
+    fn load(values: &Values) -> Result<Self, Invalid> {
+        let text = values.text(p::smtpd_forbid_bare_newline);
+        let smtpd_forbid_bare_newline = match text.to_ascii_lowercase().as_str() {
+            "normalize" | "yes" => ForbidBareNewline::Normalize,
+            "note" => ForbidBareNewline::Note,
+            "reject" => ForbidBareNewline::Reject,
+            "no" => ForbidBareNewline::No,
+            _ => {
+                let why = "want normalize, reject, note, yes or no, not";
+                return Err(Invalid::value("smtpd_forbid_bare_newline", text, why));
+            }
+        };
+        let is_set = |id| !values.text(id).trim().is_empty();
+        Ok(Self {
+            smtpd_helo_required: values.bool(p::smtpd_helo_required),
+            strict_rfc821_envelopes: values.bool(p::strict_rfc821_envelopes),
+            disable_vrfy_command: values.bool(p::disable_vrfy_command),
+            smtputf8_enable: values.bool(p::smtputf8_enable),
+            strict_smtputf8: values.bool(p::strict_smtputf8),
+            smtpd_forbid_bare_newline,
+            smtpd_forbid_bare_newline_reject_code: code(values, p::smtpd_forbid_bare_newline_reject_code),
+            smtpd_forbid_unauth_pipelining: values.bool(p::smtpd_forbid_unauth_pipelining),
+            smtpd_delay_open_until_valid_rcpt: values.bool(p::smtpd_delay_open_until_valid_rcpt),
+            commands_are_screened: is_set(p::smtpd_noop_commands) || is_set(p::smtpd_command_filter),
+            soft_bounce: values.bool(p::soft_bounce),
+            smtpd_delay_reject: values.bool(p::smtpd_delay_reject),
+        })
+    }
+}
+
+impl Codes {
+    fn load(values: &Values) -> Self {
+        Self {
+            reject_code: code(values, p::reject_code),
+            defer_code: code(values, p::defer_code),
+            relay_domains_reject_code: code(values, p::relay_domains_reject_code),
+            non_fqdn_reject_code: code(values, p::non_fqdn_reject_code),
+            invalid_hostname_reject_code: code(values, p::invalid_hostname_reject_code),
+            unknown_address_reject_code: code(values, p::unknown_address_reject_code),
+            unknown_local_recipient_reject_code: code(values, p::unknown_local_recipient_reject_code),
+            unknown_virtual_alias_reject_code: code(values, p::unknown_virtual_alias_reject_code),
+            unknown_virtual_mailbox_reject_code: code(values, p::unknown_virtual_mailbox_reject_code),
+            unknown_relay_recipient_reject_code: code(values, p::unknown_relay_recipient_reject_code),
+            multi_recipient_bounce_reject_code: code(values, p::multi_recipient_bounce_reject_code),
+            show_user_unknown_table_name: values.bool(p::show_user_unknown_table_name),
+        }
+    }
+}
+
+/// A reply code; what is none is noticed where it is used, as Postfix does.
+fn code(values: &Values, id: config::params::Id) -> u16 {
+    u16::try_from(values.int(id)).unwrap_or(0)
 }

@@ -1,0 +1,169 @@
+//! Host names: their syntax, and whether mail can be sent to them.
+
+use super::{
+    Resolve,
+    walk::{SENDER, Status, Subject, Walk, refusal_text},
+};
+use bstr::{BStr, ByteSlice};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use types::{Address, AddressClass, Dsn, Reply, Trouble};
+use world::{DnsAnswer, RecordData, RecordType};
+
+const LABEL_SIZE_MAX: usize = 63;
+const NAME_SIZE_MAX: usize = 255;
+
+/// Letters, digits, hyphens inside labels and underscores; not all digits (RFC 1035 as Postfix reads it).
+fn is_valid(name: &[u8], allow_utf8: bool) -> bool {
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (allow_utf8 && b >= 0x80);
+    let is_label = |label: &[u8]| {
+        let inside = label.iter().all(|b| is_letter(*b) || *b == b'-');
+        let ends = label.first() != Some(&b'-') && label.last() != Some(&b'-');
+        !label.is_empty() && label.len() <= LABEL_SIZE_MAX && inside && ends
+    };
+    let is_number = name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    name.len() <= NAME_SIZE_MAX && !is_number && name.split(|b| *b == b'.').all(is_label)
+}
+
+fn without_final_dot(name: &[u8]) -> &[u8] {
+    match name.strip_suffix(b".") {
+        Some(rest) if !rest.is_empty() => rest,
+        _ => name,
+    }
+}
+
+fn is_address(text: &[u8]) -> bool {
+    let Ok(text) = text.to_str() else { return false };
+    text.parse::<IpAddr>().is_ok()
+}
+
+/// An address as it stands in brackets: `192.0.2.1` or `IPv6:2001:db8::1`.
+fn is_literal(text: &[u8]) -> bool {
+    let Ok(text) = text.to_str() else { return false };
+    match text.get(..5) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("ipv6:") => text[5..].parse::<Ipv6Addr>().is_ok(),
+        _ => text.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// `reject_invalid_helo_hostname`, and `reject_non_fqdn_helo_hostname` when `want_full`.
+pub(super) fn judge_helo(name: &[u8], want_full: bool) -> Result<(), &'static str> {
+    if let Some(inner) = name.strip_prefix(b"[") {
+        let inner = inner.strip_suffix(b"]").unwrap_or(inner);
+        let is_good = want_full || is_literal(inner) || is_address(inner);
+        return if is_good { Ok(()) } else { Err("invalid ip address") };
+    }
+    let name = without_final_dot(name);
+    if want_full {
+        let is_full = is_valid(name, false) && name.contains(&b'.');
+        return if is_full { Ok(()) } else { Err("need fully-qualified hostname") };
+    }
+    if is_valid(name, false) || is_address(name) { Ok(()) } else { Err("Invalid name") }
+}
+
+/// `reject_non_fqdn_sender` and `reject_non_fqdn_recipient`.
+pub(super) fn is_full_address(address: &Address, is_smtputf8: bool) -> bool {
+    let Some(domain) = address.domain() else { return false };
+    if domain.starts_with(b"[") && domain.ends_with(b"]") {
+        return true;
+    }
+    let domain = without_final_dot(domain);
+    is_valid(domain, is_smtputf8) && domain.contains(&b'.')
+}
+
+/// Whether mail can be sent to a domain.
+enum MailHost {
+    Found,
+    NullMx,
+    Missing(&'static str),
+    TryAgain,
+}
+
+impl<R: Resolve> Walk<'_, R> {
+    /// `reject_unknown_sender_domain` and `reject_unknown_recipient_domain`: not for our own addresses.
+    pub(super) async fn unknown_domain(
+        &mut self,
+        address: &Address,
+        subject: Subject<'_>,
+    ) -> Result<Status, Trouble> {
+        let resolved = self.resolve(address).await?;
+        let ours = [AddressClass::Local, AddressClass::VirtualAlias, AddressClass::VirtualMailbox];
+        let Some(domain) = resolved.recipient.domain() else { return Ok(Status::Dunno) };
+        if ours.contains(&resolved.class) || (domain.starts_with(b"[") && domain.ends_with(b"]")) {
+            return Ok(Status::Dunno);
+        }
+        let domain = domain.to_owned();
+        let is_sender = subject.class == SENDER;
+        let detail = if is_sender { 8 } else { 2 };
+        let code = self.judge.settings.codes.unknown_address_reject_code;
+        let status = match self.mail_host(domain.as_bstr()).await {
+            MailHost::Found => Status::Dunno,
+            MailHost::NullMx => {
+                let (code, dsn) =
+                    if is_sender { (550, Dsn::temporary(7, 27)) } else { (556, Dsn::temporary(1, 10)) };
+                let text = format!("Domain {domain} does not accept mail (nullMX)");
+                self.refuse(code, dsn, subject, &text)
+            }
+            MailHost::Missing(why) => self.refuse(code, Dsn::temporary(1, detail), subject, why),
+            MailHost::TryAgain => {
+                let text = refusal_text(subject, "Domain not found");
+                self.defer_later(Reply::new(450, Dsn::temporary(1, detail), text))
+            }
+        };
+        Ok(status)
+    }
+
+    async fn mail_host(&self, domain: &BStr) -> MailHost {
+        let Ok(name) = domain.to_str() else { return MailHost::Missing("Domain not found") };
+        let mut outcome = MailHost::Missing("Domain not found");
+        for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
+            match self.judge.dns.query(name, record_type).await {
+                DnsAnswer::Records { records, .. } => {
+                    let is_null_mx = records.len() == 1
+                        && matches!(&records[0].data, RecordData::Mx(mx) if mx.host.is_empty());
+                    return if is_null_mx { MailHost::NullMx } else { MailHost::Found };
+                }
+                DnsAnswer::NoName | DnsAnswer::NoData => {}
+                DnsAnswer::Invalid(_) => return MailHost::Missing("Malformed DNS server reply"),
+                DnsAnswer::TryAgain(_) => outcome = MailHost::TryAgain,
+            }
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helo_names_are_judged_as_postfix_judges_them() {
+        let check = |name: &str, want_full: bool, expected: Result<(), &str>| {
+            assert_eq!(judge_helo(name.as_bytes(), want_full), expected, "{name}");
+        };
+        check("mx.example.com", true, Ok(()));
+        check("mx.example.com.", true, Ok(()));
+        check("localhost", true, Err("need fully-qualified hostname"));
+        check("localhost", false, Ok(()));
+        check("-x.example", false, Err("Invalid name"));
+        check("192.0.2.1", false, Ok(()));
+        check("[192.0.2.1]", false, Ok(()));
+        check("[IPv6:::1]", false, Ok(()));
+        check("[300.0.2.1]", false, Err("invalid ip address"));
+        check("a..b", false, Err("Invalid name"));
+    }
+
+    #[test]
+    fn full_addresses_have_a_domain_with_a_dot() {
+        let check = |address: &str, expected| {
+            assert_eq!(is_full_address(&Address::from(address), false), expected, "{address}");
+        };
+        check("a@example.com", true);
+        check("a@example.com.", true);
+        check("a@localhost", false);
+        check("a", false);
+        check("a@", false);
+        check("a@[192.0.2.1]", true);
+        check("a@b\u{e9}.example", false);
+        assert!(is_full_address(&Address::from("a@b\u{e9}.example"), true));
+    }
+}

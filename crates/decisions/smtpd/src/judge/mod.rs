@@ -1,0 +1,337 @@
+//! Answers the questions of sessions: match lists, restriction lists, known recipients.
+
+mod hostname;
+mod unlisted;
+mod walk;
+
+use crate::{Answer, Ask, EhloKeywords, Question, SmtpdSettings, Standing, Verdict};
+use bstr::ByteSlice;
+use config::{Values, params as p};
+use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
+use std::{future::Future, net::IpAddr, rc::Rc};
+use types::{Address, Dsn, Lookup, Reply, Resolved};
+use world::{Dns, Tables};
+
+/// trivial-rewrite as smtpd asks it: the address is completed as for a local client, then resolved.
+pub trait Resolve {
+    /// Where mail from `sender` to `address` goes; both in internal form.
+    fn resolve(&self, sender: &Address, address: &Address) -> impl Future<Output = Lookup<Resolved>>;
+}
+
+/// What a judge needs from its surroundings.
+pub struct Surroundings<'t> {
+    /// Opens tables.
+    pub tables: &'t dyn Tables,
+    /// Resolver.
+    pub dns: Rc<dyn Dns>,
+    /// What is local, for addresses without `@domain` in tables.
+    pub local: Rc<dyn Locality>,
+    /// Addresses of our interfaces, for `permit_inet_interfaces`.
+    pub own_addresses: Rc<[IpAddr]>,
+    /// Free bytes of the queue's file system; may be some seconds old.
+    pub free_bytes: Rc<dyn Fn() -> u64>,
+}
+
+/// The judge of one service. One for each service and thread, for all its sessions.
+pub struct Judge<R> {
+    settings: Rc<SmtpdSettings>,
+    resolver: R,
+    dns: Rc<dyn Dns>,
+    own_addresses: Rc<[IpAddr]>,
+    free_bytes: Rc<dyn Fn() -> u64>,
+    queue_minfree: u64,
+    allow_untrusted_routing: bool,
+    mynetworks: NameAddrList,
+    local_header_rewrite_clients: Vec<RewriteClients>,
+    smtpd_forbid_bare_newline_exclusions: NameAddrList,
+    smtpd_discard_ehlo_keywords: EhloKeywords,
+    smtpd_discard_ehlo_keyword_address_maps: Maps,
+    smtpd_noop_commands: StringList,
+    smtpd_forbidden_commands: StringList,
+    smtpd_command_filter: Maps,
+    recipients: RecipientTables,
+}
+
+/// The tables that say which addresses exist.
+struct RecipientTables {
+    recipient_canonical_maps: AddressMaps,
+    sender_canonical_maps: AddressMaps,
+    canonical_maps: AddressMaps,
+    virtual_alias_maps: AddressMaps,
+    local_recipient_maps: AddressMaps,
+    virtual_mailbox_maps: AddressMaps,
+    relay_recipient_maps: AddressMaps,
+    double_bounce_sender: Vec<u8>,
+}
+
+/// One element of `local_header_rewrite_clients`.
+enum RewriteClients {
+    InetInterfaces,
+    Mynetworks,
+    Table(Maps),
+    /// Known, and never true for now (SASL, TLS).
+    Nobody,
+}
+
+impl RecipientTables {
+    fn open(values: &Values, around: &Surroundings<'_>) -> Self {
+        let extensions = Rc::new(ExtensionRules {
+            recipient_delimiter: values.text(p::recipient_delimiter).as_bytes().into(),
+            owner_request_special: values.bool(p::owner_request_special),
+            double_bounce_sender: values.text(p::double_bounce_sender).as_bytes().into(),
+        });
+        let myorigin: Rc<[u8]> = values.text(p::myorigin).as_bytes().into();
+        let open = |id, title| AddressMaps {
+            maps: Maps::open(title, values.text(id), around.tables),
+            extensions: Rc::clone(&extensions),
+            myorigin: Rc::clone(&myorigin),
+            local: Rc::clone(&around.local),
+        };
+        Self {
+            recipient_canonical_maps: open(p::recipient_canonical_maps, "recipient_canonical_maps"),
+            sender_canonical_maps: open(p::sender_canonical_maps, "sender_canonical_maps"),
+            canonical_maps: open(p::canonical_maps, "canonical_maps"),
+            virtual_alias_maps: open(p::virtual_alias_maps, "virtual_alias_maps"),
+            local_recipient_maps: open(p::local_recipient_maps, "local_recipient_maps"),
+            virtual_mailbox_maps: open(p::virtual_mailbox_maps, "virtual_mailbox_maps"),
+            relay_recipient_maps: open(p::relay_recipient_maps, "relay_recipient_maps"),
+            double_bounce_sender: values.text(p::double_bounce_sender).as_bytes().to_vec(),
+        }
+    }
+}
+
+impl<R: Resolve> Judge<R> {
+    /// Opens the tables of a service.
+    pub fn new(settings: Rc<SmtpdSettings>, values: &Values, resolver: R, around: &Surroundings<'_>) -> Self {
+        let parents = values.text(p::parent_domain_matches_subdomains);
+        let hosts = |id, title: &str| {
+            NameAddrList::open(title, parent_style(parents, title), values.text(id), around.tables)
+        };
+        let maps = |id, title: &str| Maps::open(title, values.text(id), around.tables);
+        let strings = |id, title: &str| StringList::open(title, values.text(id), around.tables);
+        Self {
+            settings,
+            resolver,
+            dns: Rc::clone(&around.dns),
+            own_addresses: Rc::clone(&around.own_addresses),
+            free_bytes: Rc::clone(&around.free_bytes),
+            queue_minfree: u64::try_from(values.int(p::queue_minfree)).unwrap_or(0),
+            allow_untrusted_routing: values.bool(p::allow_untrusted_routing),
+            mynetworks: hosts(p::mynetworks, "mynetworks"),
+            local_header_rewrite_clients: rewrite_clients(values, around.tables),
+            smtpd_forbid_bare_newline_exclusions: hosts(
+                p::smtpd_forbid_bare_newline_exclusions,
+                "smtpd_forbid_bare_newline_exclusions",
+            ),
+            smtpd_discard_ehlo_keywords: EhloKeywords::parse(values.text(p::smtpd_discard_ehlo_keywords)).0,
+            smtpd_discard_ehlo_keyword_address_maps: maps(
+                p::smtpd_discard_ehlo_keyword_address_maps,
+                "smtpd_discard_ehlo_keyword_address_maps",
+            ),
+            smtpd_noop_commands: strings(p::smtpd_noop_commands, "smtpd_noop_commands"),
+            smtpd_forbidden_commands: strings(p::smtpd_forbidden_commands, "smtpd_forbidden_commands"),
+            smtpd_command_filter: maps(p::smtpd_command_filter, "smtpd_command_filter"),
+            recipients: RecipientTables::open(values, around),
+        }
+    }
+
+    /// Answers. Ready at once when every look-up is.
+    pub async fn answer(&self, question: Question<'_>) -> Verdict {
+        let standing = question.standing.clone();
+        if question.peer.is_stand_alone && !matches!(question.ask, Ask::Screen(_) | Ask::Unknown(_)) {
+            return Verdict { answer: stand_alone(question.ask), standing };
+        }
+        match question.ask {
+            Ask::Connect => self.connect(&question).await,
+            Ask::Screen(line) => Verdict { answer: self.screen(&question, line).await, standing },
+            Ask::Unknown(line) => Verdict { answer: self.unknown(line).await, standing },
+            Ask::Helo(name) => self.helo(&question, name).await,
+            Ask::Mail { sender, size_bytes, is_smtputf8, address_only } => {
+                if let Some(answer) = self.illegal(sender, &Address::null(), *is_smtputf8).await {
+                    return Verdict { answer, standing };
+                }
+                match address_only {
+                    true => Verdict { answer: Answer::Accept, standing },
+                    false => self.mail(&question, sender, *size_bytes).await,
+                }
+            }
+            Ask::Rcpt { recipient, address_only } => {
+                let transaction = question.transaction;
+                let is_smtputf8 = transaction.is_some_and(|transaction| transaction.is_smtputf8);
+                self.recipient(&question, recipient, is_smtputf8, *address_only).await
+            }
+            Ask::Vrfy { recipient, is_smtputf8, address_only } => {
+                self.recipient(&question, recipient, *is_smtputf8, *address_only).await
+            }
+            Ask::Data => {
+                let rules = Rc::clone(&self.settings.restrictions.smtpd_data_restrictions);
+                self.data(&question, &rules, "DATA", "Data command").await
+            }
+            Ask::EndOfData => {
+                let rules = Rc::clone(&self.settings.restrictions.smtpd_end_of_data_restrictions);
+                self.data(&question, &rules, "END-OF-MESSAGE", "End-of-data").await
+            }
+        }
+    }
+
+    async fn connect(&self, question: &Question<'_>) -> Verdict {
+        let peer = question.peer;
+        let name = peer.client.name.as_bytes();
+        let address = peer.client.address.as_str();
+        let mut standing = Standing {
+            in_mynetworks: Some(self.mynetworks.matches(name, address).await),
+            ..Standing::default()
+        };
+        // A list that cannot be read excludes nobody from protection.
+        let exclusions = &self.smtpd_forbid_bare_newline_exclusions;
+        let bare_newlines_allowed = match exclusions.matches(name, address).await {
+            Ok(allowed) => allowed,
+            Err(trouble) => {
+                question.log.warning(&trouble.to_string());
+                false
+            }
+        };
+        let discard = match self.smtpd_discard_ehlo_keyword_address_maps.find(address.as_bytes()).await {
+            Lookup::Found(words) => EhloKeywords::parse(&words.to_str_lossy()).0,
+            Lookup::Absent => self.smtpd_discard_ehlo_keywords,
+            Lookup::TryAgain(trouble) => {
+                question.log.warning(&trouble.to_string());
+                self.smtpd_discard_ehlo_keywords
+            }
+        };
+        let mut refusal = None;
+        if !self.settings.protocol.smtpd_delay_reject {
+            let question = Question { standing: &standing, place: question.place, ..copy(question) };
+            let mut walk = self.walk(&question, None, None);
+            refusal = walk.check_client().await;
+            standing = walk.into_standing();
+        }
+        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, refusal }, standing }
+    }
+
+    async fn screen(&self, question: &Question<'_>, line: &[u8]) -> Answer {
+        let line = line.trim_ascii_start();
+        match self.smtpd_command_filter.find(line).await {
+            Lookup::Found(replacement) => return Answer::Replace(replacement.into()),
+            Lookup::Absent => {}
+            Lookup::TryAgain(trouble) => {
+                question.log.warning(&trouble.to_string());
+                let text = format!("{} Server local data error", self.settings.myhostname);
+                return Answer::Refuse(Reply::new(421, Dsn::temporary(3, 0), text));
+            }
+        }
+        let name = first_word(line);
+        // A list that cannot be read lists nothing: this is a convenience, not a protection.
+        match self.smtpd_noop_commands.matches(name).await {
+            Ok(true) => Answer::Noop,
+            _ => Answer::Accept,
+        }
+    }
+
+    async fn unknown(&self, line: &[u8]) -> Answer {
+        let name = first_word(line);
+        let is_forbidden = is_header(name) || self.smtpd_forbidden_commands.matches(name).await == Ok(true);
+        if is_forbidden { Answer::Forbidden } else { Answer::Accept }
+    }
+
+    /// Addresses that cannot be resolved at all are refused as bad syntax.
+    async fn illegal(&self, address: &Address, other: &Address, is_smtputf8: bool) -> Option<Answer> {
+        if address.is_null() {
+            return None;
+        }
+        let Lookup::Found(resolved) = self.resolver.resolve(other, address).await else { return None };
+        let has_utf8_domain =
+            resolved.recipient.domain().is_some_and(|domain| !domain.is_empty() && !domain.is_ascii());
+        let is_illegal = resolved.is_error || (!is_smtputf8 && has_utf8_domain);
+        is_illegal.then_some(Answer::IllegalAddress)
+    }
+
+    async fn recipient(
+        &self,
+        question: &Question<'_>,
+        recipient: &Address,
+        is_smtputf8: bool,
+        address_only: bool,
+    ) -> Verdict {
+        let null = Address::null();
+        let sender = question.transaction.map_or(&null, |transaction| &transaction.sender);
+        if let Some(answer) = self.illegal(recipient, sender, is_smtputf8).await {
+            return Verdict { answer, standing: question.standing.clone() };
+        }
+        if address_only {
+            return Verdict { answer: Answer::Accept, standing: question.standing.clone() };
+        }
+        self.rcpt(question, recipient).await
+    }
+
+    /// Whether the client's addresses are completed with our domain.
+    async fn is_local_client(&self, question: &Question<'_>) -> Result<bool, types::Trouble> {
+        for clients in &self.local_header_rewrite_clients {
+            let matches = match clients {
+                RewriteClients::InetInterfaces => self.own_addresses.contains(&question.peer.address),
+                RewriteClients::Mynetworks => self.in_mynetworks(question).await?,
+                RewriteClients::Table(maps) => {
+                    maps.find(question.peer.client.address.as_bytes()).await.into_result()?.is_some()
+                }
+                RewriteClients::Nobody => false,
+            };
+            if matches {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn in_mynetworks(&self, question: &Question<'_>) -> Result<bool, types::Trouble> {
+        if let Some(answer) = &question.standing.in_mynetworks {
+            return answer.clone();
+        }
+        let client = &question.peer.client;
+        self.mynetworks.matches(client.name.as_bytes(), &client.address).await
+    }
+
+    /// Space for one and a half messages, and `queue_minfree`.
+    fn has_space(&self) -> bool {
+        let free = (self.free_bytes)();
+        let message = self.settings.limits.message_size_limit;
+        self.queue_minfree < free && message < free / 3 * 2
+    }
+}
+
+fn copy<'q>(question: &Question<'q>) -> Question<'q> {
+    Question { ..*question }
+}
+
+fn stand_alone(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Connect => {
+            let discard = EhloKeywords::default();
+            Answer::Client { bare_newlines_allowed: true, discard, refusal: None }
+        }
+        Ask::Mail { .. } => Answer::AcceptLocal,
+        _ => Answer::Accept,
+    }
+}
+
+fn rewrite_clients(values: &Values, tables: &dyn Tables) -> Vec<RewriteClients> {
+    let title = "local_header_rewrite_clients";
+    let names = values.list(p::local_header_rewrite_clients).into_iter();
+    let parse = |name: &str| match name.to_ascii_lowercase().as_str() {
+        "permit_inet_interfaces" => Some(RewriteClients::InetInterfaces),
+        "permit_mynetworks" => Some(RewriteClients::Mynetworks),
+        "check_address_map" => None,
+        _ if name.contains(':') => Some(RewriteClients::Table(Maps::open(title, name, tables))),
+        _ => Some(RewriteClients::Nobody),
+    };
+    names.filter_map(parse).collect()
+}
+
+/// Whether a word looks like the name of a header: text up to a colon.
+fn is_header(word: &[u8]) -> bool {
+    let Some(colon) = word.find_byte(b':') else { return false };
+    colon > 0 && word[..colon].iter().all(u8::is_ascii_graphic)
+}
+
+fn first_word(line: &[u8]) -> &[u8] {
+    wire::command::Words::new(line).next().map_or(b"", |word| word.text)
+}

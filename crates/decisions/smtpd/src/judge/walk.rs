@@ -1,0 +1,530 @@
+//! A walk through restriction lists.
+
+use super::{Judge, Resolve, hostname};
+use crate::{Answer, Question, Restriction, Rules, Standing, Verdict};
+use bstr::{BStr, BString, ByteSlice};
+use maillog::{Event, SmtpdEvent};
+use std::rc::Rc;
+use types::{Address, AddressClass, Dsn, DsnClass, Lookup, Reply, Resolved, Trouble};
+
+/// What a restriction says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    Dunno,
+    Ok,
+    Reject(Reply),
+}
+
+/// Whose fault a reject is: `warn_if_reject` softens policy only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    Policy,
+    Ours,
+}
+
+pub(super) const SENDER: &str = "Sender address";
+pub(super) const RECIPIENT: &str = "Recipient address";
+
+/// The state of one evaluation.
+pub(super) struct Walk<'w, R> {
+    pub(super) judge: &'w Judge<R>,
+    pub(super) question: &'w Question<'w>,
+    pub(super) sender: Option<&'w Address>,
+    pub(super) recipient: Option<&'w Address>,
+    helo: Option<&'w BStr>,
+    standing: Standing,
+    defer_if_permit: Option<Reply>,
+    defer_if_reject: Option<Reply>,
+    /// 0, or how deep in classes `warn_if_reject` stands.
+    warn_if_reject: u32,
+    depth: u32,
+    recipient_checked: bool,
+    /// The last address that was resolved: most restrictions ask for the same one.
+    resolved: Option<(Address, Resolved)>,
+}
+
+/// Name and class of what is refused, as replies have them: `<name>: class rejected: ...`.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'w> {
+    pub(super) name: &'w BStr,
+    pub(super) class: &'static str,
+}
+
+impl<R: Resolve> Judge<R> {
+    pub(super) fn walk<'w>(
+        &'w self,
+        question: &'w Question<'w>,
+        sender: Option<&'w Address>,
+        recipient: Option<&'w Address>,
+    ) -> Walk<'w, R> {
+        Walk {
+            judge: self,
+            question,
+            sender,
+            recipient,
+            helo: question.helo,
+            standing: question.standing.clone(),
+            defer_if_permit: None,
+            defer_if_reject: None,
+            warn_if_reject: 0,
+            depth: 0,
+            recipient_checked: false,
+            resolved: None,
+        }
+    }
+
+    pub(super) async fn helo(&self, question: &Question<'_>, name: &BString) -> Verdict {
+        let mut walk = self.walk(question, None, None);
+        walk.helo = Some(name.as_bstr());
+        let refusal = walk.check_helo().await;
+        walk.verdict(refusal)
+    }
+
+    pub(super) async fn mail(&self, question: &Question<'_>, sender: &Address, size_bytes: u64) -> Verdict {
+        let mut walk = self.walk(question, Some(sender), None);
+        let limit = self.settings.limits.message_size_limit;
+        if limit > 0 && size_bytes > limit {
+            let reply = Reply::new(552, Dsn::permanent(3, 4), "Message size exceeds fixed limit");
+            let status = walk.reject(Fault::Policy, reply);
+            return walk.verdict(status.refusal());
+        }
+        if !self.settings.protocol.smtpd_delay_reject
+            && let Some(refusal) = walk.check_mail().await
+        {
+            return walk.verdict(Some(refusal));
+        }
+        let is_local = match self.is_local_client(question).await {
+            Ok(is_local) => is_local,
+            Err(trouble) => {
+                question.log.warning(&trouble.to_string());
+                let reply = Reply::new(451, Dsn::temporary(3, 0), "Temporary lookup error");
+                walk.log("reject", &reply);
+                return walk.verdict(Some(reply));
+            }
+        };
+        if !self.has_space() {
+            let reply = Reply::new(452, Dsn::temporary(3, 1), "Insufficient system storage");
+            let status = walk.reject(Fault::Ours, reply);
+            let free = (self.free_bytes)();
+            question.log.warning(&format!(
+                "not enough free space in mail queue: {free} bytes < 1.5*message size limit"
+            ));
+            return walk.verdict(status.refusal());
+        }
+        let answer = if is_local { Answer::AcceptLocal } else { Answer::Accept };
+        Verdict { answer, standing: walk.into_standing() }
+    }
+
+    pub(super) async fn rcpt(&self, question: &Question<'_>, recipient: &Address) -> Verdict {
+        let sender = question.transaction.map(|transaction| &transaction.sender);
+        let mut walk = self.walk(question, sender, Some(recipient));
+        // Everybody may write to the postmaster (RFC 5321 §4.5.1).
+        if recipient.as_bytes().eq_ignore_ascii_case(b"postmaster") {
+            return walk.verdict(None);
+        }
+        let refusal = walk.check_rcpt(recipient).await;
+        walk.verdict(refusal)
+    }
+
+    pub(super) async fn data(
+        &self,
+        question: &Question<'_>,
+        rules: &Rc<Rules>,
+        name: &'static str,
+        class: &'static str,
+    ) -> Verdict {
+        let transaction = question.transaction;
+        let one = transaction.filter(|transaction| transaction.recipients.len() == 1);
+        let recipient = one.and_then(|transaction| transaction.recipients.first()).map(|r| &r.address);
+        let mut walk = self.walk(question, transaction.map(|transaction| &transaction.sender), recipient);
+        let status = walk.list(rules, Subject { name: name.into(), class }).await;
+        let status = walk.deferred_unless_rejected(status);
+        walk.verdict(status.refusal())
+    }
+}
+
+impl Status {
+    pub(super) fn refusal(self) -> Option<Reply> {
+        match self {
+            Self::Reject(reply) => Some(reply),
+            Self::Dunno | Self::Ok => None,
+        }
+    }
+}
+
+impl<R: Resolve> Walk<'_, R> {
+    pub(super) fn into_standing(self) -> Standing {
+        self.standing
+    }
+
+    fn verdict(self, refusal: Option<Reply>) -> Verdict {
+        Verdict { answer: refusal.map_or(Answer::Accept, Answer::Refuse), standing: self.standing }
+    }
+
+    fn reset(&mut self) {
+        self.depth = 0;
+        self.warn_if_reject = 0;
+        self.defer_if_reject = None;
+    }
+
+    pub(super) async fn check_client(&mut self) -> Option<Reply> {
+        self.defer_if_permit = None;
+        self.reset();
+        let rules = Rc::clone(&self.judge.settings.restrictions.smtpd_client_restrictions);
+        let name = self.question.peer.client.to_string();
+        let status = self.list(&rules, Subject { name: name.as_str().into(), class: "Client host" }).await;
+        self.standing.defer_client = self.defer_if_permit.clone();
+        status.refusal()
+    }
+
+    async fn check_helo(&mut self) -> Option<Reply> {
+        let name = self.helo?;
+        self.defer_if_permit = self.standing.defer_client.clone();
+        self.reset();
+        let rules = Rc::clone(&self.judge.settings.restrictions.smtpd_helo_restrictions);
+        let status = self.list(&rules, Subject { name, class: "Helo command" }).await;
+        self.standing.defer_helo = self.defer_if_permit.clone();
+        status.refusal()
+    }
+
+    async fn check_mail(&mut self) -> Option<Reply> {
+        let sender = self.sender?;
+        let standing = &mut self.standing;
+        self.defer_if_permit = standing.defer_client.clone().or_else(|| standing.defer_helo.clone());
+        standing.sender_checked = false;
+        self.reset();
+        let restrictions = &self.judge.settings.restrictions;
+        let rules = Rc::clone(&restrictions.smtpd_sender_restrictions);
+        let mut status = self.list(&rules, Subject { name: sender.as_bstr(), class: SENDER }).await;
+        self.standing.defer_sender = self.defer_if_permit.clone();
+        let is_open = !matches!(status, Status::Reject(_)) && !self.standing.sender_checked;
+        if restrictions.smtpd_reject_unlisted_sender && is_open && !sender.is_null() {
+            status = self.unlisted_sender(sender).await;
+        }
+        status.refusal()
+    }
+
+    async fn check_rcpt(&mut self, recipient: &Address) -> Option<Reply> {
+        if self.judge.settings.protocol.smtpd_delay_reject {
+            if let Some(refusal) = self.check_client().await {
+                return Some(refusal);
+            }
+            if let Some(refusal) = self.check_helo().await {
+                return Some(refusal);
+            }
+            if let Some(refusal) = self.check_mail().await {
+                return Some(refusal);
+            }
+        }
+        self.defer_if_permit = self.standing.defer_sender.clone();
+        self.reset();
+        let restrictions = &self.judge.settings.restrictions;
+        let mut lists = [
+            Rc::clone(&restrictions.smtpd_relay_restrictions),
+            Rc::clone(&restrictions.smtpd_recipient_restrictions),
+        ];
+        if !restrictions.smtpd_relay_before_recipient_restrictions {
+            lists.reverse();
+        }
+        let subject = Subject { name: recipient.as_bstr(), class: RECIPIENT };
+        let mut status = Status::Dunno;
+        for rules in lists {
+            status = self.list(&rules, subject).await;
+            if matches!(status, Status::Reject(_)) {
+                break;
+            }
+        }
+        status = self.deferred_unless_rejected(status);
+        let is_open = !matches!(status, Status::Reject(_)) && !self.recipient_checked;
+        if restrictions.smtpd_reject_unlisted_recipient && is_open {
+            status = self.unlisted_recipient(recipient).await;
+        }
+        status.refusal()
+    }
+
+    /// A `defer_if_permit` that fired earlier takes effect where nothing rejected.
+    fn deferred_unless_rejected(&mut self, status: Status) -> Status {
+        match (&status, self.defer_if_permit.clone()) {
+            (Status::Dunno | Status::Ok, Some(reply)) => self.reject(Fault::Policy, reply),
+            _ => status,
+        }
+    }
+
+    /// Evaluates a list from left to right.
+    async fn list(&mut self, rules: &Rules, subject: Subject<'_>) -> Status {
+        let outer = self.depth;
+        self.depth += 1;
+        let mut status = Status::Dunno;
+        for rule in rules {
+            if *rule == Restriction::WarnIfReject {
+                if self.warn_if_reject == 0 {
+                    self.warn_if_reject = self.depth;
+                }
+                continue;
+            }
+            status = match rule {
+                Restriction::Class(rules) => Box::pin(self.list(rules, subject)).await,
+                rule => match self.rule(rule, subject).await {
+                    Ok(status) => status,
+                    Err(trouble) => self.trouble(&trouble, subject.name),
+                },
+            };
+            self.end_warning();
+            let is_settled = self.defer_if_permit.is_some() && self.defer_if_reject.is_some();
+            if status != Status::Dunno || is_settled {
+                break;
+            }
+        }
+        self.depth = outer;
+        self.end_warning();
+        status
+    }
+
+    fn end_warning(&mut self) {
+        if self.warn_if_reject >= self.depth {
+            self.warn_if_reject = 0;
+        }
+    }
+
+    async fn rule(&mut self, rule: &Restriction, subject: Subject<'_>) -> Result<Status, Trouble> {
+        use Restriction as Rule;
+        let judge = self.judge;
+        let codes = &judge.settings.codes;
+        let status = match rule {
+            Rule::Permit => Status::Ok,
+            Rule::Reject => self.refuse(codes.reject_code, Dsn::permanent(7, 1), subject, "Access denied"),
+            Rule::Defer => self.refuse(codes.defer_code, Dsn::temporary(3, 2), subject, "Try again later"),
+            Rule::DeferIfPermit => {
+                let reply = deferral(subject, "defer_if_permit requested");
+                self.defer_if_permit.get_or_insert(reply);
+                Status::Dunno
+            }
+            Rule::DeferIfReject => {
+                let reply = deferral(subject, "defer_if_reject requested");
+                self.defer_if_reject.get_or_insert(reply);
+                Status::Dunno
+            }
+            Rule::PermitInetInterfaces => {
+                permit_if(judge.own_addresses.contains(&self.question.peer.address))
+            }
+            Rule::PermitMynetworks => permit_if(judge.in_mynetworks(self.question).await?),
+            Rule::PermitSaslAuthenticated => Status::Dunno,
+            Rule::RejectNonFqdnHeloHostname | Rule::RejectInvalidHeloHostname => self.helo_rule(rule),
+            Rule::RejectNonFqdnSender | Rule::RejectUnknownSenderDomain | Rule::RejectUnlistedSender => {
+                match self.sender.filter(|sender| !sender.is_null()) {
+                    Some(sender) => self.address_rule(rule, sender, SENDER).await?,
+                    None => Status::Dunno,
+                }
+            }
+            Rule::RejectMultiRecipientBounce => self.multi_recipient_bounce(subject),
+            Rule::WarnIfReject | Rule::Class(_) => Status::Dunno,
+            Rule::Unusable(why) => {
+                self.question.log.warning(why);
+                self.server_error()
+            }
+            rule => match self.recipient {
+                Some(recipient) => self.address_rule(rule, recipient, RECIPIENT).await?,
+                None => Status::Dunno,
+            },
+        };
+        Ok(status)
+    }
+
+    async fn address_rule(
+        &mut self,
+        rule: &Restriction,
+        address: &Address,
+        class: &'static str,
+    ) -> Result<Status, Trouble> {
+        use Restriction as Rule;
+        let codes = &self.judge.settings.codes;
+        let subject = Subject { name: address.as_bstr(), class };
+        Ok(match rule {
+            Rule::PermitAuthDestination => permit_if(self.is_auth_destination(address).await?),
+            Rule::RejectUnauthDestination | Rule::DeferUnauthDestination => {
+                if self.is_auth_destination(address).await? {
+                    return Ok(Status::Dunno);
+                }
+                let code = codes.relay_domains_reject_code;
+                let text = format!("<{address}>: Relay access denied");
+                let is_final = *rule == Rule::RejectUnauthDestination;
+                let (code, dsn) = match is_final {
+                    true => (code, Dsn::permanent(7, 1)),
+                    false => (code.saturating_sub(100), Dsn::temporary(7, 1)),
+                };
+                self.reject(Fault::Policy, Reply::new(code, dsn, text))
+            }
+            Rule::RejectUnlistedSender => self.unlisted_sender(address).await,
+            Rule::RejectUnlistedRecipient => self.unlisted_recipient(address).await,
+            Rule::RejectNonFqdnSender | Rule::RejectNonFqdnRecipient => {
+                let is_smtputf8 = self.question.transaction.is_some_and(|t| t.is_smtputf8);
+                if hostname::is_full_address(address, is_smtputf8) {
+                    return Ok(Status::Dunno);
+                }
+                let text = "need fully-qualified address";
+                self.refuse(codes.non_fqdn_reject_code, Dsn::temporary(5, 2), subject, text)
+            }
+            Rule::RejectUnknownSenderDomain | Rule::RejectUnknownRecipientDomain => {
+                self.unknown_domain(address, subject).await?
+            }
+            _ => Status::Dunno,
+        })
+    }
+
+    fn helo_rule(&mut self, rule: &Restriction) -> Status {
+        let Some(name) = self.helo else { return Status::Dunno };
+        let codes = &self.judge.settings.codes;
+        let subject = Subject { name, class: "Helo command" };
+        let dsn = Dsn::permanent(5, 2);
+        let want_full = *rule == Restriction::RejectNonFqdnHeloHostname;
+        match hostname::judge_helo(name, want_full) {
+            Ok(()) => Status::Dunno,
+            Err(text @ "need fully-qualified hostname") => {
+                self.refuse(codes.non_fqdn_reject_code, dsn, subject, text)
+            }
+            Err(text) => self.refuse(codes.invalid_hostname_reject_code, dsn, subject, text),
+        }
+    }
+
+    fn multi_recipient_bounce(&mut self, subject: Subject<'_>) -> Status {
+        let accepted = self.question.transaction.map_or(0, |transaction| transaction.recipients.len());
+        let before = usize::from(self.question.place != "RCPT");
+        if self.sender.is_some_and(Address::is_null) && accepted > before {
+            let code = self.judge.settings.codes.multi_recipient_bounce_reject_code;
+            return self.refuse(code, Dsn::permanent(5, 3), subject, "Multi-recipient bounce");
+        }
+        Status::Dunno
+    }
+
+    /// Are we responsible for the address, or do we relay for its domain? Addresses that ask for
+    /// another hop after us do not count.
+    async fn is_auth_destination(&mut self, address: &Address) -> Result<bool, Trouble> {
+        let allow_routing = self.judge.allow_untrusted_routing;
+        let resolved = self.resolve(address).await?;
+        if resolved.recipient.domain().is_none() {
+            return Ok(true);
+        }
+        Ok((allow_routing || !resolved.is_routed) && resolved.class != AddressClass::Default)
+    }
+
+    /// Resolves an address; the answer for the last one is kept.
+    pub(super) async fn resolve(&mut self, address: &Address) -> Result<&Resolved, Trouble> {
+        let is_known = self.resolved.as_ref().is_some_and(|(known, _)| known == address);
+        if !is_known {
+            let null = Address::null();
+            let sender = self.sender.unwrap_or(&null);
+            self.resolved = match self.judge.resolver.resolve(sender, address).await {
+                Lookup::Found(resolved) => Some((address.clone(), resolved)),
+                Lookup::Absent => None,
+                Lookup::TryAgain(trouble) => return Err(trouble),
+            };
+        }
+        match &self.resolved {
+            Some((_, resolved)) => Ok(resolved),
+            None => Err(Trouble::new(format!("{address}: address resolution gave no answer"))),
+        }
+    }
+
+    async fn unlisted_sender(&mut self, sender: &Address) -> Status {
+        if std::mem::replace(&mut self.standing.sender_checked, true) {
+            return Status::Dunno;
+        }
+        self.standing.sender_checked = self.warn_if_reject == 0;
+        self.unlisted(sender, SENDER).await
+    }
+
+    async fn unlisted_recipient(&mut self, recipient: &Address) -> Status {
+        if recipient.is_null() || std::mem::replace(&mut self.recipient_checked, true) {
+            return Status::Dunno;
+        }
+        self.recipient_checked = self.warn_if_reject == 0;
+        self.unlisted(recipient, RECIPIENT).await
+    }
+
+    /// `<name>: class rejected: text`
+    pub(super) fn refuse(&mut self, code: u16, dsn: Dsn, subject: Subject<'_>, text: &str) -> Status {
+        self.reject(Fault::Policy, Reply::new(code, dsn, refusal_text(subject, text)))
+    }
+
+    /// A table or server did not answer.
+    pub(super) fn trouble(&mut self, trouble: &Trouble, name: &BStr) -> Status {
+        self.question.log.warning(&trouble.to_string());
+        let text = format!("<{name}>: Temporary lookup failure");
+        self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 0), text))
+    }
+
+    fn server_error(&mut self) -> Status {
+        self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 5), "Server configuration error"))
+    }
+
+    /// Refuses, and logs that; `warn_if_reject` makes a log line of it, `defer_if_reject` a 4xx.
+    pub(super) fn reject(&mut self, fault: Fault, mut reply: Reply) -> Status {
+        let is_warning = self.warn_if_reject > 0 && fault == Fault::Policy;
+        if !(400..600).contains(&reply.code) {
+            self.question.log.warning(&format!("SMTP reply code configuration error: {reply}"));
+            reply = Reply::new(450, Dsn::temporary(7, 1), "Service unavailable");
+        }
+        shorten(&mut reply.text);
+        if !is_warning && reply.code >= 500 && self.defer_if_reject.is_some() {
+            self.warn_if_reject = 0;
+            if let Some(deferral) = self.defer_if_reject.take() {
+                return self.reject(fault, deferral);
+            }
+        }
+        if self.judge.settings.protocol.soft_bounce && reply.code >= 500 {
+            reply.code -= 100;
+        }
+        let class = if reply.code >= 500 { DsnClass::Permanent } else { DsnClass::Temporary };
+        reply.dsn = reply.dsn.map(|dsn| dsn.with_class(class));
+        if is_warning {
+            self.log("reject_warning", &reply);
+            return Status::Dunno;
+        }
+        self.log("reject", &reply);
+        Status::Reject(reply)
+    }
+
+    pub(super) fn defer_later(&mut self, reply: Reply) -> Status {
+        self.defer_if_permit.get_or_insert(reply);
+        Status::Dunno
+    }
+
+    fn log(&self, what: &str, reply: &Reply) {
+        let question = self.question;
+        let transaction = question.transaction;
+        let first = transaction.and_then(|transaction| transaction.recipients.first()).map(|r| &r.address);
+        question.log.event(&Event::Smtpd(SmtpdEvent::Reject {
+            id: question.queue_id,
+            what,
+            stage: question.place,
+            client: &question.peer.client,
+            reply,
+            sender: self.sender.or_else(|| transaction.map(|transaction| &transaction.sender)),
+            recipient: self.recipient.or(first).map(Address::as_bstr),
+            protocol: Some(question.protocol),
+            helo: self.helo,
+        }));
+    }
+}
+
+pub(super) fn refusal_text(subject: Subject<'_>, text: &str) -> String {
+    format!("<{}>: {} rejected: {text}", subject.name, subject.class)
+}
+
+fn deferral(subject: Subject<'_>, text: &str) -> Reply {
+    Reply::new(450, Dsn::temporary(7, 0), refusal_text(subject, text))
+}
+
+fn permit_if(matches: bool) -> Status {
+    if matches { Status::Ok } else { Status::Dunno }
+}
+
+/// Replies fit in a line of 512 bytes; a client must not put line ends into our log or replies.
+fn shorten(text: &mut String) {
+    const TEXT_MAX: usize = 500;
+    if text.chars().any(char::is_control) {
+        *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    }
+    let end = (0..=TEXT_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+    text.truncate(end.unwrap_or(0));
+}

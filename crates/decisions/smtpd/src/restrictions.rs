@@ -1,0 +1,356 @@
+//! `smtpd_*_restrictions`, parsed once.
+
+use config::{Invalid, Values, params as p, split_list};
+use std::{collections::HashMap, rc::Rc};
+
+/// One element of a restriction list (postconf(5)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restriction {
+    /// `permit`
+    Permit,
+    /// `reject`
+    Reject,
+    /// `defer`
+    Defer,
+    /// `warn_if_reject`
+    WarnIfReject,
+    /// `defer_if_permit`
+    DeferIfPermit,
+    /// `defer_if_reject`
+    DeferIfReject,
+    /// `permit_inet_interfaces`
+    PermitInetInterfaces,
+    /// `permit_mynetworks`
+    PermitMynetworks,
+    /// `permit_sasl_authenticated`: nobody can log in yet.
+    PermitSaslAuthenticated,
+    /// `permit_auth_destination`
+    PermitAuthDestination,
+    /// `reject_unauth_destination`
+    RejectUnauthDestination,
+    /// `defer_unauth_destination`
+    DeferUnauthDestination,
+    /// `reject_unlisted_recipient`
+    RejectUnlistedRecipient,
+    /// `reject_unlisted_sender`
+    RejectUnlistedSender,
+    /// `reject_non_fqdn_sender`
+    RejectNonFqdnSender,
+    /// `reject_non_fqdn_recipient`
+    RejectNonFqdnRecipient,
+    /// `reject_non_fqdn_helo_hostname`
+    RejectNonFqdnHeloHostname,
+    /// `reject_invalid_helo_hostname`
+    RejectInvalidHeloHostname,
+    /// `reject_unknown_sender_domain`
+    RejectUnknownSenderDomain,
+    /// `reject_unknown_recipient_domain`
+    RejectUnknownRecipientDomain,
+    /// `reject_multi_recipient_bounce`
+    RejectMultiRecipientBounce,
+    /// A name of `smtpd_restriction_classes`.
+    Class(Rc<Rules>),
+    /// What cannot be carried out: whoever reaches it is answered 451 4.3.5. The text is a warning.
+    Unusable(Rc<str>),
+}
+
+/// A list, evaluated from left to right.
+pub type Rules = [Restriction];
+
+/// All lists of a service.
+#[derive(Clone, Debug)]
+pub struct RestrictionLists {
+    /// postconf(5) `smtpd_client_restrictions`
+    pub smtpd_client_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_helo_restrictions`
+    pub smtpd_helo_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_sender_restrictions`
+    pub smtpd_sender_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_relay_restrictions`
+    pub smtpd_relay_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_recipient_restrictions`
+    pub smtpd_recipient_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_data_restrictions`
+    pub smtpd_data_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_end_of_data_restrictions`
+    pub smtpd_end_of_data_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_relay_before_recipient_restrictions`
+    pub smtpd_relay_before_recipient_restrictions: bool,
+    /// postconf(5) `smtpd_reject_unlisted_recipient`
+    pub smtpd_reject_unlisted_recipient: bool,
+    /// postconf(5) `smtpd_reject_unlisted_sender`
+    pub smtpd_reject_unlisted_sender: bool,
+    problems: Vec<String>,
+}
+
+/// Names that Postfix knows and this server does not carry out yet.
+const NOT_YET: [&str; 52] = [
+    "check_ccert_access",
+    "check_client_a_access",
+    "check_client_access",
+    "check_client_mx_access",
+    "check_client_ns_access",
+    "check_etrn_access",
+    "check_helo_a_access",
+    "check_helo_access",
+    "check_helo_mx_access",
+    "check_helo_ns_access",
+    "check_policy_service",
+    "check_recipient_a_access",
+    "check_recipient_access",
+    "check_recipient_maps",
+    "check_recipient_mx_access",
+    "check_recipient_ns_access",
+    "check_relay_domains",
+    "check_reverse_client_hostname_a_access",
+    "check_reverse_client_hostname_access",
+    "check_reverse_client_hostname_mx_access",
+    "check_reverse_client_hostname_ns_access",
+    "check_sasl_access",
+    "check_sender_a_access",
+    "check_sender_access",
+    "check_sender_mx_access",
+    "check_sender_ns_access",
+    "permit_dnswl_client",
+    "permit_mx_backup",
+    "permit_naked_ip_address",
+    "permit_rhswl_client",
+    "permit_tls_all_clientcerts",
+    "permit_tls_clientcerts",
+    "reject_authenticated_sender_login_mismatch",
+    "reject_known_sender_login_mismatch",
+    "reject_maps_rbl",
+    "reject_plaintext_session",
+    "reject_rbl",
+    "reject_rbl_client",
+    "reject_rhsbl_client",
+    "reject_rhsbl_helo",
+    "reject_rhsbl_recipient",
+    "reject_rhsbl_reverse_client",
+    "reject_rhsbl_sender",
+    "reject_sender_login_mismatch",
+    "reject_unauth_pipelining",
+    "reject_unauthenticated_sender_login_mismatch",
+    "reject_unknown_client",
+    "reject_unknown_client_hostname",
+    "reject_unknown_helo_hostname",
+    "reject_unknown_hostname",
+    "reject_unknown_reverse_client_hostname",
+    "sleep",
+];
+const NOT_YET_EITHER: [&str; 2] = ["reject_unverified_recipient", "reject_unverified_sender"];
+
+fn known(name: &str) -> Option<Restriction> {
+    use Restriction as R;
+    Some(match name.to_ascii_lowercase().as_str() {
+        "permit" => R::Permit,
+        "reject" => R::Reject,
+        "defer" => R::Defer,
+        "warn_if_reject" => R::WarnIfReject,
+        "defer_if_permit" => R::DeferIfPermit,
+        "defer_if_reject" => R::DeferIfReject,
+        "permit_inet_interfaces" => R::PermitInetInterfaces,
+        "permit_mynetworks" => R::PermitMynetworks,
+        "permit_sasl_authenticated" => R::PermitSaslAuthenticated,
+        "permit_auth_destination" => R::PermitAuthDestination,
+        "reject_unauth_destination" => R::RejectUnauthDestination,
+        "defer_unauth_destination" => R::DeferUnauthDestination,
+        "reject_unlisted_recipient" | "check_recipient_maps" => R::RejectUnlistedRecipient,
+        "reject_unlisted_sender" => R::RejectUnlistedSender,
+        "reject_non_fqdn_sender" => R::RejectNonFqdnSender,
+        "reject_non_fqdn_recipient" => R::RejectNonFqdnRecipient,
+        "reject_non_fqdn_helo_hostname" | "reject_non_fqdn_hostname" => R::RejectNonFqdnHeloHostname,
+        "reject_invalid_helo_hostname" | "reject_invalid_hostname" => R::RejectInvalidHeloHostname,
+        "reject_unknown_sender_domain" | "reject_unknown_address" => R::RejectUnknownSenderDomain,
+        "reject_unknown_recipient_domain" => R::RejectUnknownRecipientDomain,
+        "reject_multi_recipient_bounce" => R::RejectMultiRecipientBounce,
+        _ => return None,
+    })
+}
+
+struct Parser<'v> {
+    values: &'v Values,
+    /// Names of classes; the list is there once it was needed.
+    classes: HashMap<&'v str, Option<Rc<Rules>>>,
+    problems: Vec<String>,
+}
+
+impl<'v> Parser<'v> {
+    fn list(&mut self, parameter: &str, text: &'v str) -> Rc<Rules> {
+        let mut rules = Vec::new();
+        for name in split_list(text) {
+            let rule = match known(name) {
+                Some(rule) => rule,
+                None => self.other(parameter, name),
+            };
+            let is_unusable = matches!(rule, Restriction::Unusable(_));
+            rules.push(rule);
+            // Nobody gets past it, and what follows may be its arguments.
+            if is_unusable {
+                break;
+            }
+        }
+        rules.into()
+    }
+
+    fn other(&mut self, parameter: &str, name: &'v str) -> Restriction {
+        match self.classes.get(name) {
+            Some(Some(rules)) => return Restriction::Class(Rc::clone(rules)),
+            Some(None) => return self.class(name),
+            None => {}
+        }
+        let is = |other: &&str| other.eq_ignore_ascii_case(name);
+        let text = if NOT_YET.iter().any(is) || NOT_YET_EITHER.iter().any(is) {
+            format!("smtpd restriction \"{name}\" is not supported yet")
+        } else if name.contains(':') {
+            format!("smtpd restriction \"{name}\": access tables are not supported yet")
+        } else {
+            format!("unknown smtpd restriction: \"{name}\"")
+        };
+        self.problems.push(format!(
+            "{parameter}: {text}; mail that gets that far is answered with \
+             \"451 4.3.5 Server configuration error\": remove it from {parameter}"
+        ));
+        Restriction::Unusable(text.into())
+    }
+
+    fn class(&mut self, name: &'v str) -> Restriction {
+        // A class that contains itself sees an unusable rule there, and so does not go round for ever.
+        let text = format!("smtpd restriction class \"{name}\" contains itself");
+        let itself: Rc<Rules> = Rc::new([Restriction::Unusable(text.into())]);
+        self.classes.insert(name, Some(itself));
+        let Some(definition) = self.values.named(name) else {
+            let text = format!("smtpd restriction class \"{name}\" needs a definition");
+            self.problems.push(text.clone());
+            return Restriction::Unusable(text.into());
+        };
+        let rules = self.list(name, definition);
+        self.classes.insert(name, Some(Rc::clone(&rules)));
+        Restriction::Class(rules)
+    }
+}
+
+impl RestrictionLists {
+    pub(crate) fn load(values: &Values) -> Result<Self, Invalid> {
+        let classes =
+            values.list(p::smtpd_restriction_classes).into_iter().map(|name| (name, None)).collect();
+        let mut parser = Parser { values, classes, problems: Vec::new() };
+        let mut list = |parameter: &str, id| parser.list(parameter, values.text(id));
+        let lists = Self {
+            smtpd_client_restrictions: list("smtpd_client_restrictions", p::smtpd_client_restrictions),
+            smtpd_helo_restrictions: list("smtpd_helo_restrictions", p::smtpd_helo_restrictions),
+            smtpd_sender_restrictions: list("smtpd_sender_restrictions", p::smtpd_sender_restrictions),
+            smtpd_relay_restrictions: list("smtpd_relay_restrictions", p::smtpd_relay_restrictions),
+            smtpd_recipient_restrictions: list(
+                "smtpd_recipient_restrictions",
+                p::smtpd_recipient_restrictions,
+            ),
+            smtpd_data_restrictions: list("smtpd_data_restrictions", p::smtpd_data_restrictions),
+            smtpd_end_of_data_restrictions: list(
+                "smtpd_end_of_data_restrictions",
+                p::smtpd_end_of_data_restrictions,
+            ),
+            smtpd_relay_before_recipient_restrictions: values
+                .bool(p::smtpd_relay_before_recipient_restrictions),
+            smtpd_reject_unlisted_recipient: values.bool(p::smtpd_reject_unlisted_recipient),
+            smtpd_reject_unlisted_sender: values.bool(p::smtpd_reject_unlisted_sender),
+            problems: parser.problems,
+        };
+        lists.check_relay_control()?;
+        Ok(lists)
+    }
+
+    /// Restrictions that are unknown or not supported yet, as warnings that name the parameter.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Postfix refuses to start without relay control.
+    fn check_relay_control(&self) -> Result<(), Invalid> {
+        if stops_strangers(&self.smtpd_relay_restrictions)
+            || stops_strangers(&self.smtpd_recipient_restrictions)
+        {
+            return Ok(());
+        }
+        let text = "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least \
+                    one working instance of: reject_unauth_destination, defer_unauth_destination, reject, \
+                    defer, defer_if_permit or check_relay_domains";
+        Err(Invalid::new("main.cf", 0, text.to_owned()))
+    }
+}
+
+fn stops_strangers(rules: &Rules) -> bool {
+    use Restriction as R;
+    let mut rules = rules.iter();
+    while let Some(rule) = rules.next() {
+        match rule {
+            R::WarnIfReject => {
+                rules.next();
+            }
+            R::Permit => return false,
+            R::RejectUnauthDestination
+            | R::DeferUnauthDestination
+            | R::Reject
+            | R::Defer
+            | R::DeferIfPermit => {
+                return true;
+            }
+            R::Class(rules) if stops_strangers(rules) => return true,
+            // Nobody gets past it.
+            R::Unusable(_) => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(settings: &[(&str, &str)]) -> Result<RestrictionLists, Invalid> {
+        let level = [("compatibility_level", "3.6")];
+        RestrictionLists::load(&Values::for_tests(&[&level, settings].concat()))
+    }
+
+    #[test]
+    fn lists_are_parsed_in_any_case_with_classes() {
+        let lists = load(&[
+            ("smtpd_restriction_classes", "strict, loop"),
+            ("strict", "reject_non_fqdn_sender, PERMIT_MYNETWORKS"),
+            ("loop", "loop"),
+            ("smtpd_recipient_restrictions", "strict loop reject"),
+        ])
+        .unwrap();
+        let rules = &lists.smtpd_recipient_restrictions;
+        let strict: Rc<Rules> = Rc::new([Restriction::RejectNonFqdnSender, Restriction::PermitMynetworks]);
+        assert_eq!(rules[0], Restriction::Class(strict));
+        assert!(matches!(&rules[1], Restriction::Class(own) if matches!(&own[0], Restriction::Class(_))));
+        assert_eq!(rules[2], Restriction::Reject);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_named_and_never_skipped() {
+        let check = |text: &str, problem: &str| {
+            let lists = load(&[("smtpd_client_restrictions", text)]).unwrap();
+            assert!(matches!(lists.smtpd_client_restrictions.last(), Some(Restriction::Unusable(_))));
+            assert!(lists.problems()[0].contains(problem), "{:?}", lists.problems());
+        };
+        check(
+            "permit_mynetworks, reject_rbl_client zen.example",
+            "\"reject_rbl_client\" is not supported yet",
+        );
+        check("no_such_thing", "unknown smtpd restriction: \"no_such_thing\"");
+        check("inline:{a=OK}", "access tables are not supported yet");
+    }
+
+    #[test]
+    fn there_is_no_open_relay_by_mistake() {
+        let open = [("smtpd_relay_restrictions", "permit"), ("smtpd_recipient_restrictions", "")];
+        assert!(load(&open).unwrap_err().to_string().contains("reject_unauth_destination"));
+        let warned = [("smtpd_relay_restrictions", "warn_if_reject reject"), open[1]];
+        assert!(load(&warned).is_err());
+        assert!(load(&[("smtpd_relay_restrictions", "reject_unauth_destination")]).is_ok());
+    }
+}
