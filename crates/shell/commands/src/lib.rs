@@ -4,7 +4,10 @@
 //! else is started. Each command is a module with one `main(args) -> exit code`; its options, its
 //! texts and its exit codes are Postfix's.
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 mod postalias;
 mod postcat;
@@ -36,4 +39,18 @@ pub const COMMANDS: &[(&str, Command)] = &[
 #[must_use]
 pub fn main_by_name(name: &str) -> Option<Command> {
     COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, main)| *main)
+}
+
+/// The small set-gid program, which serves `postdrop`, `postqueue` and `postlog` by its name: beside this one, or
+/// installed under the name in command_directory.
+fn set_gid_program(name: &str, values: &config::Values) -> Result<PathBuf, String> {
+    if let Ok(beside) = sys::spawn::program_beside("posthaste-postdrop") {
+        return Ok(beside);
+    }
+    let installed = Path::new(values.text(config::params::command_directory)).join(name);
+    if installed.exists() {
+        Ok(installed)
+    } else {
+        Err(format!("unable to execute {}: not installed", installed.display()))
+    }
 }

@@ -53,7 +53,7 @@ pub fn start(child: Child<'_>) -> io::Result<u32> {
     let mut command = Command::new(&child.program);
     command.arg0(child.name).args(&child.arguments).env_clear().envs(child.environment);
     command.stdin(Stdio::null());
-    // SAFETY: between fork and exec only system calls run: dup2, fcntl, set*id; nothing allocates
+    // SAFETY: between fork and exec only system calls run: dup2, fcntl, set*id, signal; nothing allocates
     // but on the way to failure, and the parent has one thread, so no lock can be held.
     unsafe {
         command.pre_exec(move || {
@@ -65,6 +65,9 @@ pub fn start(child: Child<'_>) -> io::Result<u32> {
             if let Some(user) = user {
                 become_user(user)?;
             }
+            // An interrupt from a terminal is for master, which tells us in good order.
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
             Ok(())
         });
     }
