@@ -56,6 +56,12 @@ impl CidrPattern {
         Ok(Self { network, prefix_bits })
     }
 
+    /// The network of `prefix_bits` bits that an address is in.
+    #[must_use]
+    pub fn around(address: IpAddr, prefix_bits: u8) -> Self {
+        Self { network: mask(address, prefix_bits), prefix_bits }
+    }
+
     /// Whether the address is in the network. IPv4 never matches IPv6.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

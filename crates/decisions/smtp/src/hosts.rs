@@ -19,6 +19,9 @@ pub struct Host {
     pub preference: u16,
 }
 
+/// Asks the native name service for the addresses of a host.
+pub type NativeHosts = Rc<dyn Fn(&str) -> Vec<IpAddr>>;
+
 /// What this machine knows of itself.
 #[derive(Clone)]
 pub struct Network {
@@ -27,7 +30,7 @@ pub struct Network {
     /// `proxy_interfaces`
     pub proxy_addresses: Vec<IpAddr>,
     /// The native name service (`smtp_host_lookup = native`): /etc/hosts.
-    pub native: Rc<dyn Fn(&str) -> Vec<IpAddr>>,
+    pub native: NativeHosts,
 }
 
 impl Network {
@@ -214,7 +217,7 @@ impl Search<'_> {
                         RecordData::A(address) => Some(IpAddr::V4(address)),
                         RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
                         _ => None,
-                    }))
+                    }));
                 }
                 DnsAnswer::NoName => absent = Some(absent_text(name, record_type, "Host not found")),
                 DnsAnswer::NoData => {

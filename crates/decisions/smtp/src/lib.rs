@@ -26,7 +26,7 @@ pub use deliver::{Client, deliver};
 pub use destination::{Destination, InvalidDestination};
 pub use envelope::Envelope;
 pub use features::Features;
-pub use hosts::{Found, Host, Network, hosts};
+pub use hosts::{Found, Host, NativeHosts, Network, hosts};
 pub use ledger::{Failure, Scope};
 pub use session::{Action, Ending, Input, Peer, Session, Verdict};
 pub use settings::{

@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What lookup tables need from the C library: regular expressions and the user database.
+//!
+//! All `unsafe` of the tables is here. The rest of the tables is safe code: lmdb, cdb and Berkeley DB files
+//! are read with `pread` by readers of our own (docs/decisions/0010-table-files.md).
+
+mod nss;
+mod pcre;
+mod regex;
+
+pub use nss::{Group, Passwd, group_by_name, passwd_by_name, passwd_by_uid};
+pub use pcre::{Pcre, PcreFlags};
+pub use regex::{Captures, Regex, RegexFlags};

@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Lookup tables by `type:name` (DATABASE_README).
+//!
+//! [`Registry`] opens them for the mail system and shares equal names; [`open`] gives postmap and postalias
+//! a table without the sharing; [`build`] writes table files. A table that cannot be opened answers
+//! trouble to every question and says why once, when it is opened.
+//!
+//! Diagnostics: warnings about lines of a table name the file and the line; trouble names the table and
+//! what to do. Nothing here is fatal.
+
+mod bdb;
+pub mod build;
+mod cdb;
+mod cidr;
+mod entries;
+mod freshness;
+mod inline;
+mod lmdb;
+mod logical;
+mod memory;
+mod open;
+mod pages;
+mod pcre;
+mod prefilter;
+mod regexp;
+mod registry;
+mod rules;
+mod source;
+mod template;
+mod unix;
+mod users;
+
+pub use entries::{Entry, EntryReader};
+pub use logical::{LogicalLine, LogicalLines};
+pub use open::{SUPPORTED_TYPES, is_supported, open};
+pub use registry::{Registry, Settings};
+pub use source::{Duplicates, OpenError, Options, Source, Warn};
+pub use users::SystemUsers;

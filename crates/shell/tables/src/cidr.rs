@@ -1,0 +1,179 @@
+//! `cidr:` tables (cidr_table(5)).
+
+use crate::{
+    LogicalLines, OpenError, Options, Source,
+    inline::rules_text,
+    logical::{is_space, trim_end, trim_start},
+    rules::{after_word, take_negations},
+};
+use bstr::ByteSlice;
+use maps::CidrPattern;
+use std::{collections::HashMap, net::IpAddr};
+use types::Lookup;
+
+struct Rule {
+    line: usize,
+    action: Action,
+}
+
+enum Action {
+    Match {
+        network: CidrPattern,
+        positive: bool,
+        value: Vec<u8>,
+    },
+    /// `end` is the index of the matching `endif`.
+    If {
+        network: CidrPattern,
+        positive: bool,
+        end: Option<usize>,
+    },
+    EndIf,
+}
+
+/// An opened table.
+pub(crate) struct CidrTable {
+    rules: Vec<Rule>,
+    index: Option<Index>,
+}
+
+/// For tables of plain networks: the first rule of each network, by prefix length. A look-up asks once
+/// for each length that occurs and takes the earliest rule, which is the first match.
+struct Index {
+    lengths: Vec<u8>,
+    first_rule: HashMap<CidrPattern, usize>,
+}
+
+/// Fewer rules than this are walked through.
+const INDEX_FROM: usize = 16;
+
+/// `cidr:/file` or `cidr:{ { rule } ... }`
+pub(crate) fn open_cidr(name: &str, options: &Options) -> Result<CidrTable, OpenError> {
+    let text = rules_text("cidr", name)?;
+    let mut lines = LogicalLines::new(text.as_slice(), name, options.warn.clone());
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut open_ifs: Vec<usize> = Vec::new();
+    let warn = |line: usize, text: &str| options.warn(&format!("cidr map {name}, line {line}: {text}"));
+    while let Some(line) = lines.next_line().map_err(|error| OpenError::io("read", name, &error))? {
+        let action = match parse_rule(&line.text, !open_ifs.is_empty(), options) {
+            Ok(action) => action,
+            Err(why) => {
+                warn(line.first, &format!("{why}: skipping this rule"));
+                continue;
+            }
+        };
+        let here = rules.len();
+        match action {
+            Action::If { .. } => open_ifs.push(here),
+            Action::EndIf => {
+                if let Some(Rule { action: Action::If { end, .. }, .. }) =
+                    open_ifs.pop().and_then(|opened| rules.get_mut(opened))
+                {
+                    *end = Some(here);
+                }
+            }
+            Action::Match { .. } => {}
+        }
+        rules.push(Rule { line: line.first, action });
+    }
+    for opened in open_ifs.into_iter().rev() {
+        warn(rules.get(opened).map_or(0, |rule| rule.line), "IF has no matching ENDIF");
+    }
+    let index = Index::of(&rules);
+    Ok(CidrTable { rules, index })
+}
+
+fn parse_network(text: &[u8]) -> Result<CidrPattern, String> {
+    if text.is_empty() {
+        return Err("no address pattern".to_owned());
+    }
+    CidrPattern::parse(&text.to_str_lossy()).map_err(|error| error.to_string())
+}
+
+fn parse_rule(text: &[u8], inside_if: bool, options: &Options) -> Result<Action, String> {
+    if let Some(rest) = after_word(text, "if") {
+        let (positive, pattern) = take_negations(rest);
+        return Ok(Action::If { network: parse_network(trim_end(pattern))?, positive, end: None });
+    }
+    if let Some(rest) = after_word(text, "endif") {
+        return match (trim_start(rest).is_empty(), inside_if) {
+            (false, _) => Err("garbage after ENDIF".to_owned()),
+            (true, false) => Err("ENDIF without IF".to_owned()),
+            (true, true) => Ok(Action::EndIf),
+        };
+    }
+    let (positive, text) = take_negations(text);
+    let end = text.iter().position(|byte| is_space(*byte)).unwrap_or(text.len());
+    let (pattern, value) = text.split_at(end);
+    let value = trim_end(trim_start(value));
+    let network = parse_network(pattern)?;
+    if value.is_empty() {
+        return Err("no lookup result".to_owned());
+    }
+    let value = if options.rhs_is_file { crate::build::file_to_base64(value)? } else { value.to_vec() };
+    Ok(Action::Match { network, positive, value })
+}
+
+impl Index {
+    fn of(rules: &[Rule]) -> Option<Self> {
+        if rules.len() < INDEX_FROM {
+            return None;
+        }
+        let mut index = Self { lengths: Vec::new(), first_rule: HashMap::new() };
+        for (at, rule) in rules.iter().enumerate() {
+            let Action::Match { network, positive: true, .. } = rule.action else { return None };
+            if !index.lengths.contains(&network.prefix_bits) {
+                index.lengths.push(network.prefix_bits);
+            }
+            index.first_rule.entry(network).or_insert(at);
+        }
+        Some(index)
+    }
+
+    fn find(&self, address: IpAddr) -> Option<usize> {
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let lengths = self.lengths.iter().filter(|bits| **bits <= width);
+        lengths.filter_map(|bits| self.first_rule.get(&CidrPattern::around(address, *bits)).copied()).min()
+    }
+}
+
+fn holds(network: &CidrPattern, positive: bool, address: IpAddr) -> bool {
+    network.network.is_ipv4() == address.is_ipv4() && network.contains(address) == positive
+}
+
+impl CidrTable {
+    fn walk(&self, address: IpAddr) -> Option<usize> {
+        let mut at = 0;
+        while let Some(rule) = self.rules.get(at) {
+            match &rule.action {
+                Action::Match { network, positive, .. } if holds(network, *positive, address) => {
+                    return Some(at);
+                }
+                Action::If { network, positive, end } if !holds(network, *positive, address) => at = (*end)?,
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
+impl Source for CidrTable {
+    fn get(&self, key: &[u8]) -> Lookup {
+        let Some(address) = key.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok()) else {
+            return Lookup::Absent;
+        };
+        let found = match &self.index {
+            Some(index) => index.find(address),
+            None => self.walk(address),
+        };
+        match found.and_then(|at| self.rules.get(at)) {
+            Some(Rule { action: Action::Match { value, .. }, .. }) => Lookup::Found(value.clone()),
+            _ => Lookup::Absent,
+        }
+    }
+
+    fn is_pattern(&self) -> bool {
+        true
+    }
+}

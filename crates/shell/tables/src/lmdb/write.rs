@@ -1,0 +1,248 @@
+//! Writing an LMDB file in one go: sorted entries become leaves, leaves become branches.
+
+use super::{F_BIGDATA, HEADER, MAGIC, NO_PAGE, P_BRANCH, P_LEAF, P_OVERFLOW, VERSION};
+use std::io::{self, Seek, SeekFrom, Write};
+
+const PAGE: usize = 4096;
+/// The library's limit, fixed when it is built.
+const KEY_MAX: usize = 511;
+/// A leaf node larger than this keeps its value on pages of its own.
+const NODE_MAX: usize = (((PAGE - HEADER) / 2) & !1) - 2;
+const P_META: u16 = 0x08;
+/// `MDB_NOSUBDIR | MDB_INTEGERKEY`: how the library opens Postfix's files, and the order of its free list.
+const FREE_LIST_FLAGS: u16 = 0x4008;
+
+struct Writer<W> {
+    out: W,
+    next_page: u64,
+    counts: Counts,
+}
+
+#[derive(Default)]
+struct Counts {
+    depth: u16,
+    branch: u64,
+    leaf: u64,
+    overflow: u64,
+}
+
+/// A page in the making.
+struct Page {
+    bytes: Vec<u8>,
+    count: usize,
+    upper: usize,
+    first_key: Vec<u8>,
+}
+
+impl Page {
+    fn new() -> Self {
+        Self { bytes: vec![0; PAGE], count: 0, upper: PAGE, first_key: Vec::new() }
+    }
+
+    fn has_room(&self, node: usize) -> bool {
+        HEADER + 2 * (self.count + 1) + node <= self.upper
+    }
+
+    /// Adds a node of `8 + key + rest` bytes; the caller has asked for room.
+    fn push(&mut self, head: [u16; 3], key: &[u8], rest: &[u8]) {
+        let size = even(8 + key.len() + rest.len());
+        self.upper -= size;
+        let mut node = Vec::with_capacity(size);
+        for number in head {
+            node.extend_from_slice(&number.to_le_bytes());
+        }
+        node.extend_from_slice(&short(key.len()).to_le_bytes());
+        node.extend_from_slice(key);
+        node.extend_from_slice(rest);
+        self.bytes[self.upper..self.upper + node.len()].copy_from_slice(&node);
+        let pointer = HEADER + 2 * self.count;
+        self.bytes[pointer..pointer + 2].copy_from_slice(&short(self.upper).to_le_bytes());
+        self.count += 1;
+    }
+
+    fn finish(&mut self, number: u64, flags: u16) -> &[u8] {
+        let lower = HEADER + 2 * self.count;
+        self.bytes[0..8].copy_from_slice(&number.to_le_bytes());
+        self.bytes[10..12].copy_from_slice(&flags.to_le_bytes());
+        self.bytes[12..14].copy_from_slice(&short(lower).to_le_bytes());
+        self.bytes[14..16].copy_from_slice(&short(self.upper).to_le_bytes());
+        &self.bytes
+    }
+}
+
+fn even(size: usize) -> usize {
+    size + (size & 1)
+}
+
+/// Offsets and sizes within a page fit 16 bits.
+fn short(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// The low, middle and high 16 bits.
+fn words(number: u64) -> [u16; 3] {
+    [0, 16, 32].map(|shift| u16::try_from(number >> shift & 0xFFFF).unwrap_or(0))
+}
+
+/// Writes entries, sorted by key and without repetition, as a whole file.
+pub(crate) fn write_lmdb(out: &mut (impl Write + Seek), entries: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
+    let mut writer = Writer { out, next_page: 2, counts: Counts::default() };
+    writer.out.seek(SeekFrom::Start(2 * PAGE as u64))?;
+    let mut level = writer.leaves(entries)?;
+    while level.len() > 1 {
+        level = writer.branches(&level)?;
+    }
+    let root = level.first().map_or(NO_PAGE, |(_, page)| *page);
+    writer.metas(root, entries.len() as u64)
+}
+
+type Level = Vec<(Vec<u8>, u64)>;
+
+impl<W: Write + Seek> Writer<W> {
+    fn put(&mut self, page: &mut Page, flags: u16) -> io::Result<u64> {
+        let number = self.next_page;
+        self.out.write_all(page.finish(number, flags))?;
+        self.next_page += 1;
+        Ok(number)
+    }
+
+    fn leaves(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> io::Result<Level> {
+        let mut level = Level::new();
+        let mut page = Page::new();
+        // Values too large for a leaf, whose pages follow their leaf.
+        let mut pending: Vec<&[u8]> = Vec::new();
+        for (key, value) in entries {
+            if key.is_empty() || key.len() > KEY_MAX {
+                let shown = String::from_utf8_lossy(key);
+                return Err(io::Error::other(format!(
+                    "a key must have 1 to {KEY_MAX} bytes in an lmdb table: \"{shown:.40}\""
+                )));
+            }
+            let big = 8 + key.len() + value.len() > NODE_MAX;
+            let size = even(8 + key.len() + if big { 8 } else { value.len() });
+            if !page.has_room(size) {
+                self.end_leaf(&mut level, &mut page, &mut pending)?;
+            }
+            if page.count == 0 {
+                page.first_key.clone_from(key);
+            }
+            let [low, high, over] = words(value.len() as u64);
+            if over != 0 {
+                return Err(io::Error::other("a value is too large for an lmdb table"));
+            }
+            if big {
+                let leaf = self.next_page;
+                let before: u64 = pending.iter().map(|value| overflow_pages(value)).sum();
+                pending.push(value);
+                page.push([low, high, F_BIGDATA], key, &(leaf + 1 + before).to_le_bytes());
+            } else {
+                page.push([low, high, 0], key, value);
+            }
+        }
+        if page.count > 0 {
+            self.end_leaf(&mut level, &mut page, &mut pending)?;
+        }
+        if !level.is_empty() {
+            self.counts.depth = 1;
+        }
+        Ok(level)
+    }
+
+    fn end_leaf(&mut self, level: &mut Level, page: &mut Page, pending: &mut Vec<&[u8]>) -> io::Result<()> {
+        let mut full = std::mem::replace(page, Page::new());
+        let number = self.put(&mut full, P_LEAF)?;
+        self.counts.leaf += 1;
+        level.push((full.first_key, number));
+        for value in pending.drain(..) {
+            self.overflow(value)?;
+        }
+        Ok(())
+    }
+
+    fn overflow(&mut self, value: &[u8]) -> io::Result<()> {
+        let pages = overflow_pages(value);
+        let mut header = [0; HEADER];
+        header[0..8].copy_from_slice(&self.next_page.to_le_bytes());
+        header[10..12].copy_from_slice(&P_OVERFLOW.to_le_bytes());
+        header[12..16].copy_from_slice(&u32::try_from(pages).unwrap_or(u32::MAX).to_le_bytes());
+        self.out.write_all(&header)?;
+        self.out.write_all(value)?;
+        let padding = (PAGE - (HEADER + value.len()) % PAGE) % PAGE;
+        self.out.write_all(&vec![0; padding])?;
+        self.next_page += pages;
+        self.counts.overflow += pages;
+        Ok(())
+    }
+
+    fn branches(&mut self, children: &[(Vec<u8>, u64)]) -> io::Result<Level> {
+        let mut level = Level::new();
+        let mut page = Page::new();
+        for (index, (key, child)) in children.iter().enumerate() {
+            // A branch with one child is not allowed: the last two go to the next page together.
+            let last_but_one = index + 2 == children.len() && page.count > 1;
+            let room_for_two = page.has_room(2 * even(8 + KEY_MAX) + 2);
+            if !page.has_room(even(8 + key.len())) || (last_but_one && !room_for_two) {
+                self.end_branch(&mut level, &mut page)?;
+            }
+            let first = page.count == 0;
+            if first {
+                page.first_key.clone_from(key);
+            }
+            page.push(words(*child), if first { &[] } else { key }, &[]);
+        }
+        self.end_branch(&mut level, &mut page)?;
+        self.counts.depth += 1;
+        Ok(level)
+    }
+
+    fn end_branch(&mut self, level: &mut Level, page: &mut Page) -> io::Result<()> {
+        let mut full = std::mem::replace(page, Page::new());
+        let number = self.put(&mut full, P_BRANCH)?;
+        self.counts.branch += 1;
+        level.push((full.first_key, number));
+        Ok(())
+    }
+
+    /// The empty snapshot that a new file has, and this one after it.
+    fn metas(&mut self, root: u64, entries: u64) -> io::Result<()> {
+        self.out.seek(SeekFrom::Start(0))?;
+        let map_size = (self.next_page * PAGE as u64).max(16 << 20);
+        let empty = Counts::default();
+        let page = meta(0, map_size, &empty, [0, NO_PAGE, 1, 0]);
+        self.out.write_all(&page)?;
+        let page = meta(1, map_size, &self.counts, [entries, root, self.next_page - 1, 1]);
+        self.out.write_all(&page)?;
+        self.out.flush()
+    }
+}
+
+fn overflow_pages(value: &[u8]) -> u64 {
+    (HEADER + value.len()).div_ceil(PAGE) as u64
+}
+
+/// `numbers`: entries, root, last page, transaction.
+fn meta(number: u64, map_size: u64, counts: &Counts, numbers: [u64; 4]) -> Vec<u8> {
+    let [entries, root, last_page, transaction] = numbers;
+    let mut page = Vec::with_capacity(PAGE);
+    page.extend_from_slice(&number.to_le_bytes());
+    page.extend_from_slice(&0_u16.to_le_bytes());
+    page.extend_from_slice(&P_META.to_le_bytes());
+    page.extend_from_slice(&0_u32.to_le_bytes());
+    page.extend_from_slice(&MAGIC.to_le_bytes());
+    page.extend_from_slice(&VERSION.to_le_bytes());
+    page.extend_from_slice(&0_u64.to_le_bytes());
+    page.extend_from_slice(&map_size.to_le_bytes());
+    let mut tree = |pad: u32, flags: u16, depth: u16, numbers: [u64; 5]| {
+        page.extend_from_slice(&pad.to_le_bytes());
+        page.extend_from_slice(&flags.to_le_bytes());
+        page.extend_from_slice(&depth.to_le_bytes());
+        numbers.iter().for_each(|number| page.extend_from_slice(&number.to_le_bytes()));
+    };
+    // The free list keeps the page size where other trees keep nothing.
+    tree(4096, FREE_LIST_FLAGS, 0, [0, 0, 0, 0, NO_PAGE]);
+    tree(0, 0, counts.depth, [counts.branch, counts.leaf, counts.overflow, entries, root]);
+    page.extend_from_slice(&last_page.to_le_bytes());
+    page.extend_from_slice(&transaction.to_le_bytes());
+    page.resize(PAGE, 0);
+    page
+}

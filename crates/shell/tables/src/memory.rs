@@ -1,0 +1,126 @@
+//! Tables that live in memory: texthash, static, environ, internal, fail.
+
+use crate::{
+    EntryReader, OpenError, Options, Source,
+    entries::stored_key,
+    source::{Duplicates, errno_text},
+};
+use bstr::ByteSlice;
+use std::{collections::HashMap, ffi::OsStr, fs::File, io::BufReader, os::unix::ffi::OsStrExt};
+use types::{Lookup, Trouble};
+
+/// Keys and values in memory.
+#[derive(Default)]
+pub(crate) struct MemoryTable {
+    entries: HashMap<Box<[u8]>, Box<[u8]>>,
+}
+
+impl MemoryTable {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8], options: &Options) {
+        self.entries.insert(stored_key(key, options.fold).into(), value.into());
+    }
+}
+
+impl Source for MemoryTable {
+    fn get(&self, key: &[u8]) -> Lookup {
+        self.entries.get(key).map_or(Lookup::Absent, |value| Lookup::Found(value.to_vec()))
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
+        self.entries.iter().for_each(|(key, value)| visit(key, value));
+        Ok(())
+    }
+}
+
+/// `texthash:/file`
+pub(crate) fn open_texthash(path: &str, options: &Options) -> Result<MemoryTable, OpenError> {
+    let file = File::open(path).map_err(|error| OpenError::io("open database", path, &error))?;
+    let mut table = MemoryTable::default();
+    let mut reader = EntryReader::for_texthash(BufReader::new(file), path, options);
+    loop {
+        let entry = match reader.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(table),
+            Err(error) => return Err(OpenError::io("read", path, &error)),
+        };
+        let value = if options.rhs_is_file {
+            match crate::build::file_to_base64(&entry.value) {
+                Ok(value) => value,
+                Err(why) => {
+                    options.warn(&format!("{path}, line {}: {why}: skipping this entry", entry.line));
+                    continue;
+                }
+            }
+        } else {
+            entry.value
+        };
+        let key = stored_key(&entry.key, options.fold);
+        if table.entries.contains_key(key.as_slice()) {
+            let text = format!("{path}, line {}: duplicate entry: \"{}\"", entry.line, entry.key.as_bstr());
+            match options.duplicates {
+                Duplicates::Replace => {}
+                Duplicates::Ignore => continue,
+                Duplicates::Warn => {
+                    options.warn(&text);
+                    continue;
+                }
+                Duplicates::Refuse => return Err(OpenError::new(text)),
+            }
+        }
+        table.entries.insert(key.into(), value.into());
+    }
+}
+
+/// `static:value`: the value for every key.
+pub(crate) struct Static(pub(crate) Vec<u8>);
+
+impl Source for Static {
+    fn get(&self, _key: &[u8]) -> Lookup {
+        Lookup::Found(self.0.clone())
+    }
+}
+
+/// `environ:anything`: the process's environment.
+pub(crate) struct Environ;
+
+impl Source for Environ {
+    fn get(&self, key: &[u8]) -> Lookup {
+        // A name with `=` or a null byte cannot be in the environment.
+        if key.is_empty() || key.contains(&b'=') || key.contains(&0) {
+            return Lookup::Absent;
+        }
+        std::env::var_os(OsStr::from_bytes(key))
+            .map_or(Lookup::Absent, |value| Lookup::Found(value.as_bytes().to_vec()))
+    }
+}
+
+/// A table that can only fail: `fail:anything`, and whatever could not be opened.
+pub(crate) struct Fail(pub(crate) Trouble);
+
+impl Source for Fail {
+    fn get(&self, _key: &[u8]) -> Lookup {
+        Lookup::TryAgain(self.0.clone())
+    }
+
+    fn is_pattern(&self) -> bool {
+        true
+    }
+
+    fn each(&self, _visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
+        Err(self.0.clone())
+    }
+}
+
+/// A table without entries.
+pub(crate) struct Empty;
+
+impl Source for Empty {
+    fn get(&self, _key: &[u8]) -> Lookup {
+        Lookup::Absent
+    }
+}
+
+/// Reads a whole file, in the C library's words when it fails.
+pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("open {path}: {}", errno_text(&error)))
+}

@@ -1,0 +1,138 @@
+//! `regexp:` tables (regexp_table(5)).
+
+use crate::{
+    OpenError, Options, Source,
+    prefilter::{KeyPairs, Needs},
+    rules::{Action, Condition, Engine, PatternText, Rule, load},
+    template::Template,
+};
+use std::ffi::{CStr, CString};
+use tables_sys::{Regex, RegexFlags};
+use types::{Lookup, Trouble};
+
+struct Posix {
+    regex: Regex,
+    needs: Needs,
+}
+
+impl Engine for Posix {
+    const TYPE: &'static str = "regexp";
+    const SECOND_PATTERN: bool = true;
+    const UNCLOSED: &'static str = "skipping this rule";
+
+    fn compile(text: &PatternText<'_>, groups_wanted: bool) -> Result<(Self, Option<String>), String> {
+        let mut flags = RegexFlags { extended: true, icase: true, newline: false, nosub: !groups_wanted };
+        for &flag in text.flags {
+            match flag {
+                b'i' => flags.icase = !flags.icase,
+                b'm' => flags.newline = !flags.newline,
+                b'x' => flags.extended = !flags.extended,
+                other => {
+                    let other = char::from(other);
+                    return Err(format!("unknown regexp option \"{other}\": skipping this rule"));
+                }
+            }
+        }
+        let regex = Regex::new(text.pattern, flags)?;
+        let needs = if flags.extended { Needs::of_pattern(text.pattern, true) } else { Needs::nothing() };
+        Ok((Self { regex, needs }, None))
+    }
+
+    fn group_count(&self) -> usize {
+        self.regex.group_count()
+    }
+}
+
+/// An opened table.
+pub(crate) struct RegexpTable {
+    name: String,
+    rules: Vec<Rule<Posix>>,
+}
+
+/// A key as the library and the prefilter want it.
+struct Key<'a> {
+    text: &'a CStr,
+    pairs: KeyPairs,
+}
+
+/// `regexp:/file` or `regexp:{ { rule } ... }`
+pub(crate) fn open_regexp(name: &str, options: &Options) -> Result<RegexpTable, OpenError> {
+    Ok(RegexpTable { name: name.to_owned(), rules: load(name, options)? })
+}
+
+fn holds(condition: &Condition<Posix>, key: &Key<'_>) -> Result<bool, String> {
+    let Posix { regex, needs } = &condition.engine;
+    let matched = needs.may_match(&key.pairs) && regex.is_match(key.text)?;
+    Ok(matched == condition.positive)
+}
+
+/// The result when a rule matches.
+fn result(
+    first: &Condition<Posix>,
+    second: Option<&Condition<Posix>>,
+    result: &Template,
+    key: &Key<'_>,
+) -> Result<Option<Vec<u8>>, String> {
+    let second_holds = || second.map_or(Ok(true), |second| holds(second, key));
+    if result.max_group() == 0 {
+        return Ok((holds(first, key)? && second_holds()?).then(|| result.expand(|_| &[])));
+    }
+    if !first.engine.needs.may_match(&key.pairs) {
+        return Ok(None);
+    }
+    let Some(groups) = first.engine.regex.captures(key.text, result.max_group())? else { return Ok(None) };
+    if !second_holds()? {
+        return Ok(None);
+    }
+    let text = key.text.to_bytes();
+    let group = |number: usize| {
+        let place = groups.get(number).copied().flatten();
+        place.and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
+    };
+    Ok(Some(result.expand(group)))
+}
+
+impl Source for RegexpTable {
+    fn get(&self, key: &[u8]) -> Lookup {
+        // A C string ends at its first null byte.
+        let key = key.split(|byte| *byte == 0).next().unwrap_or_default();
+        let Ok(text) = CString::new(key) else { return Lookup::Absent };
+        let key = Key { text: &text, pairs: KeyPairs::of(key) };
+        let mut at = 0;
+        while let Some(rule) = self.rules.get(at) {
+            at += 1;
+            let outcome = match &rule.action {
+                Action::Match { first, second, result: template } => {
+                    result(first, second.as_ref(), template, &key)
+                }
+                Action::If { condition, end } => match holds(condition, &key) {
+                    Ok(true) => continue,
+                    Ok(false) => match end {
+                        Some(end) => {
+                            at = end + 1;
+                            continue;
+                        }
+                        None => return Lookup::Absent,
+                    },
+                    Err(error) => Err(error),
+                },
+                Action::EndIf => continue,
+            };
+            match outcome {
+                Ok(Some(value)) => return Lookup::Found(value),
+                Ok(None) => {}
+                Err(error) => {
+                    let (name, line) = (&self.name, rule.line);
+                    return Lookup::TryAgain(Trouble::new(format!(
+                        "regexp map {name}, line {line}: {error}"
+                    )));
+                }
+            }
+        }
+        Lookup::Absent
+    }
+
+    fn is_pattern(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,145 @@
+//! Result texts of pattern tables: `$1`, `${1}`, `$(1)` stand for groups, `$$` for a dollar sign.
+
+/// A parsed result text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Template {
+    /// No groups in it: the text as it is.
+    Literal(Vec<u8>),
+    /// Pieces in order, and the highest group.
+    Groups(Vec<Piece>, usize),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Text(Vec<u8>),
+    Group(usize),
+}
+
+impl Template {
+    /// Parses; the error is Postfix's warning about the first thing wrong.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut pieces = Vec::new();
+        let mut literal = Vec::new();
+        let mut max = 0;
+        let mut rest = text;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            if byte != b'$' {
+                literal.push(byte);
+            } else if let Some(after) = rest.strip_prefix(b"$") {
+                literal.push(b'$');
+                rest = after;
+            } else {
+                let (name, after) = take_name(rest).ok_or_else(|| {
+                    format!("truncated macro reference: \"{}\"", String::from_utf8_lossy(text))
+                })?;
+                rest = after;
+                let group = group_number(name, text)?;
+                max = max.max(group);
+                if !literal.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut literal)));
+                }
+                pieces.push(Piece::Group(group));
+            }
+        }
+        if pieces.is_empty() {
+            return Ok(Self::Literal(literal));
+        }
+        if !literal.is_empty() {
+            pieces.push(Piece::Text(literal));
+        }
+        Ok(Self::Groups(pieces, max))
+    }
+
+    /// The highest group; 0 when there is none.
+    pub(crate) fn max_group(&self) -> usize {
+        match self {
+            Self::Literal(_) => 0,
+            Self::Groups(_, max) => *max,
+        }
+    }
+
+    /// The result, with what the groups matched; a group that took no part is empty.
+    pub(crate) fn expand<'t>(&self, group: impl Fn(usize) -> &'t [u8]) -> Vec<u8> {
+        match self {
+            Self::Literal(text) => text.clone(),
+            Self::Groups(pieces, _) => {
+                let mut result = Vec::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(text) => result.extend_from_slice(text),
+                        Piece::Group(number) => result.extend_from_slice(group(*number)),
+                    }
+                }
+                result
+            }
+        }
+    }
+}
+
+/// Takes the name after `$`: in balanced braces or parentheses, or letters, digits and `_`.
+fn take_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (open, close) = match text.first() {
+        Some(b'(') => (b'(', b')'),
+        Some(b'{') => (b'{', b'}'),
+        _ => {
+            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            return Some(text.split_at(text.iter().position(|b| !is_word(b)).unwrap_or(text.len())));
+        }
+    };
+    let mut depth = 0_usize;
+    for (at, &byte) in text.iter().enumerate() {
+        if byte == open {
+            depth += 1;
+        } else if byte == close {
+            depth -= 1;
+            if depth == 0 {
+                return Some((text.get(1..at)?, text.get(at + 1..)?));
+            }
+        }
+    }
+    None
+}
+
+fn group_number(name: &[u8], text: &[u8]) -> Result<usize, String> {
+    let shown = String::from_utf8_lossy(name);
+    if name.is_empty() {
+        return Err(format!("empty macro name: \"{}\"", String::from_utf8_lossy(text)));
+    }
+    if !name.iter().all(u8::is_ascii_digit) {
+        return Err(format!("non-numeric replacement index \"{shown}\""));
+    }
+    match shown.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        _ => Err(format!("out of range replacement index \"{shown}\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, &str>) {
+        let expand = |template: Template| {
+            String::from_utf8(template.expand(|n| if n == 1 { b"ONE" } else { b"" })).unwrap()
+        };
+        assert_eq!(
+            Template::parse(text.as_bytes()).map(expand),
+            expected.map(str::to_owned).map_err(str::to_owned),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn expands() {
+        check("plain", Ok("plain"));
+        check("$$1", Ok("$1"));
+        check("a${1}b$(1)c$1-$2", Ok("aONEbONEcONE-"));
+        check("$0", Err("out of range replacement index \"0\""));
+        check("$x", Err("non-numeric replacement index \"x\""));
+        check("${1", Err("truncated macro reference: \"${1\""));
+        check("a$", Err("empty macro name: \"a$\""));
+        check("$99999999999999999999", Err("out of range replacement index \"99999999999999999999\""));
+    }
+}

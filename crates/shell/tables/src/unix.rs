@@ -1,0 +1,86 @@
+//! `unix:passwd.byname` and `unix:group.byname`: the system's own databases, through NSS.
+
+use crate::{OpenError, Source, source::errno_text};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+use tables_sys::{group_by_name, passwd_by_name};
+use types::{Lookup, Trouble};
+
+#[derive(Clone, Copy)]
+enum Database {
+    Passwd,
+    Group,
+}
+
+/// An opened database. Users that were found are remembered for a moment: a busy server asks for the same
+/// ones again and again, and each question costs a dozen system calls.
+pub(crate) struct UnixTable {
+    database: Database,
+    found: RefCell<Remembered>,
+}
+
+#[derive(Default)]
+struct Remembered {
+    since: Option<Instant>,
+    entries: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+const REMEMBERED_MAX: usize = 1000;
+
+/// `unix:passwd.byname` or `unix:group.byname`
+pub(crate) fn open_unix(name: &str) -> Result<UnixTable, OpenError> {
+    let database = match name {
+        "passwd.byname" => Database::Passwd,
+        "group.byname" => Database::Group,
+        _ => return Err(OpenError::new(format!("unknown table: unix:{name}"))),
+    };
+    Ok(UnixTable { database, found: RefCell::default() })
+}
+
+fn passwd_line(name: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    Ok(passwd_by_name(name)?.map(|p| {
+        let (uid, gid) = (p.uid.to_string().into_bytes(), p.gid.to_string().into_bytes());
+        [p.name, p.passwd, uid, gid, p.gecos, p.dir, p.shell].join(&b':')
+    }))
+}
+
+fn group_line(name: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    Ok(group_by_name(name)?.map(|group| {
+        let (gid, members) = (group.gid.to_string().into_bytes(), group.members.join(&b','));
+        [group.name, group.passwd, gid, members].join(&b':')
+    }))
+}
+
+impl Source for UnixTable {
+    fn get(&self, key: &[u8]) -> Lookup {
+        let mut found = self.found.borrow_mut();
+        if found.since.is_none_or(|since| since.elapsed() > REMEMBERED_FOR) {
+            found.entries.clear();
+            found.since = Some(Instant::now());
+        }
+        if let Some(line) = found.entries.get(key) {
+            return Lookup::Found(line.clone());
+        }
+        let (line, what) = match self.database {
+            Database::Passwd => (passwd_line(key), "password"),
+            Database::Group => (group_line(key), "group"),
+        };
+        match line {
+            Ok(Some(line)) => {
+                if found.entries.len() < REMEMBERED_MAX {
+                    found.entries.insert(key.to_vec(), line.clone());
+                }
+                Lookup::Found(line)
+            }
+            Ok(None) => Lookup::Absent,
+            Err(error) => Lookup::TryAgain(Trouble::new(format!(
+                "cannot access UNIX {what} database: {}",
+                errno_text(&error)
+            ))),
+        }
+    }
+}
