@@ -156,6 +156,16 @@ pub enum LogName {
 }
 
 impl LogName {
+    /// The name of the directory and of the service.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bounce => "bounce",
+            Self::Defer => "defer",
+            Self::Trace => "trace",
+        }
+    }
+
     /// The `action` of a record: failed, delayed, relayed.
     #[must_use]
     pub const fn action(self) -> &'static str {

@@ -18,12 +18,22 @@
 //! # Diagnostics
 //! Nothing panics. Trouble of any kind keeps the message queued. Warnings are [`LogLine::Warning`].
 
+mod active;
 pub mod agents;
+mod core;
+mod destination;
 mod event;
+mod finish;
+mod intake;
+mod job;
+mod route;
+mod scheduler;
 mod settings;
+mod slab;
 
 pub use event::{
     Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Flush, Found, LogLine, LogName,
     MoreRecipients, Notice, Routed, Ticket,
 };
+pub use scheduler::Scheduler;
 pub use settings::{Feedback, SchedulerSettings, TransportSettings};
