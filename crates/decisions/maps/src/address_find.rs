@@ -3,7 +3,8 @@
 //! `user+ext@domain`, `user@domain`, then for local domains `user+ext`, `user`, then `@domain`; other
 //! callers choose other forms with a [`Strategy`].
 
-use crate::{ExtensionRules, Locality, Maps, Part, quoted::external_form};
+use crate::{ExtensionRules, Locality, Maps, Part};
+use message::{QuoteOptions, quote_822_local};
 use std::{ops::BitOr, rc::Rc};
 use types::Lookup;
 
@@ -200,7 +201,8 @@ impl AddressMaps {
         if t.form == QueryForm::Internal {
             return self.key(t.key, t.part, extension).await;
         }
-        let external = external_form(t.key, t.bare_localpart);
+        let options = QuoteOptions { bare_localpart: t.bare_localpart, ..QuoteOptions::default() };
+        let external = quote_822_local(t.key, options);
         let (first, second) = match t.form {
             QueryForm::InternalFirst => (t.key, Some(&*external)),
             QueryForm::External => (&*external, None),

@@ -13,7 +13,6 @@ mod list;
 mod local;
 mod maps;
 mod match_list;
-mod quoted;
 mod split;
 
 #[cfg(test)]

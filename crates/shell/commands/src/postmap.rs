@@ -1,7 +1,121 @@
-//! postmap: its module lands with its owner.
+//! postmap(1), and what postalias(1) has in common with it: building, querying and listing table files.
+//!
+//! # Diagnostics
+//! Warnings about lines of a table name the file and the line. What ends the command is `fatal:` on standard error and exit
+//! code 1, as is a query or deletion that finds nothing. Postfix's words are kept; where it does not say what to
+//! do, a half-sentence is added.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, io::Write as _, os::unix::ffi::OsStrExt as _, rc::Rc};
 
-pub(crate) fn main(_args: &[OsString]) -> i32 {
-    69
+use config::{Values, params as p};
+use message::MimeLimits;
+
+mod create;
+mod options;
+mod query;
+
+pub(crate) use options::Tool;
+use options::{Job, Request};
+
+/// What ends the command: the text behind `fatal: `.
+pub(crate) struct Fatal(pub(crate) String);
+
+impl From<tables::OpenError> for Fatal {
+    fn from(error: tables::OpenError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Standard error under the program's name.
+#[derive(Clone)]
+pub(crate) struct Console(Rc<str>);
+
+impl Console {
+    fn new(tool: Tool) -> Self {
+        let program = std::env::args_os().next().unwrap_or_default();
+        let name = program.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        // The program also runs under other names; messages are the tool's.
+        Self(if name == tool.name() { name.as_ref().into() } else { tool.name().into() })
+    }
+
+    pub(crate) fn say(&self, severity: &str, text: &str) {
+        // Nobody can be told that standard error is gone.
+        let _ = writeln!(std::io::stderr().lock(), "{}: {severity}: {text}", self.0);
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        self.say("warning", text);
+    }
+}
+
+/// A run of the tool, with its configuration read.
+pub(crate) struct Run {
+    tool: Tool,
+    request: Request,
+    console: Console,
+    options: tables::Options,
+    default_type: String,
+    /// `header_size_limit` and the limits of MIME structure, for `-h`, `-b` and `-m`.
+    scanner: (usize, MimeLimits),
+}
+
+impl Run {
+    fn new(tool: Tool, request: Request, console: Console, values: &Values) -> Self {
+        let sink = console.clone();
+        let header_or_body = request.header_keys || request.body_keys;
+        let utf8 = request.utf8 && values.bool(p::smtputf8_enable) && (!header_or_body || request.force_utf8);
+        let options = tables::Options {
+            fold: request.fold,
+            utf8,
+            rhs_is_file: request.rhs_is_file,
+            duplicates: request.duplicates,
+            warn: Rc::new(move |text| sink.warn(text)),
+        };
+        let default_type = values.text(p::default_database_type).to_owned();
+        let limit = |id| usize::try_from(values.int(id)).unwrap_or(usize::MAX);
+        let mime = MimeLimits {
+            mime_nesting_limit: limit(p::mime_nesting_limit),
+            mime_boundary_length_limit: limit(p::mime_boundary_length_limit),
+        };
+        let scanner = (limit(p::header_size_limit), mime);
+        Self { tool, request, console, options, default_type, scanner }
+    }
+
+    /// Splits `type:path`; a path alone is of the default type.
+    fn table<'a>(&'a self, argument: &'a str) -> (&'a str, &'a str) {
+        argument.split_once(':').unwrap_or((&self.default_type, argument))
+    }
+}
+
+pub(crate) fn main(args: &[OsString]) -> i32 {
+    run(Tool::Postmap, args)
+}
+
+/// Runs either tool.
+pub(crate) fn run(tool: Tool, args: &[OsString]) -> i32 {
+    let console = Console::new(tool);
+    match run_or_fail(tool, args, &console) {
+        Ok(code) => code,
+        Err(Fatal(text)) => {
+            console.say("fatal", &text);
+            1
+        }
+    }
+}
+
+fn run_or_fail(tool: Tool, args: &[OsString], console: &Console) -> Result<i32, Fatal> {
+    let request = options::parse(tool, args, console)?;
+    let directory = config_files::directory(request.config_directory.as_deref());
+    let configuration = config_files::load_main(&directory).map_err(|trouble| Fatal(trouble.to_string()))?;
+    let run = Run::new(tool, request, console.clone(), configuration.values());
+    let found = match &run.request.job {
+        Job::Query(key) if key == b"-" => query::bulk(&run)?,
+        Job::Query(key) => query::one(&run, key)?,
+        Job::List => query::list(&run)?,
+        Job::Delete(key) => create::delete(&run, key)?,
+        Job::Update => create::update(&run)?,
+        Job::Create => create::create(&run)?,
+    };
+    Ok(if found { 0 } else { 1 })
 }

@@ -7,7 +7,6 @@ use crate::{
     OpenError, Options, Source,
     bdb::write_hash,
     cdb::write_cdb,
-    entries::stored_key,
     lmdb::write_lmdb,
     memory::read_file,
     open,
@@ -113,20 +112,17 @@ impl Builder {
         self.entries.push((key, value));
     }
 
-    /// Adds an entry. A key that is there already is treated as the options say.
-    pub fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), OpenError> {
-        let stored: Rc<[u8]> = stored_key(key, self.options.fold).into();
+    /// Adds an entry. A key that is there already is treated as the options say; `origin` (file and line)
+    /// stands in what is said about it.
+    pub fn add(&mut self, key: &[u8], value: &[u8], origin: &str) -> Result<(), OpenError> {
+        let stored: Rc<[u8]> = self.options.stored_key(key).into();
         match self.index.entry(Rc::clone(&stored)) {
             Place::Vacant(place) => {
                 place.insert(self.entries.len());
                 self.entries.push((stored, value.to_vec()));
             }
             Place::Occupied(place) => {
-                let shown = match self.map_type.as_str() {
-                    "lmdb" => format!("lmdb:{}", self.path),
-                    _ => self.path.clone(),
-                };
-                let text = format!("{shown}: duplicate entry: \"{}\"", stored.as_bstr());
+                let text = format!("{origin}: duplicate entry: \"{}\"", stored.as_bstr());
                 match self.options.duplicates {
                     Duplicates::Ignore => {}
                     Duplicates::Warn => self.options.warn(&text),
@@ -142,18 +138,18 @@ impl Builder {
         Ok(())
     }
 
-    /// Replaces an entry whatever the options say.
+    /// Adds an entry, or changes the one that is there whatever the options say.
     pub fn replace(&mut self, key: &[u8], value: &[u8]) {
-        let kept = self.options.duplicates;
-        self.options.duplicates = Duplicates::Replace;
-        // Replacing never refuses.
-        let _ = self.add(key, value);
-        self.options.duplicates = kept;
+        let stored = self.options.stored_key(key);
+        match self.index.get(stored.as_slice()).and_then(|at| self.entries.get_mut(*at)) {
+            Some(entry) => entry.1 = value.to_vec(),
+            None => self.put(stored, value.to_vec()),
+        }
     }
 
     /// Takes an entry out; false when it is not there.
     pub fn remove(&mut self, key: &[u8]) -> bool {
-        let stored = stored_key(key, self.options.fold);
+        let stored = self.options.stored_key(key);
         let Some(at) = self.index.remove(stored.as_slice()) else { return false };
         self.entries.swap_remove(at);
         if let Some((moved, _)) = self.entries.get(at) {
@@ -201,7 +197,8 @@ fn write_file(
     entries: &[(Vec<u8>, Vec<u8>)],
     rules: FileRules,
 ) -> io::Result<()> {
-    let existing = fs::metadata(target).ok().filter(fs::Metadata::is_file);
+    // A cdb file is always a new one, in Postfix too.
+    let existing = fs::metadata(target).ok().filter(|data| data.is_file() && map_type != "cdb");
     let _ = fs::remove_file(temporary);
     let file = File::options().write(true).create_new(true).mode(0o600).open(temporary)?;
     let mut out = BufWriter::with_capacity(1 << 18, &file);

@@ -91,11 +91,6 @@ fn end_of_key(text: &[u8]) -> Option<usize> {
     (!in_quotes).then_some(text.len())
 }
 
-/// Folds a key where the options ask for it.
-pub(crate) fn stored_key(key: &[u8], fold: bool) -> Vec<u8> {
-    if fold { maps::casefold(key).to_vec() } else { key.to_vec() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

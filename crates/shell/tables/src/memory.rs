@@ -2,7 +2,6 @@
 
 use crate::{
     EntryReader, OpenError, Options, Source,
-    entries::stored_key,
     source::{Duplicates, errno_text},
 };
 use bstr::ByteSlice;
@@ -17,7 +16,7 @@ pub(crate) struct MemoryTable {
 
 impl MemoryTable {
     pub(crate) fn insert(&mut self, key: &[u8], value: &[u8], options: &Options) {
-        self.entries.insert(stored_key(key, options.fold).into(), value.into());
+        self.entries.insert(options.stored_key(key).into(), value.into());
     }
 }
 
@@ -54,7 +53,7 @@ pub(crate) fn open_texthash(path: &str, options: &Options) -> Result<MemoryTable
         } else {
             entry.value
         };
-        let key = stored_key(&entry.key, options.fold);
+        let key = options.stored_key(&entry.key);
         if table.entries.contains_key(key.as_slice()) {
             let text = format!("{path}, line {}: duplicate entry: \"{}\"", entry.line, entry.key.as_bstr());
             match options.duplicates {

@@ -66,6 +66,17 @@ impl Options {
         Self { fold: true, utf8: true, rhs_is_file: false, duplicates: Duplicates::Refuse, warn }
     }
 
+    /// A key as it is stored and looked up: its case folded as the options ask, all of Unicode only where
+    /// keys are UTF-8.
+    #[must_use]
+    pub fn stored_key(&self, key: &[u8]) -> Vec<u8> {
+        match (self.fold, self.utf8) {
+            (true, true) => maps::casefold(key).to_vec(),
+            (true, false) => key.to_ascii_lowercase(),
+            (false, _) => key.to_vec(),
+        }
+    }
+
     pub(crate) fn warn(&self, text: &str) {
         (self.warn)(text);
     }

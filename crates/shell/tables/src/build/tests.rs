@@ -30,7 +30,7 @@ fn round_trip(map_type: &str, count: usize) {
     let value = |n: usize| if n % 97 == 5 { "x".repeat(n % 9000 + 1) } else { format!("value {n}") };
     let mut builder = Builder::new(map_type, &path, &options(), StoredNull::Default).unwrap();
     for n in 0..count {
-        builder.add(format!("User{n}@example.com").as_bytes(), value(n).as_bytes()).unwrap();
+        builder.add(format!("User{n}@example.com").as_bytes(), value(n).as_bytes(), "test").unwrap();
     }
     builder.finish(FileRules { mode: 0o640, owner: None }).unwrap();
     let table = open::open(map_type, &path, &options()).unwrap();
@@ -71,14 +71,14 @@ fn entries_can_be_changed() {
         let rules = FileRules { mode: 0o644, owner: None };
         let mut builder = Builder::new(map_type, &path, &options(), StoredNull::Default).unwrap();
         for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("A", "4")] {
-            builder.add(key.as_bytes(), value.as_bytes()).unwrap();
+            builder.add(key.as_bytes(), value.as_bytes(), "test").unwrap();
         }
         builder.finish(rules).unwrap();
         let mut builder = Builder::from_existing(map_type, &path, &options(), StoredNull::Default).unwrap();
         assert!(builder.remove(b"a"));
         assert!(!builder.remove(b"a"));
         builder.replace(b"c", b"30");
-        builder.add(b"d", b"4").unwrap();
+        builder.add(b"d", b"4", "test").unwrap();
         builder.finish(rules).unwrap();
         let table = open::open(map_type, &path, &options()).unwrap();
         let value = |key: &[u8]| table.get(key).into_result().unwrap();
