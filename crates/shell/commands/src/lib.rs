@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod getopt;
 mod postalias;
 mod postcat;
 mod postconf;

@@ -28,6 +28,11 @@ impl RealDisk {
         Ok(Self { root: fs::open(root, flags, Mode::empty())? })
     }
 
+    /// Removes an empty directory.
+    pub fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.root, path, AtFlags::REMOVEDIR)?)
+    }
+
     fn open_at(&self, path: &Path, flags: OFlags, mode: u32) -> io::Result<RealFile> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = fs::openat(&self.root, path, flags, Mode::from_raw_mode(mode))?;

@@ -1,5 +1,6 @@
 //! What main.cf says about the queue.
 
+use config::{Values, params as p};
 use types::QueueName;
 
 /// Settings of the queue, immutable.
@@ -27,12 +28,29 @@ impl Default for QueueSettings {
             enable_long_queue_ids: false,
             queue_minfree_bytes: 0,
             backwards_bounce_logfile_compatibility: true,
-            pool_files: 64,
+            pool_files: Self::POOL_FILES,
         }
     }
 }
 
 impl QueueSettings {
+    /// Files kept ready in the pool.
+    pub const POOL_FILES: usize = 64;
+
+    /// From main.cf.
+    #[must_use]
+    pub fn load(values: &Values) -> Self {
+        let number = |id| u64::try_from(values.int(id)).unwrap_or(0);
+        Self {
+            hash_queue_names: values.list(p::hash_queue_names).into_iter().map(str::to_owned).collect(),
+            hash_queue_depth: usize::try_from(number(p::hash_queue_depth)).unwrap_or(1).min(16),
+            enable_long_queue_ids: values.bool(p::enable_long_queue_ids),
+            queue_minfree_bytes: number(p::queue_minfree),
+            backwards_bounce_logfile_compatibility: values.bool(p::backwards_bounce_logfile_compatibility),
+            pool_files: Self::POOL_FILES,
+        }
+    }
+
     /// Levels of subdirectories of a queue.
     #[must_use]
     pub fn hash_depth(&self, queue: QueueName) -> usize {

@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const DAYS: [&str; 7] = ["Sat", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri"];
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -55,6 +56,21 @@ impl LocalTime {
         }
     }
 
+    /// `Sat Nov 21 02:10:10 2026`, as asctime(3) has it, without the line end.
+    #[must_use]
+    pub fn asctime(&self) -> String {
+        // Zeller's congruence: the year starts in March.
+        let (month, year) = match self.month {
+            0..=2 => (i32::from(self.month) + 12, self.year.saturating_sub(1)),
+            month => (i32::from(month), self.year),
+        };
+        let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+        let day =
+            i64::from(self.day) + i64::from(13 * (month + 1) / 5) + i64::from(year) + i64::from(leap_days);
+        let day = usize::try_from(day.rem_euclid(7)).unwrap_or(0);
+        format!("{} {} {}", DAYS.get(day).unwrap_or(&"Sat"), self.syslog_stamp(), self.year)
+    }
+
     /// `Nov 21 02:10:10`, with a blank before a day of one digit: RFC 3164 section 4.1.2.
     #[must_use]
     pub fn syslog_stamp(&self) -> String {
@@ -103,6 +119,16 @@ mod tests {
         assert_eq!(time.file_stamp(), "Nov 03 02:01:09");
         let time = LocalTime { year: 2026, offset_seconds: -12_600, ..time };
         assert_eq!(time.rfc3339(), "2026-11-03T02:01:09-03:30");
+    }
+
+    #[test]
+    fn asctime_knows_the_day_of_the_week() {
+        let check = |year, month, day, expected: &str| {
+            assert_eq!(LocalTime { year, month, day, ..LocalTime::default() }.asctime(), expected);
+        };
+        check(1970, 1, 1, "Thu Jan  1 00:00:00 1970");
+        check(2000, 2, 29, "Tue Feb 29 00:00:00 2000");
+        check(2026, 11, 21, "Sat Nov 21 00:00:00 2026");
     }
 
     #[test]

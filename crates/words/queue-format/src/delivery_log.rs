@@ -1,8 +1,9 @@
 //! The logs in `bounce`, `defer` and `trace`: blocks of text, one for each failed (or reported) recipient,
 //! separated by empty lines.
 
-use crate::{ReadError, Source, quote_822_local, record::leading_number, split_attribute};
+use crate::{ReadError, Source, record::leading_number, split_attribute};
 use bstr::{BString, ByteSlice};
+use message::{QuoteOptions, quote_822_local};
 use types::{DsnNotify, Recipient, Status};
 
 /// One recipient's block. Addresses are in external form, as they stand in the file.
@@ -44,8 +45,8 @@ impl LogEntry {
         let (diag_type, diag_text) = status.diagnostic.clone().unwrap_or_default();
         let remote = status.remote_mta.as_deref().and_then(|mta| mta.split_once(';')).unwrap_or_default();
         Self {
-            recipient: if address.is_empty() { BString::default() } else { quote_822_local(address).into() },
-            original: if is_same { BString::default() } else { quote_822_local(original).into() },
+            recipient: external(address),
+            original: if is_same { BString::default() } else { external(original) },
             offset: recipient.offset,
             dsn_orcpt: recipient.dsn_orcpt.clone(),
             dsn_notify: recipient.dsn_notify,
@@ -139,6 +140,14 @@ impl LogEntry {
         }
         self
     }
+}
+
+/// The external form; the null address stays empty.
+fn external(address: &[u8]) -> BString {
+    if address.is_empty() {
+        return BString::default();
+    }
+    quote_822_local(address, QuoteOptions::default()).into_owned().into()
 }
 
 fn or_null_name(value: &[u8]) -> BString {

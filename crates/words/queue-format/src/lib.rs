@@ -11,14 +11,12 @@
 
 mod delivery_log;
 mod envelope;
-mod quote;
 mod reader;
 mod record;
 mod writer;
 
 pub use delivery_log::{LogEntry, LogReader};
 pub use envelope::{Envelope, RecipientBatch, RecipientEntry, RecipientState, Recipients, WarnTime};
-pub use quote::quote_822_local;
 pub use reader::{ReadError, Reader, Source};
 pub use record::{Record, RecordType, Sizes, parse_time, split_attribute};
 pub use writer::{Writer, encode_record};
