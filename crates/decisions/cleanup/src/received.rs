@@ -1,0 +1,159 @@
+//! The envelope that the SMTP server writes, and the Received: headers.
+
+use crate::{Cleanup, Source};
+use bstr::{BStr, ByteSlice};
+use message::{QuoteOptions, mail_date, quote_822_local};
+use queue_format::RecordType;
+use types::{Address, BodyEncoding, WallTime};
+
+/// The client of an SMTP transaction, as far as the queue file remembers it.
+#[derive(Clone, Copy, Debug)]
+pub struct SmtpClient<'a> {
+    /// Verified host name, or `unknown`.
+    pub name: &'a str,
+    /// Name by its address, not verified, or `unknown`.
+    pub reverse_name: &'a str,
+    /// Address: `192.0.2.1`, `2001:db8::1`.
+    pub address: &'a str,
+    /// Port, or `unknown`.
+    pub port: &'a str,
+    /// Our address and port that it connected to.
+    pub server_address: &'a str,
+    /// See above.
+    pub server_port: &'a str,
+    /// HELO or EHLO argument.
+    pub helo: Option<&'a BStr>,
+    /// `SMTP` or `ESMTP`.
+    pub protocol: &'a str,
+    /// Header addresses are completed with our domain (`local_header_rewrite_clients`).
+    pub is_local_rewrite: bool,
+    /// BODY parameter.
+    pub encoding: BodyEncoding,
+}
+
+impl SmtpClient<'_> {
+    fn is_ipv6(&self) -> bool {
+        self.address.contains(':')
+    }
+
+    /// The address as it stands in headers (RFC 5321 section 4.1.3).
+    fn rfc_address(&self) -> String {
+        if self.is_ipv6() { format!("IPv6:{}", self.address) } else { self.address.to_owned() }
+    }
+}
+
+/// The numbers of the address families, as Linux and so every queue file on Linux has them.
+const AF_INET: &[u8] = b"2";
+const AF_INET6: &[u8] = b"10";
+
+impl Cleanup {
+    /// The beginning of a message from an SMTP client, up to its sender.
+    pub async fn open_smtp(&mut self, client: &SmtpClient<'_>, sender: &Address) {
+        self.arrival(self.start.created);
+        let content_filter = self.settings().content_filter.clone();
+        if !content_filter.is_empty() {
+            self.out.record(RecordType::FILTER, content_filter.as_bytes());
+        }
+        let context: &[u8] = if client.is_local_rewrite { b"local" } else { b"remote" };
+        self.attribute("rewrite_context", context);
+        self.sender(sender.as_bytes()).await;
+        match client.encoding {
+            BodyEncoding::Unknown => {}
+            BodyEncoding::SevenBit => self.attribute("encoding", b"7bit"),
+            BodyEncoding::EightBit => self.attribute("encoding", b"8bit"),
+        }
+        let origin = format!("{}[{}]", client.name, client.address);
+        self.attribute("log_client_name", client.name.as_bytes());
+        self.attribute("log_client_address", client.rfc_address().as_bytes());
+        self.attribute("log_client_port", client.port.as_bytes());
+        self.attribute("log_message_origin", origin.as_bytes());
+        if let Some(helo) = client.helo {
+            self.attribute("log_helo_name", helo);
+        }
+        self.attribute("log_protocol_name", client.protocol.as_bytes());
+        self.attribute("client_name", client.name.as_bytes());
+        self.attribute("reverse_client_name", client.reverse_name.as_bytes());
+        self.attribute("client_address", client.address.as_bytes());
+        self.attribute("client_port", client.port.as_bytes());
+        self.attribute("server_address", client.server_address.as_bytes());
+        self.attribute("server_port", client.server_port.as_bytes());
+        if let Some(helo) = client.helo {
+            self.attribute("helo_name", helo);
+        }
+        self.attribute("protocol_name", client.protocol.as_bytes());
+        self.attribute("client_address_type", if client.is_ipv6() { AF_INET6 } else { AF_INET });
+    }
+
+    /// The envelope of a message from an SMTP client is complete: writes the Received: header. `sole_recipient`
+    /// (internal form, as the client said it) is named when there is only one.
+    pub fn begin_smtp_content(&mut self, client: &SmtpClient<'_>, sole_recipient: Option<&Address>) {
+        self.begin_content();
+        let s = self.service.settings();
+        let (mut by, mut lines) = (Vec::new(), Vec::new());
+        if s.smtpd_hide_client_session {
+            by.extend_from_slice(b"Received: ");
+        } else {
+            let helo = client.helo.unwrap_or(client.name.into());
+            let from = format!("({} [{}])", client.name, client.rfc_address());
+            lines.push([&b"Received: from "[..], helo, b" ", from.as_bytes()].concat());
+            by.push(b'\t');
+        }
+        by.extend_from_slice(format!("by {} ({})", s.myhostname, s.mail_name).as_bytes());
+        if !s.smtpd_hide_client_session {
+            let is_utf8 = self.start.is_smtputf8;
+            let protocol = if is_utf8 { "UTF8SMTP" } else { client.protocol };
+            by.extend_from_slice(format!(" with {protocol}").as_bytes());
+        }
+        by.extend_from_slice(format!(" id {}", self.start.id).as_bytes());
+        let date = mail_date(self.start.created, &self.start.zone);
+        let last = match sole_recipient {
+            Some(recipient) => {
+                let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
+                [b"\tfor <", &*quoted, b">; ", date.as_bytes()].concat()
+            }
+            None => {
+                by.push(b';');
+                [b"\t", date.as_bytes()].concat()
+            }
+        };
+        lines.push(by);
+        lines.push(last);
+        self.received_header(&lines.join(&b"\n"[..]));
+    }
+
+    /// The envelope of a locally submitted message is complete: writes the Received: header. `submitted` is the time
+    /// of the maildrop file.
+    pub fn begin_pickup_content(&mut self, uid: u32, submitted: WallTime) {
+        self.begin_content();
+        let s = self.service.settings();
+        let date = mail_date(submitted, &self.start.zone);
+        let id = self.start.id;
+        let header =
+            format!("Received: by {} ({}, from userid {uid})\n\tid {id}; {date}", s.myhostname, s.mail_name);
+        self.received_header(header.as_bytes());
+    }
+
+    /// The envelope of a message of our own is complete: writes the Received: header that forwarding
+    /// and notifications have.
+    pub fn begin_internal_content(&mut self) {
+        self.begin_content();
+        let s = self.service.settings();
+        let date = mail_date(self.start.created, &self.start.zone);
+        let id = self.start.id;
+        let header = match self.start.source {
+            Source::Bounce => format!("Received: by {} ({})\n\tid {id}; {date}", s.myhostname, s.mail_name),
+            _ => format!("Received: by {} ({}, from userid 0)\n\tid {id}; {date}", s.myhostname, s.mail_name),
+        };
+        self.received_header(header.as_bytes());
+    }
+
+    fn received_header(&mut self, header: &[u8]) {
+        self.content.hops += 1;
+        self.content.headers_seen |= message::HeaderKind::Received.bit();
+        if self.is_output_wanted() {
+            // What a client says of itself must not break the header.
+            let clean = header.find_byteset(b"\r\0").map(|_| header.replace("\r", " ").replace("\0", " "));
+            self.out_header(clean.as_deref().unwrap_or(header));
+        }
+    }
+}

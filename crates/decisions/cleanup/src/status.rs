@@ -1,0 +1,157 @@
+//! How it ended.
+
+use crate::Cleanup;
+use queue_format::Sizes;
+use types::{Dsn, Reply, Status};
+
+/// What can be wrong with a message, several at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Errors(u16);
+
+impl Errors {
+    pub(crate) const BAD: Self = Self(1 << 0);
+    pub(crate) const WRITE: Self = Self(1 << 1);
+    pub(crate) const SIZE: Self = Self(1 << 2);
+    pub(crate) const HOPS: Self = Self(1 << 4);
+    pub(crate) const RECIPIENT: Self = Self(1 << 6);
+    pub(crate) const DEFER: Self = Self(1 << 8);
+
+    pub(crate) fn set(&mut self, error: Self) {
+        self.0 |= error.0;
+    }
+
+    pub(crate) const fn has(self, error: Self) -> bool {
+        self.0 & error.0 != 0
+    }
+
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// A bouncer needs the rest of the message even so.
+    pub(crate) const fn stops_output(self, bounces: bool) -> bool {
+        if bounces {
+            self.0 & (Self::BAD.0 | Self::WRITE.0 | Self::SIZE.0 | Self::DEFER.0) != 0
+        } else {
+            self.0 != 0
+        }
+    }
+
+    const fn cannot_bounce(self) -> bool {
+        self.0 & (Self::BAD.0 | Self::WRITE.0 | Self::DEFER.0 | Self::RECIPIENT.0) != 0
+    }
+}
+
+/// The size record of a file whose beginning has been taken out of the writer already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizePatch {
+    /// Where in the file.
+    pub offset: u64,
+    /// What to write there.
+    pub bytes: Vec<u8>,
+}
+
+/// What becomes of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The queue file is complete: sync it, commit it, then say so.
+    Accepted {
+        /// Recipients in the file.
+        recipients: u64,
+        /// Content bytes, as `size=` of the log has them.
+        content_bytes: u64,
+        /// To be written before the file is synced.
+        size_patch: Option<SizePatch>,
+        /// It belongs into the hold queue.
+        is_held: bool,
+    },
+    /// Remove the file; the client's fault.
+    Reject(Reply),
+    /// Remove the file; our fault, or that of a table.
+    Defer(Reply),
+    /// Remove the file, say that all is well.
+    Discard,
+    /// The sender gets mail about it, as nobody is waiting for a reply; then remove the file. The file is
+    /// complete as far as its limits allowed, and its recipients are who the notification is about.
+    Bounce {
+        /// Why.
+        status: Status,
+        /// To be written before the file is read again.
+        size_patch: Option<SizePatch>,
+    },
+}
+
+impl Cleanup {
+    /// Ends the message, after [`Cleanup::end_content`].
+    pub async fn finish(mut self) -> Verdict {
+        self.close().await;
+        if self.is_output_wanted() {
+            if self.envelope.last_recipient.is_none() {
+                self.errors.set(Errors::RECIPIENT);
+            }
+            if !self.content.is_complete {
+                self.errors.set(Errors::BAD);
+            }
+        }
+        if self.is_discarded {
+            return Verdict::Discard;
+        }
+        let size_patch = self.patch_sizes();
+        if self.errors.is_none() {
+            return Verdict::Accepted {
+                recipients: self.envelope.recipient_count,
+                content_bytes: self.content.bytes(),
+                size_patch,
+                is_held: self.is_held,
+            };
+        }
+        if self.may.bounces && !self.errors.cannot_bounce() {
+            let reply = self.reply();
+            let dsn = reply.dsn.unwrap_or(Dsn::permanent(0, 0));
+            let text = reply.text.strip_prefix("Error: ").unwrap_or(&reply.text).to_owned();
+            return Verdict::Bounce { status: Status::new(dsn, text), size_patch };
+        }
+        let reply = self.reply();
+        if reply.is_temporary() { Verdict::Defer(reply) } else { Verdict::Reject(reply) }
+    }
+
+    fn patch_sizes(&mut self) -> Option<SizePatch> {
+        let sizes = Sizes {
+            content_records_bytes: self.content.bytes(),
+            data_offset: self.content.data_offset,
+            recipients: self.envelope.recipient_count,
+            flags: self.qmgr_flags,
+            content_bytes: self.content.bytes(),
+            send_options: self.send_options,
+        };
+        if self.out.patch_sizes(0, &sizes) {
+            return None;
+        }
+        Some(SizePatch { offset: 2, bytes: sizes.encode() })
+    }
+
+    /// The worst of the errors, in the words of the SMTP server.
+    fn reply(&self) -> Reply {
+        let errors = self.errors;
+        if errors.has(Errors::DEFER) {
+            let reason = self.reason.as_deref().unwrap_or("4.7.1 Error: service unavailable");
+            return match Dsn::parse_prefix(reason) {
+                Some((dsn, text)) => Reply::new(451, dsn, text.trim_start()),
+                None => Reply::bare(451, reason),
+            };
+        }
+        if errors.has(Errors::BAD) {
+            return Reply::new(451, Dsn::temporary(3, 0), format!("Error: internal error {}", errors.0));
+        }
+        if errors.has(Errors::SIZE) {
+            return Reply::new(552, Dsn::permanent(3, 4), "Error: message file too big");
+        }
+        if errors.has(Errors::HOPS) {
+            return Reply::new(554, Dsn::permanent(4, 0), "Error: too many hops");
+        }
+        if errors.has(Errors::WRITE) {
+            return Reply::new(451, Dsn::temporary(3, 0), "Error: queue file write error");
+        }
+        Reply::new(550, Dsn::permanent(1, 0), "Error: no recipients specified")
+    }
+}
