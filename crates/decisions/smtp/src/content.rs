@@ -82,10 +82,10 @@ impl ContentReader {
             self.buffer.resize(wanted, 0);
             let got = file.read_at(self.offset, &mut self.buffer).map_err(ContentTrouble::Unreadable)?;
             self.buffer.truncate(got);
-            let before = self.offset;
+            let (before, jumps) = (self.offset, self.jumps);
             let end = self.take_records(out)?;
             self.remaining_hint = self.remaining_hint.saturating_sub(self.offset.abs_diff(before));
-            if end == Chunk::Last || self.offset != before {
+            if end == Chunk::Last || self.offset != before || self.jumps != jumps {
                 return Ok(end);
             }
             // Not one whole record: there must be more of it.
