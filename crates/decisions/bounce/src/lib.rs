@@ -1,1 +1,23 @@
-//! Placeholder.
+//! What a delivery status notification says, and to whom it goes: bounce(8) without I/O.
+//!
+//! ```text
+//! plan(sender, notice) ─▶ Notification ... (envelope, which template, how much of the original)
+//! Composer::new ─▶ check(line of the original) ... ─▶ begin(log entries) ─▶ original(line) ... ─▶ end()
+//! ```
+//!
+//! The shell reads the log and the queue file, feeds the lines that a [`Composer`] puts out to cleanup, and commits the
+//! new message before it removes the log. Original content goes through line by line; nothing is kept of it.
+//!
+//! # Diagnostics
+//! Nothing panics. What is wrong with a template file is a warning with file and line, and the built-in template is used
+//! instead.
+
+mod compose;
+mod plan;
+mod settings;
+mod template;
+
+pub use compose::{Composer, Line, Original};
+pub use plan::{Audience, Kind, Notification, Plan, Returns, plan};
+pub use settings::BounceSettings;
+pub use template::{Template, TemplateKind, Templates};
