@@ -27,10 +27,10 @@ fn record(kind: u8, data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![kind];
     let mut length = data.len();
     while length >= 0x80 {
-        bytes.push((length & 0x7f) as u8 | 0x80);
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
         length >>= 7;
     }
-    bytes.push(length as u8);
+    bytes.push(u8::try_from(length).unwrap());
     bytes.extend_from_slice(data);
     bytes
 }
