@@ -1,0 +1,54 @@
+//! authorized_submit_users and its kin: who may (postconf(5) `authorized_submit_users`).
+//!
+//! This program opens no lookup tables on behalf of its caller: names, `!name`, `static:` and `/file/name` are
+//! understood, and a list with anything else lets nobody in.
+
+use std::fs;
+
+/// Whether a user, by login name, is in the list; the first item that matches decides.
+pub(crate) fn is_listed(list: &[&str], user: &str) -> Result<bool, String> {
+    for item in list {
+        let (item, found) = item.strip_prefix('!').map_or((*item, true), |item| (item, false));
+        let matches = if item.starts_with('/') {
+            let text = fs::read_to_string(item)
+                .map_err(|error| format!("{item}: {}", config_files::reason(&error)))?;
+            let names: Vec<&str> = text
+                .lines()
+                .map(|line| line.split('#').next().unwrap_or(""))
+                .flat_map(config::split_list)
+                .filter(|name| !name.starts_with(['/', '!']))
+                .collect();
+            is_listed(&names, user)?
+        } else if item.starts_with("static:") {
+            true
+        } else if item.contains(':') {
+            return Err(format!("{item}: this list takes names, static:, and /file/name only"));
+        } else {
+            item.eq_ignore_ascii_case(user)
+        };
+        if matches {
+            return Ok(found);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_match_decides_and_what_is_not_understood_lets_nobody_in() {
+        let check = |list: &str, user: &str, expected: Result<bool, ()>| {
+            assert_eq!(is_listed(&config::split_list(list), user).map_err(drop), expected, "{list}");
+        };
+        check("static:anyone", "x", Ok(true));
+        check("!alice, static:all", "alice", Ok(false));
+        check("!alice, static:all", "bob", Ok(true));
+        check("alice bob", "bob", Ok(true));
+        check("alice bob", "eve", Ok(false));
+        check("", "eve", Ok(false));
+        check("/no/such/file", "eve", Err(()));
+        check("hash:/etc/x", "eve", Err(()));
+    }
+}
