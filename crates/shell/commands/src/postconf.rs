@@ -59,6 +59,9 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
     let mut terminal = Terminal { out: String::new(), program };
     let args: Vec<String> = args.iter().map(|arg| config::decode(arg.as_bytes())).collect();
     let result = run(&args, &mut terminal);
+    if result.is_err() {
+        terminal.out.clear();
+    }
     let written = std::io::stdout().write_all(&config::encode(&terminal.out));
     match (result, written) {
         (Ok(()), Ok(())) => 0,
@@ -135,8 +138,15 @@ impl Loaded {
             Namespace::of(&Sources { main: values.main_cf(), rows: &rows, values: &values })
         };
         for finding in &names.findings {
+            if finding.syntax {
+                terminal.warn(&finding.text);
+                continue;
+            }
             let file = if finding.row.is_some() { "master.cf" } else { "main.cf" };
             terminal.warn(&format!("{}/{file}: {}", paths.directory, finding.text));
+        }
+        if let Some(fatal) = names.fatal {
+            return Err(Fatal(fatal.to_owned()));
         }
         for (database, path) in &names.clients {
             database_client(database, path, options, terminal)?;

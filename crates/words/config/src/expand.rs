@@ -425,19 +425,19 @@ impl Relation {
     }
 }
 
-/// All names that a template mentions, on both sides of every condition, without expanding any value.
+/// All names that a template mentions, on both sides of every condition, without expanding any value; and what Postfix would warn about.
 #[must_use]
-pub fn names_in(template: &str) -> Vec<String> {
+pub fn names_in(template: &str) -> (Vec<String>, Vec<String>) {
     if memchr::memchr(b'$', template.as_bytes()).is_none() {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     }
     let seen = std::cell::RefCell::new(Vec::new());
     let note = |name: &str| {
         seen.borrow_mut().push(name.to_owned());
         None
     };
-    let _ = expand(template, Options { scan: true, ..Options::default() }, &note);
-    seen.into_inner()
+    let warnings = expand(template, Options { scan: true, ..Options::default() }, &note).warnings;
+    (seen.into_inner(), warnings)
 }
 
 const fn is_name(byte: u8) -> bool {

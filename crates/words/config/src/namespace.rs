@@ -51,6 +51,8 @@ pub struct Finding {
     pub text: String,
     /// It is about a name that is or will be gone.
     pub deprecated: bool,
+    /// It is about the language of values; Postfix names no file then.
+    pub syntax: bool,
 }
 
 /// Known names.
@@ -64,6 +66,8 @@ pub struct Namespace {
     pub row_user: Vec<HashSet<String>>,
     /// Undefined names, assignments to read-only parameters, comments behind text.
     pub findings: Vec<Finding>,
+    /// Why postconf would go no further.
+    pub fatal: Option<&'static str>,
     /// Database client files that settings name: type and path, each once.
     pub clients: Vec<(String, String)>,
     classes: HashSet<String>,
@@ -115,6 +119,7 @@ impl Namespace {
         for row in 0..settings.len() {
             scan.space(Some(row));
         }
+        scan.computed_defaults();
         for id in params::BY_NAME {
             let row = id.row();
             let computed = row.default == params::COMPUTED;
@@ -122,7 +127,9 @@ impl Namespace {
                 scan.value("", row.default, None);
             }
         }
-        scan.space(None);
+        if scan.names.fatal.is_none() {
+            scan.space(None);
+        }
         scan.names
     }
 
@@ -161,7 +168,13 @@ impl Namespace {
                 }
                 (false, None) => format!("unused parameter: {name}={value}"),
             };
-            findings.push(Finding { row, name: name.to_owned(), text, deprecated: replacement.is_some() });
+            findings.push(Finding {
+                row,
+                name: name.to_owned(),
+                text,
+                deprecated: replacement.is_some(),
+                syntax: false,
+            });
         }
         findings
     }
@@ -176,7 +189,13 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn find(&mut self, row: Option<usize>, name: &str, text: String) {
-        self.names.findings.push(Finding { row, name: name.to_owned(), text, deprecated: false });
+        self.names.findings.push(Finding {
+            row,
+            name: name.to_owned(),
+            text,
+            deprecated: false,
+            syntax: false,
+        });
     }
 
     fn row_sets(&self, row: usize, name: &str) -> bool {
@@ -195,6 +214,9 @@ impl Scan<'_> {
         let settings = self.settings_of(row);
         self.restriction_classes(row, &settings);
         for (name, value) in &settings {
+            if self.names.fatal.is_some() {
+                return;
+            }
             if let Some(row) = row
                 && self.names.classes.contains(name)
                 && let Some(own) = self.names.row_user.get_mut(row)
@@ -239,8 +261,34 @@ impl Scan<'_> {
 
     /// Every name that a value refers to.
     fn value(&mut self, setting: &str, value: &str, row: Option<usize>) {
-        for name in expand::names_in(value) {
+        let (names, warnings) = expand::names_in(value);
+        for name in names {
             self.refer(setting, &name, row, false);
+        }
+        self.complain(setting, row, warnings);
+    }
+
+    fn complain(&mut self, setting: &str, row: Option<usize>, warnings: Vec<String>) {
+        let finding = |text| Finding { row, name: setting.to_owned(), text, deprecated: false, syntax: true };
+        self.names.findings.extend(warnings.into_iter().map(finding));
+    }
+
+    /// Defaults that are made from other settings need those to be understood.
+    fn computed_defaults(&mut self) {
+        let needs = [
+            ("myhostname", "mydomain"),
+            ("mydomain", "myhostname"),
+            ("mynetworks", "inet_interfaces"),
+            ("mynetworks", "mynetworks_style"),
+            ("mynetworks", "inet_protocols"),
+        ];
+        for (_, needed) in needs.iter().filter(|(made, _)| self.sources.main.get(made).is_none()) {
+            let Some(entry) = self.sources.main.get(needed) else { continue };
+            let expansion = self.sources.values.expansion(&entry.value);
+            if expansion.error && self.names.fatal.is_none() {
+                self.complain(needed, None, expansion.warnings);
+                self.names.fatal = Some("dictionary mail_dict: macro processing error");
+            }
         }
     }
 

@@ -58,8 +58,8 @@ mod tests {
     #[test]
     fn long_lines_are_folded_between_words() {
         let mut out = String::new();
-        print(&mut out, true, &format!("name =\t{}  {} z", "x".repeat(60), "y".repeat(12)));
-        assert_eq!(out, format!("name = {}\n    {} z\n", "x".repeat(60), "y".repeat(12)));
+        print(&mut out, true, &format!("name =\t{}  {} z", "x".repeat(60), "y".repeat(13)));
+        assert_eq!(out, format!("name = {}\n    {} z\n", "x".repeat(60), "y".repeat(13)));
     }
 
     #[test]

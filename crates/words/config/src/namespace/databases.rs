@@ -57,7 +57,10 @@ impl Scan<'_> {
             }
         };
         let expansion = values.expansion(value);
-        if !expansion.error {
+        if expansion.error {
+            self.complain(setting, row, expansion.warnings);
+            self.names.fatal = Some("macro processing error");
+        } else {
             self.look(setting, &expansion.text, row, DEPTH);
         }
     }
