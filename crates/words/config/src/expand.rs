@@ -7,7 +7,7 @@
 //! # Diagnostics
 //! What Postfix would log with `warning:` is in [`Expansion::warnings`]; [`Expansion::error`] is set where Postfix would stop with
 //! `fatal: ... macro processing error`. Work is bounded: nesting beyond 100 is an error as in Postfix, and so are a
-//! result of more than 16 MiB or a million steps, where Postfix would go on until its memory is used up.
+//! result of more than 16 MiB or 250,000 steps, where Postfix would go on until its memory is used up.
 
 use std::borrow::Cow;
 
@@ -65,7 +65,7 @@ pub struct Expansion {
 
 const NESTING: u32 = 100;
 const DEPTH: u32 = 150;
-const STEPS: u32 = 1_000_000;
+const STEPS: u32 = 250_000;
 const RESULT_BYTES: usize = 16 << 20;
 const OPERATORS: &str = r#""==" or "!="" or "<"" or "<="" or ">="" or ">"""#;
 

@@ -10,6 +10,9 @@ const LABEL: usize = 63;
 
 /// A domain name in its ASCII form; what is ASCII already comes back as it is.
 pub(crate) fn domain_to_ascii(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return None;
+    }
     if name.is_ascii() {
         return Some(name.to_owned());
     }

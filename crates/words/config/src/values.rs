@@ -225,6 +225,14 @@ impl Values {
         self.inner.expand(template, 0)
     }
 
+    /// Whether a text can be the value of a parameter; if not, why, in Postfix's words.
+    ///
+    /// # Errors
+    /// Not of the parameter's type, or out of its bounds.
+    pub fn check(&self, id: Id, text: &str) -> Result<(), String> {
+        self.inner.check(id, text)
+    }
+
     /// The name of the service, as in the first column of master.cf.
     #[must_use]
     pub fn service_name(&self) -> &str {
@@ -276,7 +284,7 @@ impl Inner {
         }
         if row.kind != Kind::ReadOnly
             && let Some(text) = self.expanded_setting(row.name)
-            && check(id, &text).is_ok()
+            && self.check(id, &text).is_ok()
         {
             return text;
         }
@@ -357,56 +365,74 @@ impl Names for Scope<'_> {
     fn value(&self, name: &str, _mode: Mode) -> Option<Cow<'_, str>> {
         self.inner.written(name, self.computing)
     }
+
+    fn is_literal(&self, name: &str) -> bool {
+        params::by_spelling(name).is_some_and(|id| matches!(id.row().kind, Kind::Raw { .. }))
+    }
 }
 
-/// Whether a text can be the value of a parameter; if not, why, in Postfix's words.
-pub(crate) fn check(id: Id, text: &str) -> Result<(), String> {
-    let row = id.row();
-    let name = row.name;
-    let out_of = |number: i64, min: i64, max: i64| {
-        if min != 0 && number < min {
-            Some(('<', min))
-        } else if max != 0 && number > max {
-            Some(('>', max))
+impl Inner {
+    /// The unit of a time without one: that of the default, which may be another parameter's.
+    fn unit(&self, id: Id) -> char {
+        let default = id.row().default;
+        if default.starts_with('$') {
+            number::time_unit(&self.expand(default, 0).text)
         } else {
-            None
+            number::time_unit(default)
         }
-    };
-    let long = |number: Option<i64>, min, max| {
-        let number = number.ok_or_else(|| format!("bad numerical configuration: {name} = {text}"))?;
-        match out_of(number, min, max) {
-            None => Ok(()),
-            Some((than, bound)) => Err(format!("invalid {name} parameter value {number} {than} {bound}")),
-        }
-    };
-    match row.kind {
-        Kind::ReadOnly => Ok(()),
-        Kind::Bool if text.eq_ignore_ascii_case("yes") || text.eq_ignore_ascii_case("no") => Ok(()),
-        Kind::Bool => Err(format!("bad boolean configuration: {name} = {text}")),
-        Kind::Int { min, max } => long(number::small_integer(text), min, max),
-        Kind::Long { min, max } => long(number::integer(text), min, max),
-        Kind::Time { min, max } => {
-            let seconds = number::time_in_seconds(text, number::time_unit(row.default));
-            let seconds =
-                seconds.ok_or_else(|| format!("parameter {name}: bad time value or unit: {text}"))?;
-            match out_of(seconds, min, max) {
-                None => Ok(()),
-                Some(('<', bound)) => Err(format!("invalid {name}: {seconds} (min {bound})")),
-                Some((_, bound)) => Err(format!("invalid {name}: {seconds} (max {bound})")),
-            }
-        }
-        Kind::Text { min, max } | Kind::Raw { min, max } => {
-            let length = i64::try_from(text::encode(text).len()).unwrap_or(i64::MAX);
-            match out_of(length, min, max) {
-                None => Ok(()),
-                Some((than, bound)) if matches!(row.kind, Kind::Raw { .. }) => {
-                    Err(format!("bad string length ({length} {than} {bound}): {name} = {text}"))
+    }
+
+    /// Whether a text can be the value of a parameter; if not, why, in Postfix's words.
+    fn check(&self, id: Id, text: &str) -> Result<(), String> {
+        let row = id.row();
+        let name = row.name;
+        match row.kind {
+            Kind::ReadOnly => Ok(()),
+            Kind::Bool if text.eq_ignore_ascii_case("yes") || text.eq_ignore_ascii_case("no") => Ok(()),
+            Kind::Bool => Err(format!("bad boolean configuration: {name} = {text}")),
+            Kind::Int { min, max } => check_number(name, text, number::small_integer(text), (min, max)),
+            Kind::Long { min, max } => check_number(name, text, number::integer(text), (min, max)),
+            Kind::Time { min, max } => {
+                let seconds = number::time_in_seconds(text, self.unit(id))
+                    .ok_or_else(|| format!("parameter {name}: bad time value or unit: {text}"))?;
+                match out_of(seconds, (min, max)) {
+                    None => Ok(()),
+                    Some(('<', bound)) => Err(format!("invalid {name}: {seconds} (min {bound})")),
+                    Some((_, bound)) => Err(format!("invalid {name}: {seconds} (max {bound})")),
                 }
-                Some((than, bound)) => {
-                    Err(format!("bad string length {length} {than} {bound}: {name} = {text}"))
+            }
+            Kind::Text { min, max } | Kind::Raw { min, max } => {
+                let length = i64::try_from(text::encode(text).len()).unwrap_or(i64::MAX);
+                match out_of(length, (min, max)) {
+                    None => Ok(()),
+                    Some((than, bound)) if matches!(row.kind, Kind::Raw { .. }) => {
+                        Err(format!("bad string length ({length} {than} {bound}): {name} = {text}"))
+                    }
+                    Some((than, bound)) => {
+                        Err(format!("bad string length {length} {than} {bound}: {name} = {text}"))
+                    }
                 }
             }
         }
+    }
+}
+
+/// The bound that a number is beyond; a bound of 0 is none.
+fn out_of(number: i64, (min, max): (i64, i64)) -> Option<(char, i64)> {
+    if min != 0 && number < min {
+        Some(('<', min))
+    } else if max != 0 && number > max {
+        Some(('>', max))
+    } else {
+        None
+    }
+}
+
+fn check_number(name: &str, text: &str, number: Option<i64>, bounds: (i64, i64)) -> Result<(), String> {
+    let number = number.ok_or_else(|| format!("bad numerical configuration: {name} = {text}"))?;
+    match out_of(number, bounds) {
+        None => Ok(()),
+        Some((than, bound)) => Err(format!("invalid {name} parameter value {number} {than} {bound}")),
     }
 }
 

@@ -27,6 +27,17 @@ pub struct WrittenRow {
 }
 
 impl WrittenRow {
+    /// The row of a service, as far as its name, type, program and settings go.
+    pub(crate) fn of_service(row: &crate::ServiceRow) -> Self {
+        let mut words = vec![row.name.clone(), row.service_type.name().to_owned()];
+        words.resize(COLUMNS - 1, "-".to_owned());
+        words.push(row.command.clone());
+        for (name, value) in &row.overrides {
+            words.extend(["-o".to_owned(), format!("{name}={value}")]);
+        }
+        Self { words, line: row.line }
+    }
+
     /// A column; empty beyond the last.
     #[must_use]
     pub fn word(&self, at: usize) -> &str {
