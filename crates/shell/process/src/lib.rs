@@ -4,16 +4,23 @@
 //! back-off. When master is gone, the process stops: nobody would restart it.
 
 mod control;
+mod intake;
 mod sandbox;
 mod stop;
+mod trigger;
+mod zone;
 
 pub use control::Control;
+pub use intake::{Ended, Intake, Unaccepted};
 pub use stop::Stop;
+pub use trigger::{Trigger, Wakeups};
+pub use zone::Zone;
 
 use config::{Configuration, ServiceType, Values, params as p};
 use logsink::{Destination, LogSettings, LogSink};
 use maillog::{Logger, Sink};
-use std::{cell::Cell, os::fd::OwnedFd, path::PathBuf, rc::Rc};
+use queue::QueueSettings;
+use std::{cell::Cell, os::fd::OwnedFd, path::PathBuf, rc::Rc, time::Duration};
 use sys::{
     control::{EndpointKind, ServedRow},
     startup::Startup,
@@ -102,6 +109,22 @@ impl Process {
         }
     }
 
+    /// How many sessions or deliveries of a row there may be at once; 0 for no limit.
+    #[must_use]
+    pub fn row_limit(&self, row: &ServedRow) -> usize {
+        let rows = &self.configuration.master_cf().rows;
+        let found = rows.iter().rfind(|r| r.name == row.service && r.command == row.program);
+        found.and_then(|row| usize::try_from(row.max_proc).ok()).unwrap_or(0)
+    }
+
+    /// The wake-up time of a service, if it has one.
+    #[must_use]
+    pub fn row_wakeup(&self, service: &str) -> Option<Duration> {
+        let rows = &self.configuration.master_cf().rows;
+        let row = rows.iter().rfind(|row| row.name == service && row.wakeup_time > 0)?;
+        Some(Duration::from_secs(row.wakeup_time.into()))
+    }
+
     /// Gives up what this process will not need: files outside the queue, the tables and the system's own. To
     /// be called when everything that only this moment can open is open.
     pub fn enter_sandbox(&self, connects: bool) {
@@ -129,6 +152,20 @@ impl Process {
 #[must_use]
 pub fn tag(values: &Values, program: &str) -> String {
     format!("{}/{program}", values.text(p::syslog_name))
+}
+
+/// What main.cf says about the queue.
+#[must_use]
+pub fn queue_settings(values: &Values) -> QueueSettings {
+    let number = |id| u64::try_from(values.int(id)).unwrap_or(0);
+    QueueSettings {
+        hash_queue_names: values.list(p::hash_queue_names).into_iter().map(str::to_owned).collect(),
+        hash_queue_depth: usize::try_from(number(p::hash_queue_depth)).unwrap_or(1),
+        enable_long_queue_ids: values.bool(p::enable_long_queue_ids),
+        queue_minfree_bytes: number(p::queue_minfree),
+        backwards_bounce_logfile_compatibility: values.bool(p::backwards_bounce_logfile_compatibility),
+        ..QueueSettings::default()
+    }
 }
 
 fn take(files: Vec<(PathBuf, OwnedFd)>, path: &PathBuf) -> Option<OwnedFd> {

@@ -108,6 +108,23 @@ impl LocalTime {
     }
 }
 
+/// The abbreviation of the local time zone at that time: `CET`.
+#[must_use]
+pub fn zone_name(seconds: i64) -> String {
+    let time: libc::time_t = seconds;
+    // SAFETY: as in [`LocalTime::at`]; `tm_zone` then points to a string that the C library keeps for as long
+    // as the process lives, and is copied at once.
+    let name = unsafe {
+        let mut parts: libc::tm = std::mem::zeroed();
+        libc::localtime_r(&raw const time, &raw mut parts);
+        if parts.tm_zone.is_null() {
+            return String::new();
+        }
+        std::ffi::CStr::from_ptr(parts.tm_zone)
+    };
+    name.to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,84 @@
+//! The word to `deliver` that something has arrived. It may be lost: `deliver` also looks by itself.
+
+use net::Live;
+use process::Process;
+use queue::RealDisk;
+use std::{
+    cell::{Cell, RefCell},
+    path::PathBuf,
+    rc::Rc,
+    time::Duration,
+};
+use types::QueueId;
+use world::{Endpoint, Stream, World};
+
+/// How long to wait for the other process to take the connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Most bytes that wait to be sent; what is more is found by a scan.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// Sends queue ids over one lasting connection, many in one write.
+pub(crate) struct DeliverWord(Rc<Inner>);
+
+struct Inner {
+    world: Live<RealDisk>,
+    endpoint: Endpoint,
+    waiting: RefCell<Vec<u8>>,
+    is_sending: Cell<bool>,
+}
+
+impl DeliverWord {
+    pub(crate) fn new(world: Live<RealDisk>, process: &Process) -> Self {
+        let service = process.values().text(config::params::queue_service_name);
+        let path: PathBuf = process.queue_directory().join("public").join(service);
+        Self(Rc::new(Inner {
+            world,
+            endpoint: Endpoint::Unix(path),
+            waiting: RefCell::default(),
+            is_sending: Cell::new(false),
+        }))
+    }
+
+    /// A message was committed.
+    pub(crate) fn arrived(&self, id: QueueId) {
+        let mut waiting = self.0.waiting.borrow_mut();
+        if waiting.len() < WAITING_BYTES_MAX {
+            waiting.push(b'+');
+            waiting.extend_from_slice(id.as_str().as_bytes());
+            waiting.push(b'\n');
+        }
+        drop(waiting);
+        if !self.0.is_sending.replace(true) {
+            let inner = Rc::clone(&self.0);
+            self.0.world.spawn(async move { inner.send_all().await });
+        }
+    }
+}
+
+impl Inner {
+    /// Sends until nothing waits, then keeps the connection for the next time.
+    async fn send_all(&self) {
+        let connected = self.world.connect(&self.endpoint, None, CONNECT_LIMIT).await;
+        if let Ok(mut stream) = connected {
+            loop {
+                let bytes = self.waiting.take();
+                if bytes.is_empty() {
+                    // Gather what arrives within a moment: a busy system sends one word for many messages.
+                    self.world.sleep(Duration::from_millis(2)).await;
+                    if self.waiting.borrow().is_empty() {
+                        break;
+                    }
+                    continue;
+                }
+                if stream.write_all(&bytes).await.is_err() {
+                    break;
+                }
+            }
+        } else {
+            self.waiting.take();
+        }
+        self.is_sending.set(false);
+    }
+}
+

@@ -1,0 +1,104 @@
+//! One smtpd row of master.cf: its settings, its tables, its places.
+
+use crate::Shared;
+use cleanup::{CleanupService, CleanupSettings};
+use config::{Values, params as p};
+use dns::{HostNames, ResolvConf, Resolver};
+use net::Slots;
+use process::Process;
+use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
+use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
+use std::{cell::Cell, rc::Rc, time::Duration};
+use sys::control::ServedRow;
+use tables::Registry;
+use types::{Address, Instant, Lookup, Resolved};
+use world::{Disk, Dns, World};
+
+/// How old the answer to "how much disk is free" may be.
+const FREE_SPACE_AGE: Duration = Duration::from_secs(1);
+
+pub(crate) struct SmtpService {
+    pub(crate) settings: Rc<SmtpdSettings>,
+    pub(crate) judge: Judge<Routes>,
+    pub(crate) cleanup: Rc<CleanupService>,
+    pub(crate) dns: Rc<dyn Dns>,
+    pub(crate) smtpd_peername_lookup: bool,
+    pub(crate) slots: Slots,
+    /// `syslog_name/smtpd`
+    pub(crate) tag: String,
+    /// `syslog_name/cleanup`
+    pub(crate) cleanup_tag: String,
+}
+
+/// Address resolution, as trivial-rewrite does it for smtpd.
+pub(crate) struct Routes(Rc<Rewriter>);
+
+impl Resolve for Routes {
+    async fn resolve(&self, sender: &Address, address: &Address) -> Lookup<Resolved> {
+        let address = self.0.rewrite(Context::Local, address);
+        self.0.resolve(sender, &address).await
+    }
+}
+
+impl SmtpService {
+    pub(crate) fn new(
+        shared: &Shared,
+        process: &Process,
+        row: &ServedRow,
+        values: &Values,
+    ) -> Result<Self, String> {
+        let invalid = |invalid: config::Invalid| invalid.to_string();
+        let tag = process::tag(values, "smtpd");
+        let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
+        let registry = Registry::new(values, shared.log.session(&tag));
+        let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
+        let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
+            shared.world.clone(),
+            ResolvConf::parse(&read_system("/etc/resolv.conf")),
+            Resolver::<net::Live<queue::RealDisk>>::CACHE_ENTRIES,
+        ));
+        let dns: Rc<dyn Dns> = Rc::new(HostNames::parse(&read_system("/etc/hosts")).before(dns));
+        let around = Surroundings {
+            tables: &registry,
+            dns: Rc::clone(&dns),
+            local: rewriter.locality(),
+            own_addresses: own_addresses(values).into(),
+            free_bytes: free_bytes(shared),
+        };
+        let judge = Judge::new(Rc::clone(&settings), values, Routes(Rc::clone(&rewriter)), &around);
+        let cleanup_settings = CleanupSettings::load(values).map_err(invalid)?;
+        Ok(Self {
+            settings,
+            judge,
+            cleanup: Rc::new(CleanupService::new(cleanup_settings, rewriter, &registry)),
+            dns,
+            smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
+            slots: Slots::new(process.row_limit(row)),
+            cleanup_tag: process::tag(values, "cleanup"),
+            tag,
+        })
+    }
+}
+
+/// A system file's text; one that is not there is empty, as for the C library.
+fn read_system(path: &str) -> String {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// Asks the file system at most once a second.
+fn free_bytes(shared: &Shared) -> Rc<dyn Fn() -> u64> {
+    let (world, queue) = (shared.world.clone(), shared.queue.clone());
+    let known: Cell<Option<(Instant, u64)>> = Cell::new(None);
+    Rc::new(move || {
+        let now = world.now();
+        match known.get() {
+            Some((at, bytes)) if now.since(at) < FREE_SPACE_AGE => bytes,
+            // Where the question fails, the write will say so.
+            _ => {
+                let bytes = queue.disk().free_bytes().unwrap_or(u64::MAX);
+                known.set(Some((now, bytes)));
+                bytes
+            }
+        }
+    })
+}
