@@ -82,8 +82,8 @@ pub enum Verdict {
 }
 
 impl Cleanup {
-    /// Ends the message, after [`Cleanup::end_content`].
-    pub async fn finish(mut self) -> Verdict {
+    /// Ends the message, after [`Cleanup::end_content`]. What is left in [`Cleanup::writer`] belongs to the file.
+    pub async fn finish(&mut self) -> Verdict {
         self.close().await;
         if self.is_output_wanted() {
             if self.envelope.last_recipient.is_none() {
