@@ -21,8 +21,8 @@ fn main() -> ExitCode {
     }
     let code = match name.as_str() {
         "master" => master::main(&rest),
-        "receive" => process(&name, receive_main),
-        "deliver" => process(&name, deliver_main),
+        "receive" => process(&name, receive::main),
+        "deliver" => process(&name, deliver::main),
         command => match commands::main_by_name(command) {
             Some(main) => main(&rest),
             None => return usage(),
@@ -52,14 +52,4 @@ fn process(name: &str, main: fn(Startup) -> i32) -> i32 {
             1
         }
     }
-}
-
-fn receive_main(_startup: Startup) -> i32 {
-    eprintln!("receive: fatal: this build has no receive process");
-    1
-}
-
-fn deliver_main(_startup: Startup) -> i32 {
-    eprintln!("deliver: fatal: this build has no deliver process");
-    1
 }

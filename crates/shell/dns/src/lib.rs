@@ -10,6 +10,7 @@
 
 mod cache;
 mod host_names;
+mod hosts_first;
 mod name;
 mod packet;
 mod resolv_conf;
@@ -18,6 +19,7 @@ mod resolver;
 pub mod testing;
 
 pub use host_names::HostNames;
+pub use hosts_first::HostsFirst;
 pub use name::is_valid_hostname;
 pub use resolv_conf::ResolvConf;
 pub use resolver::Resolver;

@@ -83,7 +83,7 @@ impl<D: Disk> Intake<D> {
 
     /// Ends the message. An error is trouble with the disk: nothing was accepted.
     pub async fn finish<W: World<Disk = D>>(mut self, world: &W) -> io::Result<Ended<D>> {
-        match self.cleanup.finish() {
+        match self.cleanup.finish().await {
             Verdict::Accepted { size_patch, is_held, .. } => {
                 self.complete(size_patch)?;
                 if is_held {

@@ -19,12 +19,15 @@ pub use zone::Zone;
 use config::{Configuration, ServiceType, Values, params as p};
 use logsink::{Destination, LogSettings, LogSink};
 use maillog::{Logger, Sink};
-use queue::QueueSettings;
-use std::{cell::Cell, os::fd::OwnedFd, path::PathBuf, rc::Rc, time::Duration};
+use queue::{QueueSettings, RealDisk};
+use std::{cell::Cell, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 use sys::{
     control::{EndpointKind, ServedRow},
     startup::Startup,
 };
+
+/// The disk below `queue_directory`, shared with the threads that sync.
+pub type SystemDisk = Arc<RealDisk>;
 
 /// A process that has read its configuration.
 pub struct Process {

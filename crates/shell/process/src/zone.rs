@@ -23,10 +23,8 @@ impl Zone {
             return zone.clone();
         }
         let local = sys::clock::LocalTime::at(now.seconds);
-        let zone = LocalZone {
-            utc_offset_seconds: local.offset_seconds,
-            name: sys::clock::zone_name(now.seconds),
-        };
+        let zone =
+            LocalZone { utc_offset_seconds: local.offset_seconds, name: sys::clock::zone_name(now.seconds) };
         *known = Some((quarter, zone.clone()));
         zone
     }

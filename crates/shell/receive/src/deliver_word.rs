@@ -1,8 +1,7 @@
 //! The word to `deliver` that something has arrived. It may be lost: `deliver` also looks by itself.
 
 use net::Live;
-use process::Process;
-use queue::RealDisk;
+use process::{Process, SystemDisk};
 use std::{
     cell::{Cell, RefCell},
     path::PathBuf,
@@ -22,14 +21,14 @@ const WAITING_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct DeliverWord(Rc<Inner>);
 
 struct Inner {
-    world: Live<RealDisk>,
+    world: Live<SystemDisk>,
     endpoint: Endpoint,
     waiting: RefCell<Vec<u8>>,
     is_sending: Cell<bool>,
 }
 
 impl DeliverWord {
-    pub(crate) fn new(world: Live<RealDisk>, process: &Process) -> Self {
+    pub(crate) fn new(world: Live<SystemDisk>, process: &Process) -> Self {
         let service = process.values().text(config::params::queue_service_name);
         let path: PathBuf = process.queue_directory().join("public").join(service);
         Self(Rc::new(Inner {
@@ -81,4 +80,3 @@ impl Inner {
         self.is_sending.set(false);
     }
 }
-

@@ -18,7 +18,7 @@ mod session;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
-use process::{Control, Process, Stop, Wakeups, Zone};
+use process::{Control, Process, Stop, SystemDisk, Wakeups, Zone};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
 use std::{rc::Rc, time::Duration};
@@ -30,8 +30,8 @@ use world::World;
 
 /// What the parts of this process share.
 pub(crate) struct Shared {
-    pub(crate) world: Live<RealDisk>,
-    pub(crate) queue: Queue<RealDisk>,
+    pub(crate) world: Live<SystemDisk>,
+    pub(crate) queue: Queue<SystemDisk>,
     pub(crate) log: process::Log,
     pub(crate) word: DeliverWord,
     pub(crate) stop: Stop,
@@ -53,14 +53,19 @@ pub fn main(startup: Startup) -> i32 {
 
 fn run(process: Process) -> Result<(), String> {
     let directory = process.queue_directory();
-    let disk = RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?;
+    let disk: SystemDisk =
+        RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
     let queue = Queue::new(disk.clone(), process::queue_settings(process.values()));
     process.enter_sandbox(false);
     let ended = net::run(Builder::new(disk), |world| serve(world, queue, process));
     ended.map_err(|error| format!("start the runtime: {error}"))?
 }
 
-async fn serve(world: Live<RealDisk>, queue: Queue<RealDisk>, mut process: Process) -> Result<(), String> {
+async fn serve(
+    world: Live<SystemDisk>,
+    queue: Queue<SystemDisk>,
+    mut process: Process,
+) -> Result<(), String> {
     let rows = std::mem::take(&mut process.rows);
     let word = DeliverWord::new(world.clone(), &process);
     let shared = Rc::new(Shared {
@@ -118,7 +123,7 @@ async fn listen_to_master(shared: &Shared, control: &Control) -> Duration {
 }
 
 /// Lets open sessions finish, within bounds.
-async fn drain(world: &Live<RealDisk>, slots: &[Slots], deadline: Duration) {
+async fn drain(world: &Live<SystemDisk>, slots: &[Slots], deadline: Duration) {
     let busy = || slots.iter().any(|slots| slots.taken() > 0);
     let finished = async {
         while busy() {

@@ -9,8 +9,8 @@ use cleanup::{CleanupService, CleanupSettings, Source as Origin, Start};
 use config::Values;
 use maillog::{Event, Logger, PickupEvent};
 use net::Listener;
-use process::{Ended, Intake, Process, Trigger};
-use queue::{QueueFile, RealDisk};
+use process::{Ended, Intake, Process, SystemDisk, Trigger};
+use queue::QueueFile;
 use queue_format::{Reader, RecordType};
 use rewrite::{RewriteSettings, Rewriter};
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
@@ -114,7 +114,9 @@ impl Pickup {
             }
             match self.take(id, &logger).await {
                 Ok(()) => {}
-                Err(Kept::Trouble(why)) => logger.warning(&format!("maildrop/{id}: {why}; kept for the next try")),
+                Err(Kept::Trouble(why)) => {
+                    logger.warning(&format!("maildrop/{id}: {why}; kept for the next try"))
+                }
                 Err(Kept::Malformed(why)) => {
                     logger.warning(&format!("maildrop/{id}: {why}; moved to corrupt"));
                     let _ = self.shared.queue.corrupt(QueueName::Maildrop, &id);
@@ -157,8 +159,8 @@ impl Pickup {
 
     async fn copy(
         &self,
-        file: &QueueFile<RealDisk>,
-        intake: &mut Intake<RealDisk>,
+        file: &QueueFile<SystemDisk>,
+        intake: &mut Intake<SystemDisk>,
         logger: &Logger,
     ) -> Result<(), Kept> {
         let mut reader = Reader::new(file).with_record_limit(self.line_length_limit);
@@ -194,8 +196,8 @@ impl Pickup {
 
     async fn copy_content(
         &self,
-        reader: &mut Reader<&QueueFile<RealDisk>>,
-        intake: &mut Intake<RealDisk>,
+        reader: &mut Reader<&QueueFile<SystemDisk>>,
+        intake: &mut Intake<SystemDisk>,
         uid: u32,
         submitted: WallTime,
     ) -> Result<(), Kept> {
@@ -214,7 +216,7 @@ impl Pickup {
 
 /// The next record of a section; `None` at its end.
 fn next(
-    reader: &mut Reader<&QueueFile<RealDisk>>,
+    reader: &mut Reader<&QueueFile<SystemDisk>>,
     section: &[u8],
 ) -> Result<Option<(RecordType, Vec<u8>)>, Kept> {
     let offset = reader.position();

@@ -3,9 +3,9 @@
 use crate::Shared;
 use cleanup::{CleanupService, CleanupSettings};
 use config::{Values, params as p};
-use dns::{HostNames, ResolvConf, Resolver};
+use dns::{HostNames, HostsFirst, ResolvConf, Resolver};
 use net::Slots;
-use process::Process;
+use process::{Process, SystemDisk};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -21,7 +21,8 @@ pub(crate) struct SmtpService {
     pub(crate) settings: Rc<SmtpdSettings>,
     pub(crate) judge: Judge<Routes>,
     pub(crate) cleanup: Rc<CleanupService>,
-    pub(crate) dns: Rc<dyn Dns>,
+    /// For the names of clients.
+    pub(crate) host_names: Rc<dyn Dns>,
     pub(crate) smtpd_peername_lookup: bool,
     pub(crate) slots: Slots,
     /// `syslog_name/smtpd`
@@ -55,12 +56,13 @@ impl SmtpService {
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
             shared.world.clone(),
             ResolvConf::parse(&read_system("/etc/resolv.conf")),
-            Resolver::<net::Live<queue::RealDisk>>::CACHE_ENTRIES,
+            Resolver::<net::Live<SystemDisk>>::CACHE_ENTRIES,
         ));
-        let dns: Rc<dyn Dns> = Rc::new(HostNames::parse(&read_system("/etc/hosts")).before(dns));
+        let hosts = HostNames::parse(&read_system("/etc/hosts"));
+        let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));
         let around = Surroundings {
             tables: &registry,
-            dns: Rc::clone(&dns),
+            dns,
             local: rewriter.locality(),
             own_addresses: own_addresses(values).into(),
             free_bytes: free_bytes(shared),
@@ -71,7 +73,7 @@ impl SmtpService {
             settings,
             judge,
             cleanup: Rc::new(CleanupService::new(cleanup_settings, rewriter, &registry)),
-            dns,
+            host_names,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
             slots: Slots::new(process.row_limit(row)),
             cleanup_tag: process::tag(values, "cleanup"),

@@ -3,8 +3,7 @@
 use crate::{Shared, service::SmtpService};
 use cleanup::{SmtpClient, Source, Start};
 use net::{Listener, LiveStream, Permit};
-use process::{Ended, Intake};
-use queue::RealDisk;
+use process::{Ended, Intake, SystemDisk};
 use smtpd::{Action, Envelope, Peer, Session, peer_name};
 use std::{io, net::SocketAddr, rc::Rc};
 use types::{Dsn, Instant, QueueId, Reply};
@@ -33,14 +32,14 @@ struct Connection {
     shared: Rc<Shared>,
     service: Rc<SmtpService>,
     stream: LiveStream,
-    message: Option<Intake<RealDisk>>,
+    message: Option<Intake<SystemDisk>>,
 }
 
 impl Connection {
     async fn run(mut self, peer: Peer) {
         let logger = self.shared.log.session(&self.service.tag);
         let peer = if self.service.smtpd_peername_lookup {
-            peer_name(peer, self.service.dns.as_ref(), &logger).await
+            peer_name(peer, self.service.host_names.as_ref(), &logger).await
         } else {
             peer
         };

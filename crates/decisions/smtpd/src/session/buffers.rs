@@ -76,6 +76,13 @@ impl Input {
         self.storage.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// An idle session needs no room.
+    pub(super) fn release(&mut self) {
+        if self.start == self.end {
+            *self = Self::default();
+        }
+    }
+
     pub(super) fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.storage.len());
     }

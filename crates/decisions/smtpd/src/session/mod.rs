@@ -236,6 +236,11 @@ impl Session {
         self.input.space(limit, in_content)
     }
 
+    /// Nothing has arrived: while the loop waits, the session keeps no buffer, unless it holds a part of a line.
+    pub fn release_space(&mut self) {
+        self.input.release();
+    }
+
     /// Bytes were read.
     pub fn received(&mut self, count: usize) {
         self.input.filled(count);
