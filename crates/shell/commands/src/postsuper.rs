@@ -7,12 +7,15 @@
 //! What cannot be done ends the command with `fatal:` and exit code 1; single bad names are warnings.
 
 use crate::getopt::GetOpt;
+use logsink::{LogSettings, LogSink};
+use maillog::{Logger, Severity};
 use queue::QueueSettings;
 use std::{
     ffi::{OsStr, OsString},
     io::BufRead,
     os::unix::ffi::OsStrExt,
     path::Path,
+    rc::Rc,
 };
 
 mod messages;
@@ -99,6 +102,7 @@ struct Super {
     settings: QueueSettings,
     verbose: bool,
     counts: Counts,
+    log: Option<Logger>,
 }
 
 pub(crate) fn main(args: &[OsString]) -> i32 {
@@ -111,12 +115,22 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
     }
 }
 
-fn info(text: &str) {
-    eprintln!("postsuper: {text}");
-}
+impl Super {
+    fn info(&self, text: &str) {
+        self.say(Severity::Info, text);
+    }
 
-fn warning(text: &str) {
-    eprintln!("postsuper: warning: {text}");
+    fn warning(&self, text: &str) {
+        self.say(Severity::Warning, text);
+    }
+
+    /// To the terminal and to the mail log.
+    fn say(&self, severity: Severity, text: &str) {
+        eprintln!("postsuper: {}{text}", severity.prefix());
+        if let Some(log) = &self.log {
+            log.write(severity, text);
+        }
+    }
 }
 
 fn parse(args: &[OsString]) -> Result<Options, Fatal> {
@@ -151,6 +165,14 @@ fn run(options: &Options) -> Result<(), Fatal> {
         return Err(Fatal("this postfix command must not run as a set-uid process".to_owned()));
     }
     let mut work = open(options)?;
+    let result = perform(options, &mut work);
+    if let (Err(Fatal(text)), Some(log)) = (&result, &work.log) {
+        log.write(Severity::Fatal, text);
+    }
+    result
+}
+
+fn perform(options: &Options, work: &mut Super) -> Result<(), Fatal> {
     if options.repair.is_wanted() {
         work.repair(&options.queues, options.repair)?;
         // What got a new name has a suffix now; the second pass takes it off.
@@ -161,7 +183,7 @@ fn run(options: &Options) -> Result<(), Fatal> {
     let by_name = |value: &OsStr| value != "ALL";
     let renamed = work.counts.inode_mismatch > 0 || work.counts.inode_fixed > 0;
     if renamed && options.actions.iter().any(|(_, value)| by_name(value)) {
-        eprintln!("postsuper: error: QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
+        work.say(Severity::Error, "QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
         return Err(Fatal("CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND".to_owned()));
     }
     for (action, value) in &options.actions {
@@ -175,7 +197,7 @@ fn run(options: &Options) -> Result<(), Fatal> {
             name => work.one(&options.queues, *action, &String::from_utf8_lossy(name))?,
         }
     }
-    report(options, &work.counts);
+    report(options, work);
     Ok(())
 }
 
@@ -203,13 +225,18 @@ fn open(options: &Options) -> Result<Super, Fatal> {
             .map_err(|error| fatal(format!("set_ugid: {error}")))?;
     }
     let settings = QueueSettings::load(values);
-    Ok(Super { disk, settings, verbose: options.verbose, counts: Counts::default() })
+    let log = LogSettings::load(values).ok().and_then(|settings| {
+        let sink = Rc::new(LogSink::open(&settings).ok()?);
+        Some(Logger::new(sink, &settings.tag("postsuper"), std::process::id()))
+    });
+    Ok(Super { disk, settings, verbose: options.verbose, counts: Counts::default(), log })
 }
 
-fn report(options: &Options, counts: &Counts) {
+fn report(options: &Options, work: &Super) {
+    let counts = &work.counts;
     let asked = |actions: &[Action]| options.actions.iter().any(|(action, _)| actions.contains(action));
     let say = |what: &str, count: u64| {
-        info(&format!("{what}: {count} message{}", if count == 1 { "" } else { "s" }));
+        work.info(&format!("{what}: {count} message{}", if count == 1 { "" } else { "s" }));
     };
     if asked(&[Action::Requeue]) {
         say("Requeued", counts.requeued);
@@ -230,6 +257,6 @@ fn report(options: &Options, counts: &Counts) {
         say("Renamed to match inode number", counts.inode_fixed);
     }
     if counts.inode_mismatch > 0 || counts.inode_fixed > 0 {
-        warning("QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
+        work.warning("QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
     }
 }

@@ -10,6 +10,10 @@ use queue_format::{Envelope, Reader, RecipientState, Recipients};
 use std::collections::BTreeSet;
 use types::QueueName;
 
+fn ours(instance: &Instance, command: &str, args: &[&str]) -> std::process::Output {
+    instance.ours(env!("CARGO_BIN_EXE_command-under-test"), &[command], args)
+}
+
 const DELIVERIES: &str = "transport_maps = inline:{ {ok.test = discard:} {later.test = retry:4.0.0 try later} }\n\
     defer_transports = smtp\n";
 
@@ -74,14 +78,14 @@ fn postcat_prints_what_debians_prints() {
         for options in option_sets {
             for target in [&["-q", id][..], &[&*path]] {
                 let args = [*options, target].concat();
-                let (theirs, ours) = (instance.debian("postcat", &args), instance.ours("postcat", &args));
+                let (theirs, ours) = (instance.debian("postcat", &args), ours(&instance, "postcat", &args));
                 same(&text(&ours.stdout), &text(&theirs.stdout), &args);
                 assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}");
             }
         }
     }
     for args in [&["-q", "0000000"][..], &["-q", "../x"], &["/nonexistent"], &["/etc/hostname"], &["-Z"]] {
-        let (theirs, ours) = (instance.debian("postcat", args), instance.ours("postcat", args));
+        let (theirs, ours) = (instance.debian("postcat", args), ours(&instance, "postcat", args));
         assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}");
         let theirs = text(&theirs.stderr).replace("/usr/sbin/postcat", "postcat");
         assert_eq!(text(&ours.stderr), theirs, "{args:?}");
@@ -146,35 +150,35 @@ fn debians_deferred_spool_is_read_right() {
 fn postsuper_does_and_says_what_debians_does() {
     let theirs = with_deferred_mail("postsuper", "");
     theirs.stop();
-    let ours = Instance::new("postsuper", DELIVERIES);
+    let ours_spool = Instance::new("postsuper", DELIVERIES);
     for queue in ["deferred", "defer"] {
         let from = theirs.spool().join(queue).join(".");
-        let to = ours.spool().join(queue);
+        let to = ours_spool.spool().join(queue);
         assert!(run("cp", &["-a", &from.to_string_lossy(), &to.to_string_lossy()]).status.success());
     }
     // The copies have other inode numbers: the first repair renames them all.
-    let repaired = ours.ours("postsuper", &["-s"]);
-    let count = ours.files("deferred").len();
+    let repaired = ours(&ours_spool, "postsuper", &["-s"]);
+    let count = ours_spool.files("deferred").len();
     let expected = format!(
         "postsuper: Renamed to match inode number: {count} messages\n\
         postsuper: warning: QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS\n"
     );
     assert_eq!((text(&repaired.stderr), repaired.status.code()), (expected, Some(0)));
-    let again = ours.debian("postsuper", &["-s"]);
+    let again = ours_spool.debian("postsuper", &["-s"]);
     assert_eq!((text(&again.stderr).as_str(), again.status.code()), ("", Some(0)));
-    assert_eq!(ours.files("deferred").len(), theirs.files("deferred").len());
+    assert_eq!(ours_spool.files("deferred").len(), theirs.files("deferred").len());
     assert_eq!(
-        ours.files("defer").len(),
-        ours.files("deferred").len(),
+        ours_spool.files("defer").len(),
+        ours_spool.files("deferred").len(),
         "logs are renamed with their messages"
     );
 
-    same_scripts(&theirs, &ours);
+    same_scripts(&theirs, &ours_spool);
 }
 
 /// Runs command lines on both spools; IDn stands for the n-th message, whose name differs between them.
-fn same_scripts(theirs: &Instance, ours: &Instance) {
-    let sets = [theirs, ours].map(|instance| {
+fn same_scripts(theirs: &Instance, ours_spool: &Instance) {
+    let sets = [theirs, ours_spool].map(|instance| {
         let mut files = instance.files("deferred");
         files.sort_by_key(|file| std::fs::read(instance.spool().join(file)).unwrap());
         files.iter().map(|file| file.rsplit('/').next().unwrap().to_owned()).collect::<Vec<_>>()
@@ -207,7 +211,7 @@ fn same_scripts(theirs: &Instance, ours: &Instance) {
     ];
     for script in scripts {
         let mut results = Vec::new();
-        for (instance, ids) in [(theirs, &sets[0]), (ours, &sets[1])] {
+        for (instance, ids) in [(theirs, &sets[0]), (ours_spool, &sets[1])] {
             let named: Vec<&str> = script
                 .iter()
                 .map(|word| {
@@ -217,7 +221,7 @@ fn same_scripts(theirs: &Instance, ours: &Instance) {
             let output = if results.is_empty() {
                 instance.debian("postsuper", &named)
             } else {
-                instance.ours("postsuper", &named)
+                ours(instance, "postsuper", &named)
             };
             let mut said = text(&output.stderr);
             for (number, id) in ids.iter().enumerate() {

@@ -77,7 +77,8 @@ impl<D: Disk> Queue<D> {
             }
             // One level of names is never deeper than Postfix's 16.
             if directory.components().count() <= 16 {
-                directories.append(&mut deeper);
+                // In the order of the directory, as Postfix lists them.
+                directories.extend(deeper.into_iter().rev());
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! What is done to one message, and the file operations below it.
 
-use super::{Action, Fatal, Super, info, warning};
+use super::{Action, Fatal, Super};
 use queue::{MODE_EXPIRE, MODE_READY, RealDisk, hashed_prefix};
 use std::{
     io::{self, ErrorKind},
@@ -58,7 +58,7 @@ impl Super {
 
     fn trace(&self, text: &str) {
         if self.verbose {
-            info(text);
+            self.info(text);
         }
     }
 
@@ -82,7 +82,7 @@ impl Super {
             for part in to.parent().into_iter().flatten() {
                 partial.push(part);
                 if let Err(error) = self.disk.make_directory(&partial, 0o700) {
-                    warning(&format!("make directory {}: {}", partial.display(), reason(&error)));
+                    self.warning(&format!("make directory {}: {}", partial.display(), reason(&error)));
                 }
             }
             result = self.disk.rename(from, to);
@@ -124,7 +124,7 @@ impl Super {
             Ok(is_set) => is_set,
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
-                    warning(&format!("expire file {}: {}", path.display(), reason(&error)));
+                    self.warning(&format!("expire file {}: {}", path.display(), reason(&error)));
                 }
                 false
             }
@@ -136,13 +136,13 @@ impl Super {
         let path = self.place(queue, name);
         match self.disk.status(&path) {
             Ok(status) if status.kind != FileKind::Regular => {
-                warning(&format!("{}: uid {}: not a regular file", path.display(), status.uid));
+                self.warning(&format!("{}: uid {}: not a regular file", path.display(), status.uid));
                 None
             }
             Ok(status) => is_ready(&status).then_some(path),
             Err(error) => {
                 if error.kind() != ErrorKind::NotFound {
-                    warning(&format!("{}: {}", path.display(), reason(&error)));
+                    self.warning(&format!("{}: {}", path.display(), reason(&error)));
                 }
                 None
             }
@@ -156,7 +156,7 @@ impl Super {
             return self.one(queues, Action::Release, name);
         }
         if !is_valid_name(name) {
-            warning(&format!("invalid mail queue id: {name}"));
+            self.warning(&format!("invalid mail queue id: {name}"));
             return Ok(());
         }
         // Twice, since a message may be on its way from one queue to another.
@@ -193,7 +193,7 @@ impl Super {
                 let to = self.place("maildrop", name);
                 let is_done = self.rename(path, &to)?;
                 if is_done && let Err(error) = touch(&self.disk, &to) {
-                    warning(&format!("{}: reset time stamps: {}", to.display(), reason(&error)));
+                    self.warning(&format!("{}: reset time stamps: {}", to.display(), reason(&error)));
                 }
                 (is_done, &mut self.counts.requeued, "requeued")
             }
@@ -211,7 +211,7 @@ impl Super {
         };
         if is_done {
             *count += 1;
-            info(&format!("{name}: {word}"));
+            self.info(&format!("{name}: {word}"));
         }
         Ok(is_done)
     }

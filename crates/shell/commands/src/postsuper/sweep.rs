@@ -1,6 +1,6 @@
 //! What is done to everything in a queue: repair, and the actions with `ALL`.
 
-use super::{Action, Fatal, Repair, Super, info, messages, warning};
+use super::{Action, Fatal, Repair, Super, messages};
 use messages::{holds_messages, is_ready, is_valid_name, now_seconds};
 use queue::{decode_inode, with_inode};
 use std::{
@@ -45,7 +45,7 @@ impl Super {
     fn sweep(&mut self, queues: &[String], pass: Pass) -> Result<(), Fatal> {
         for queue in queues {
             if self.verbose {
-                info(&format!("queue: {queue}"));
+                self.info(&format!("queue: {queue}"));
             }
             let Some(is_message) = holds_messages(queue) else {
                 return Err(Fatal(format!("invalid directory name: {queue}")));
@@ -77,7 +77,11 @@ impl Super {
             true
         });
         if let Err(error) = listed {
-            warning(&format!("open directory {}: {}", directory.display(), config_files::reason(&error)));
+            self.warning(&format!(
+                "open directory {}: {}",
+                directory.display(),
+                config_files::reason(&error)
+            ));
             return Ok(());
         }
         for name in names {
@@ -104,7 +108,7 @@ impl Super {
     /// A level of subdirectories that is not wanted any more, unless something is left in it.
     fn remove_directory(&self, path: &Path) -> Result<(), Fatal> {
         match self.disk.remove_directory(path) {
-            Ok(()) if self.verbose => info(&format!("remove directory {}", path.display())),
+            Ok(()) if self.verbose => self.info(&format!("remove directory {}", path.display())),
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let why = config_files::reason(&error);
                 return Err(Fatal(format!("remove directory {}: {why}", path.display())));
@@ -116,10 +120,10 @@ impl Super {
 
     fn remove_alien_directory(&self, path: &Path) {
         match self.disk.remove_directory(path) {
-            Ok(()) if self.verbose => info(&format!("remove subdirectory {}", path.display())),
+            Ok(()) if self.verbose => self.info(&format!("remove subdirectory {}", path.display())),
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 let why = config_files::reason(&error);
-                warning(&format!("remove subdirectory {}: {why}", path.display()));
+                self.warning(&format!("remove subdirectory {}: {why}", path.display()));
             }
             _ => {}
         }
@@ -149,7 +153,7 @@ impl Super {
             (path, name) = (place, fixed);
         }
         if !is_valid_name(name) {
-            warning(&format!("bogus file name: {}", path.display()));
+            self.warning(&format!("bogus file name: {}", path.display()));
             return Ok(());
         }
         if pass.repair.structure
@@ -173,18 +177,18 @@ impl Super {
     fn take_suffix_off(&mut self, found: &Found<'_>, fixed: &str) -> Result<Option<PathBuf>, Fatal> {
         let shown = found.path.display();
         if !is_valid_name(fixed) {
-            warning(&format!("bogus file name: {shown}"));
+            self.warning(&format!("bogus file name: {shown}"));
             return Ok(None);
         }
         if found.is_message {
             match decode_inode(fixed) {
                 Some((inode, _)) if inode == found.status.inode => {}
                 Some(_) => {
-                    warning(&format!("name/inode mismatch: {shown}"));
+                    self.warning(&format!("name/inode mismatch: {shown}"));
                     return Ok(None);
                 }
                 None => {
-                    warning(&format!("bogus file name: {shown}"));
+                    self.warning(&format!("bogus file name: {shown}"));
                     return Ok(None);
                 }
             }
@@ -208,7 +212,7 @@ impl Super {
         redundant: bool,
     ) -> Result<bool, Fatal> {
         let Some((inode, is_long)) = decode_inode(name) else {
-            warning(&format!("bogus file name: {}", path.display()));
+            self.warning(&format!("bogus file name: {}", path.display()));
             return Ok(true);
         };
         let wants_long = self.settings.enable_long_queue_ids;

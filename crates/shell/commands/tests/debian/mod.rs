@@ -77,12 +77,10 @@ impl Instance {
         run(&format!("/usr/sbin/{command}"), &all)
     }
 
-    /// Runs a command of ours on this instance.
-    pub(crate) fn ours(&self, command: &str, args: &[&str]) -> Output {
+    /// Runs a program of ours on this instance; `first` are arguments that come before all others.
+    pub(crate) fn ours(&self, program: &str, first: &[&str], args: &[&str]) -> Output {
         let directory = self.directory.to_string_lossy();
-        let mut all = vec![command, "-c", &*directory];
-        all.extend(args);
-        run(env!("CARGO_BIN_EXE_command-under-test"), &all)
+        run(program, &[first, &["-c", &*directory], args].concat())
     }
 
     #[allow(dead_code, reason = "not every test file needs it")]
