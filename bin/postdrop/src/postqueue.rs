@@ -136,23 +136,10 @@ fn authorize(values: &Values, parameter: config::params::Id, verb: &str) -> Resu
     }
     let account = sys::credentials::account_by_uid(uid).ok().flatten();
     let name = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-    if is_listed(&values.list(parameter), &name) {
+    if crate::user_list::is_listed(&values.list(parameter), &name).map_err(Fatal)? {
         return Ok(());
     }
     Err(Fatal(format!("User {name}({uid}) is not allowed to {verb} the mail queue")))
-}
-
-/// The first pattern that matches decides; `!` before it says no. Files and tables are not read with the
-/// program's rights: a list that needs one allows nobody by it.
-fn is_listed(patterns: &[&str], name: &str) -> bool {
-    for pattern in patterns {
-        let bare = pattern.trim_start_matches('!');
-        let is_negated = (pattern.len() - bare.len()) % 2 == 1;
-        if bare.starts_with("static:") || bare.eq_ignore_ascii_case(name) {
-            return !is_negated;
-        }
-    }
-    false
 }
 
 fn shorten(text: &OsStr) -> String {
