@@ -18,6 +18,13 @@ pub trait Resolve {
     fn resolve(&self, sender: &Address, address: &Address) -> impl Future<Output = Lookup<Resolved>>;
 }
 
+impl Resolve for Rc<rewrite::Rewriter> {
+    async fn resolve(&self, sender: &Address, address: &Address) -> Lookup<Resolved> {
+        let address = rewrite::Rewriter::rewrite(self, rewrite::Context::Local, address);
+        rewrite::Rewriter::resolve(self, sender, &address).await
+    }
+}
+
 /// What a judge needs from its surroundings.
 pub struct Surroundings<'t> {
     /// Opens tables.

@@ -492,7 +492,6 @@ impl<R: Resolve> Walk<'_, R> {
     fn log(&self, what: &str, reply: &Reply) {
         let question = self.question;
         let transaction = question.transaction;
-        let first = transaction.and_then(|transaction| transaction.recipients.first()).map(|r| &r.address);
         question.log.event(&Event::Smtpd(SmtpdEvent::Reject {
             id: question.queue_id,
             what,
@@ -500,7 +499,7 @@ impl<R: Resolve> Walk<'_, R> {
             client: &question.peer.client,
             reply,
             sender: self.sender.or_else(|| transaction.map(|transaction| &transaction.sender)),
-            recipient: self.recipient.or(first).map(Address::as_bstr),
+            recipient: self.recipient.map(Address::as_bstr),
             protocol: Some(question.protocol),
             helo: self.helo,
         }));

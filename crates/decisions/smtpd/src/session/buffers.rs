@@ -44,20 +44,6 @@ impl Input {
         from..self.start
     }
 
-    /// Takes the unused bytes out, for a while; see [`Self::restore`].
-    pub(super) fn lend(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.storage)
-    }
-
-    pub(super) fn restore(&mut self, storage: Vec<u8>) {
-        self.storage = storage;
-    }
-
-    /// The unused part of lent bytes.
-    pub(super) fn unused<'a>(&self, storage: &'a [u8]) -> &'a [u8] {
-        storage.get(self.start..self.end).unwrap_or_default()
-    }
-
     pub(super) fn space(&mut self, line_max: usize, in_content: bool) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);

@@ -85,19 +85,20 @@ impl Session {
                 ForbidBareNewline::Normalize | ForbidBareNewline::No => {}
             }
         }
-        let storage = self.input.lend();
-        let line = self.input.unused(&storage).get(..text).unwrap_or_default();
+        let mut line = std::mem::take(&mut self.line);
+        line.clear();
+        line.extend_from_slice(self.input.bytes().get(..text).unwrap_or_default());
         self.input.consume(used);
         if self.settings.protocol.smtputf8_enable && line.to_str().is_err() {
             self.count_nonsense();
             self.say(replies::BAD_UTF8);
             self.errors.error_count += 1;
         } else if self.settings.protocol.commands_are_screened {
-            self.ask(Ask::Screen(line.into()));
+            self.ask(Ask::Screen(line.as_slice().into()));
         } else {
-            self.run(line);
+            self.run(&line);
         }
-        self.input.restore(storage);
+        self.line = line;
     }
 
     fn refuse_bare_newline(&mut self) {

@@ -25,6 +25,8 @@ pub struct Session {
     log: Logger,
     state: State,
     input: Input,
+    /// The command line in progress, so that the input after it can be looked at.
+    line: Vec<u8>,
     output: Output,
     /// When the present request must be complete (`smtpd_per_request_deadline`).
     deadline: Option<Instant>,
@@ -159,6 +161,7 @@ impl Session {
             log,
             state: State::New,
             input: Input::default(),
+            line: Vec::new(),
             output: Output::new(now),
             deadline: None,
             greeting: Greeting::default(),
