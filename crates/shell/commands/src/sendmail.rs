@@ -1,15 +1,171 @@
-//! sendmail: its module lands with its owner.
+//! sendmail(1), mailq(1), newaliases(1): the interface that programs have sent mail by since 1983.
+//!
+//! A message goes as records to the set-gid program `postdrop`, which alone can write to the maildrop directory: this
+//! works while the mail system is stopped, too. Exit codes are those of sysexits(3).
 
-use std::ffi::OsString;
+mod enqueue;
+mod options;
 
-pub(crate) fn main(_args: &[OsString]) -> i32 {
-    69
+use config::{Values, params as p};
+use logsink::{LogSettings, LogSink};
+use maillog::{Logger, Severity};
+use options::{Mode, Options, parse};
+use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command, rc::Rc};
+
+/// Exit codes of sysexits(3).
+pub(crate) mod exit {
+    pub(crate) const USAGE: i32 = 64;
+    pub(crate) const DATA: i32 = 65;
+    pub(crate) const UNAVAILABLE: i32 = 69;
+    pub(crate) const SOFTWARE: i32 = 70;
+    pub(crate) const OS: i32 = 71;
+    pub(crate) const TEMPORARY: i32 = 75;
+    pub(crate) const NO_PERMISSION: i32 = 77;
 }
 
-pub(crate) fn mailq(_args: &[OsString]) -> i32 {
-    69
+/// What ends the command: exit code and text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fatal(pub(crate) i32, pub(crate) String);
+
+pub(crate) fn main(args: &[OsString]) -> i32 {
+    run("sendmail", args, Mode::Enqueue)
 }
 
-pub(crate) fn newaliases(_args: &[OsString]) -> i32 {
-    69
+pub(crate) fn mailq(args: &[OsString]) -> i32 {
+    run("mailq", args, Mode::Mailq)
+}
+
+pub(crate) fn newaliases(args: &[OsString]) -> i32 {
+    run("newaliases", args, Mode::NewAliases)
+}
+
+fn run(name: &str, args: &[OsString], mode: Mode) -> i32 {
+    let options = match parse(name, args, mode) {
+        Ok(options) => options,
+        Err(Fatal(code, why)) => {
+            eprintln!("{name}: fatal: {why}");
+            return code;
+        }
+    };
+    match Sendmail::open(name, options).and_then(|sendmail| sendmail.run()) {
+        Ok(code) => code,
+        Err(Fatal(code, why)) => {
+            eprintln!("{name}: fatal: {why}");
+            code
+        }
+    }
+}
+
+/// The command with what it was asked and what the configuration says.
+pub(crate) struct Sendmail {
+    pub(crate) options: Options,
+    pub(crate) values: Values,
+    directory: PathBuf,
+    log: Logger,
+}
+
+impl Sendmail {
+    fn open(name: &str, options: Options) -> Result<Self, Fatal> {
+        let unavailable = |why: String| Fatal(exit::TEMPORARY, why);
+        let directory = config_files::directory(options.config_directory.as_deref());
+        let configuration =
+            config_files::load_main(&directory).map_err(|trouble| unavailable(trouble.to_string()))?;
+        let values = configuration.values().clone();
+        let settings = LogSettings::load(&values).map_err(|invalid| unavailable(invalid.to_string()))?;
+        let sink = LogSink::open(&settings).map_err(|error| unavailable(error.to_string()))?;
+        let log = Logger::new(Rc::new(sink), &settings.tag("sendmail"), std::process::id());
+        for warning in &options.warnings {
+            eprintln!("{name}: warning: {warning}");
+            log.warning(warning);
+        }
+        Ok(Self { options, values, directory, log })
+    }
+
+    fn run(&self) -> Result<i32, Fatal> {
+        let outcome = self.act();
+        if let Err(Fatal(_, why)) = &outcome {
+            self.log.write(Severity::Fatal, why);
+        }
+        outcome
+    }
+
+    fn act(&self) -> Result<i32, Fatal> {
+        let options = &self.options;
+        // `-q15m` asks a daemon for queue runs, which ours makes anyway.
+        if options.has_queue_interval && options.mode != Mode::Daemon {
+            return Ok(0);
+        }
+        match options.mode {
+            Mode::Enqueue => {
+                if let Some(site) = &options.flush_site {
+                    self.no_recipients("flush site requires no recipient")?;
+                    return self.postqueue(&["-s", site]);
+                }
+                if let Some(id) = &options.flush_id {
+                    self.no_recipients("flush queue_id requires no recipient")?;
+                    return self.postqueue(&["-i", id]);
+                }
+                enqueue::enqueue(self)
+            }
+            Mode::Mailq => {
+                self.no_recipients("display queue mode requires no recipient")?;
+                self.postqueue(&["-p"])
+            }
+            Mode::Flush => {
+                self.no_recipients("flush queue mode requires no recipient")?;
+                self.postqueue(&["-f"])
+            }
+            Mode::NewAliases => {
+                self.no_recipients("alias initialization mode requires no recipient")?;
+                Ok(self.new_aliases())
+            }
+            Mode::Daemon => {
+                self.no_recipients("daemon mode requires no recipient")?;
+                let directory = self.directory.clone().into();
+                Ok(crate::postfix::main(&["-c".into(), directory, "start".into()]))
+            }
+            Mode::StandAlone => {
+                self.no_recipients("stand-alone mode requires no recipient")?;
+                // The SMTP server of the receive process, for one session over standard input and output.
+                let error = Command::new(sys::spawn::own_program())
+                    .arg0("smtpd")
+                    .arg("-S")
+                    .env("MAIL_CONFIG", &self.directory)
+                    .exec();
+                Err(Fatal(exit::UNAVAILABLE, format!("unable to execute smtpd: {error}")))
+            }
+            Mode::Ignore => Ok(0),
+        }
+    }
+
+    fn no_recipients(&self, why: &str) -> Result<(), Fatal> {
+        if self.options.recipients.is_empty() { Ok(()) } else { Err(Fatal(exit::USAGE, why.to_owned())) }
+    }
+
+    fn postqueue(&self, words: &[&str]) -> Result<i32, Fatal> {
+        let error = self.program("postqueue")?.args(words).exec();
+        Err(Fatal(exit::UNAVAILABLE, format!("unable to execute postqueue: {error}")))
+    }
+
+    /// One of the set-gid program's names, with our configuration.
+    pub(crate) fn program(&self, name: &str) -> Result<Command, Fatal> {
+        let program =
+            crate::set_gid_program(name, &self.values).map_err(|why| Fatal(exit::UNAVAILABLE, why))?;
+        let mut command = Command::new(program);
+        command.arg0(name).env("MAIL_CONFIG", &self.directory);
+        Ok(command)
+    }
+
+    fn new_aliases(&self) -> i32 {
+        let tables: Vec<OsString> = match &self.options.alias_table {
+            Some(table) => vec![table.into()],
+            None => self.values.list(p::alias_database).into_iter().map(OsString::from).collect(),
+        };
+        if tables.is_empty() {
+            return 0;
+        }
+        let mut words: Vec<OsString> = vec!["-c".into(), self.directory.clone().into(), "--".into()];
+        words.extend(tables);
+        crate::postalias::main(&words)
+    }
 }
