@@ -1,7 +1,8 @@
 //! sendmail(1), mailq(1), newaliases(1): the interface that programs have sent mail by since 1983.
 //!
 //! A message goes as records to the set-gid program `postdrop`, which alone can write to the maildrop directory: this
-//! works while the mail system is stopped, too. Exit codes are those of sysexits(3).
+//! works while the mail system is stopped, too. Whatever goes wrong, the exit code is
+//! EX_TEMPFAIL, as Postfix's is.
 
 mod enqueue;
 mod options;
@@ -12,20 +13,13 @@ use maillog::{Logger, Severity};
 use options::{Mode, Options, parse};
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command, rc::Rc};
 
-/// Exit codes of sysexits(3).
-pub(crate) mod exit {
-    pub(crate) const USAGE: i32 = 64;
-    pub(crate) const DATA: i32 = 65;
-    pub(crate) const UNAVAILABLE: i32 = 69;
-    pub(crate) const SOFTWARE: i32 = 70;
-    pub(crate) const OS: i32 = 71;
-    pub(crate) const TEMPORARY: i32 = 75;
-    pub(crate) const NO_PERMISSION: i32 = 77;
-}
+/// The exit code of everything that went wrong: EX_TEMPFAIL of sysexits(3). Postfix has finer ones in mind, but its
+/// clean-up handler ends with this one before they count.
+const TEMPORARY_FAILURE: i32 = 75;
 
-/// What ends the command: exit code and text.
+/// What ends the command.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fatal(pub(crate) i32, pub(crate) String);
+pub(crate) struct Fatal(pub(crate) String);
 
 pub(crate) fn main(args: &[OsString]) -> i32 {
     run("sendmail", args, Mode::Enqueue)
@@ -42,16 +36,16 @@ pub(crate) fn newaliases(args: &[OsString]) -> i32 {
 fn run(name: &str, args: &[OsString], mode: Mode) -> i32 {
     let options = match parse(name, args, mode) {
         Ok(options) => options,
-        Err(Fatal(code, why)) => {
+        Err(Fatal(why)) => {
             eprintln!("{name}: fatal: {why}");
-            return code;
+            return TEMPORARY_FAILURE;
         }
     };
     match Sendmail::open(name, options).and_then(|sendmail| sendmail.run()) {
         Ok(code) => code,
-        Err(Fatal(code, why)) => {
+        Err(Fatal(why)) => {
             eprintln!("{name}: fatal: {why}");
-            code
+            TEMPORARY_FAILURE
         }
     }
 }
@@ -66,13 +60,12 @@ pub(crate) struct Sendmail {
 
 impl Sendmail {
     fn open(name: &str, options: Options) -> Result<Self, Fatal> {
-        let unavailable = |why: String| Fatal(exit::TEMPORARY, why);
         let directory = config_files::directory(options.config_directory.as_deref());
         let configuration =
-            config_files::load_main(&directory).map_err(|trouble| unavailable(trouble.to_string()))?;
+            config_files::load_main(&directory).map_err(|trouble| Fatal(trouble.to_string()))?;
         let values = configuration.values().clone();
-        let settings = LogSettings::load(&values).map_err(|invalid| unavailable(invalid.to_string()))?;
-        let sink = LogSink::open(&settings).map_err(|error| unavailable(error.to_string()))?;
+        let settings = LogSettings::load(&values).map_err(|invalid| Fatal(invalid.to_string()))?;
+        let sink = LogSink::open(&settings).map_err(|error| Fatal(error.to_string()))?;
         let log = Logger::new(Rc::new(sink), &settings.tag("sendmail"), std::process::id());
         for warning in &options.warnings {
             eprintln!("{name}: warning: {warning}");
@@ -83,7 +76,7 @@ impl Sendmail {
 
     fn run(&self) -> Result<i32, Fatal> {
         let outcome = self.act();
-        if let Err(Fatal(_, why)) = &outcome {
+        if let Err(Fatal(why)) = &outcome {
             self.log.write(Severity::Fatal, why);
         }
         outcome
@@ -132,25 +125,24 @@ impl Sendmail {
                     .arg("-S")
                     .env("MAIL_CONFIG", &self.directory)
                     .exec();
-                Err(Fatal(exit::UNAVAILABLE, format!("unable to execute smtpd: {error}")))
+                Err(Fatal(format!("unable to execute smtpd: {error}")))
             }
             Mode::Ignore => Ok(0),
         }
     }
 
     fn no_recipients(&self, why: &str) -> Result<(), Fatal> {
-        if self.options.recipients.is_empty() { Ok(()) } else { Err(Fatal(exit::USAGE, why.to_owned())) }
+        if self.options.recipients.is_empty() { Ok(()) } else { Err(Fatal(why.to_owned())) }
     }
 
     fn postqueue(&self, words: &[&str]) -> Result<i32, Fatal> {
         let error = self.program("postqueue")?.args(words).exec();
-        Err(Fatal(exit::UNAVAILABLE, format!("unable to execute postqueue: {error}")))
+        Err(Fatal(format!("unable to execute postqueue: {error}")))
     }
 
     /// One of the set-gid program's names, with our configuration.
     pub(crate) fn program(&self, name: &str) -> Result<Command, Fatal> {
-        let program =
-            crate::set_gid_program(name, &self.values).map_err(|why| Fatal(exit::UNAVAILABLE, why))?;
+        let program = crate::set_gid_program(name, &self.values).map_err(Fatal)?;
         let mut command = Command::new(program);
         command.arg0(name).env("MAIL_CONFIG", &self.directory);
         Ok(command)

@@ -1,6 +1,6 @@
 //! A message from standard input, as records to postdrop.
 
-use super::{Fatal, Sendmail, exit};
+use super::{Fatal, Sendmail};
 use config::params as p;
 use message::{
     HeaderRole, Part, Scanner, ScannerLimits, Step,
@@ -31,12 +31,12 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
     let sender = match (&sendmail.options.sender, &account) {
         (Some(sender), _) => first_address(sender),
         (None, Some(account)) => account.name.clone().into_bytes(),
-        (None, None) => return Err(Fatal(exit::OS, format!("no login name found for user ID {uid}"))),
+        (None, None) => return Err(Fatal(format!("no login name found for user ID {uid}"))),
     };
     let who = format!("{}({uid})", String::from_utf8_lossy(&sender));
     let options = &sendmail.options;
     if options.verp.is_some() && sender.is_empty() {
-        return Err(Fatal(exit::USAGE, format!("{who}: -V option requires non-null sender address")));
+        return Err(Fatal(format!("{who}: -V option requires non-null sender address")));
     }
     let full_name =
         options.full_name.clone().or_else(|| std::env::var("NAME").ok().filter(|name| !name.is_empty()));
@@ -56,7 +56,7 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
         } else {
             "Recipient addresses must be specified on the command line or via the -t option"
         };
-        return Err(drop.cancel(exit::USAGE, why));
+        return Err(drop.cancel(why));
     }
     drop.record(RecordType::END, b"")?;
     let trace = options.verify || options.verbose == 1;
@@ -111,23 +111,22 @@ impl Postdrop {
     fn start(sendmail: &Sendmail, who: String) -> Result<Self, Fatal> {
         let mut command = sendmail.program("postdrop")?;
         let child = command.arg("-r").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| {
-            Fatal(exit::UNAVAILABLE, format!("{who}: unable to execute postdrop: {error}"))
-        })?;
+        let mut child =
+            child.map_err(|error| Fatal(format!("{who}: unable to execute postdrop: {error}")))?;
         let to = child.stdin.take().map(BufWriter::new);
         let limit = usize::try_from(sendmail.values.int(p::line_length_limit)).unwrap_or(2048).max(1);
         Ok(Self { who, child, to, recipients: 0, line_length_limit: limit })
     }
 
-    fn fatal(&self, code: i32, why: &str) -> Fatal {
-        Fatal(code, format!("{}: {why}", self.who))
+    fn fatal(&self, why: &str) -> Fatal {
+        Fatal(format!("{}: {why}", self.who))
     }
 
     /// Ends postdrop before the end record: it then leaves nothing behind.
-    fn cancel(&mut self, code: i32, why: &str) -> Fatal {
+    fn cancel(&mut self, why: &str) -> Fatal {
         self.to = None;
         let _ = self.child.wait();
-        self.fatal(code, why)
+        self.fatal(why)
     }
 
     fn record(&mut self, kind: RecordType, data: &[u8]) -> Result<(), Fatal> {
@@ -138,14 +137,14 @@ impl Postdrop {
             Ok(()) => Ok(()),
             // postdrop has ended early and has said why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.lost()),
-            Err(error) => Err(self.fatal(exit::TEMPORARY, &format!("error writing queue file: {error}"))),
+            Err(error) => Err(self.fatal(&format!("error writing queue file: {error}"))),
         }
     }
 
     fn lost(&mut self) -> Fatal {
         self.to = None;
         let _ = self.child.wait();
-        self.fatal(exit::UNAVAILABLE, "the postdrop command did not take the message")
+        self.fatal("the postdrop command did not take the message")
     }
 
     fn attribute(&mut self, name: &str, value: &str) -> Result<(), Fatal> {
@@ -234,7 +233,7 @@ impl Postdrop {
             "strict" => None,
             other => {
                 let why = format!("invalid sendmail_fix_line_endings value: {other}");
-                return Err(Fatal(exit::USAGE, why));
+                return Err(Fatal(why));
             }
         };
         let mut input = BufReader::new(io::stdin().lock());
@@ -272,7 +271,7 @@ impl Postdrop {
         line.clear();
         let limit = u64::try_from(self.line_length_limit).unwrap_or(2048);
         let got = input.take(limit).read_until(b'\n', line);
-        got.map_err(|error| self.fatal(exit::DATA, &format!("error reading input: {error}")))?;
+        got.map_err(|error| self.fatal(&format!("error reading input: {error}")))?;
         if line.is_empty() {
             return Ok(None);
         }
@@ -296,15 +295,15 @@ impl Postdrop {
         self.to = None;
         let _ = self.child.wait();
         let Some((status, why)) = answer_of(&answer) else { return Err(self.lost()) };
-        let (code, text) = match status {
+        let text = match status {
             0 => return Ok(()),
-            status if status & STATUS_BAD != 0 => (exit::SOFTWARE, "internal protocol error"),
-            status if status & STATUS_WRITE != 0 => (exit::TEMPORARY, "queue file write error"),
-            status if status & STATUS_NO_PERMISSION != 0 => (exit::NO_PERMISSION, "service denied"),
-            status if status & STATUS_SIZE != 0 => (exit::UNAVAILABLE, "message file too big"),
-            _ => (exit::UNAVAILABLE, "message was not accepted"),
+            status if status & STATUS_BAD != 0 => "internal protocol error",
+            status if status & STATUS_SIZE != 0 => "message file too big",
+            status if status & STATUS_WRITE != 0 => "queue file write error",
+            status if status & STATUS_NO_PERMISSION != 0 => "service denied",
+            _ => "message was not accepted",
         };
-        Err(self.fatal(code, if why.is_empty() { text } else { &why }))
+        Err(self.fatal(if why.is_empty() { text } else { &why }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The options of sendmail: those that mean something, and the many that are taken and ignored.
 
-use super::{Fatal, exit};
+use super::Fatal;
 use std::{collections::VecDeque, ffi::OsString, os::unix::ffi::OsStrExt};
 
 /// What to do.
@@ -62,7 +62,7 @@ const WITH_VALUE: &str = "ABCFLNORVXbefhoprq";
 const WITHOUT: &str = "GIUcimntvx";
 
 fn usage(why: impl Into<String>) -> Fatal {
-    Fatal(exit::USAGE, why.into())
+    Fatal(why.into())
 }
 
 /// Reads the command line; `mode` is what the command's name asks for.
@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn conflicts_and_unknown_options_are_usage_errors() {
         let check = |words: &[&str], why: &str| {
-            assert_eq!(options(words).unwrap_err(), Fatal(64, why.to_owned()), "{words:?}");
+            assert_eq!(options(words).unwrap_err(), Fatal(why.to_owned()), "{words:?}");
         };
         check(&["-n"], "-n option not supported");
         check(&["-bz"], "unsupported: -bz");
