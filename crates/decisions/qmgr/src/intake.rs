@@ -78,13 +78,24 @@ struct Why {
     all: bool,
 }
 
+/// A file that is being opened.
+#[derive(Clone, Copy)]
+struct Claim {
+    why: Why,
+    /// Where else it may be.
+    other: Option<QueueName>,
+    recipients_max: i64,
+}
+
 /// What waits to become active.
 pub(crate) struct Intake {
     arrivals: VecDeque<QueueId>,
     flushed: VecDeque<(QueueId, QueueName)>,
     incoming: Scan,
     deferred: Scan,
-    claims: HashMap<QueueId, (Why, Option<QueueName>)>,
+    claims: HashMap<QueueId, Claim>,
+    /// Recipients that the claims under way may bring.
+    reserved: i64,
     deferred_first: bool,
 }
 
@@ -96,6 +107,7 @@ impl Intake {
             incoming: Scan::new(QueueName::Incoming),
             deferred: Scan::new(QueueName::Deferred),
             claims: HashMap::new(),
+            reserved: 0,
             deferred_first: false,
         }
     }
@@ -187,8 +199,7 @@ impl Intake {
                 continue;
             }
             let other = why.flush.then_some(QueueName::Incoming).filter(|_| from == QueueName::Deferred);
-            self.claims.insert(id, (why, other));
-            step.act(claim(core, id, from));
+            self.claim(step, core, (id, from), (why, other));
         }
         if core.messages.len() + self.claims.len() >= limit {
             // When room appears, new mail has waited longest.
@@ -205,9 +216,30 @@ impl Intake {
         }
     }
 
+    fn claim(
+        &mut self,
+        step: &mut Step<'_>,
+        core: &Core,
+        (id, from): (QueueId, QueueName),
+        (why, other): (Why, Option<QueueName>),
+    ) {
+        let settings = &core.settings;
+        let room = settings.qmgr_message_recipient_limit - core.recipient_count - self.reserved;
+        let recipients_max = room.max(settings.qmgr_message_recipient_minimum).min(RECIPIENTS_MAX);
+        self.reserved += recipients_max;
+        self.claims.insert(id, Claim { why, other, recipients_max });
+        step.act(Action::Claim { id, from, recipients_max: usize::try_from(recipients_max).unwrap_or(1) });
+    }
+
+    fn answered(&mut self, id: QueueId) -> Option<Claim> {
+        let claim = self.claims.remove(&id)?;
+        self.reserved -= claim.recipients_max;
+        Some(claim)
+    }
+
     /// A message was opened.
     pub(crate) fn claimed(&mut self, step: &mut Step<'_>, core: &mut Core, id: QueueId, claimed: Claimed) {
-        let Some((why, _)) = self.claims.remove(&id) else { return };
+        let Some(Claim { why, .. }) = self.answered(id) else { return };
         let keeps_log = claimed.expire && claimed.has_defer_log;
         if !why.is_fresh && !keeps_log {
             step.act(Action::RemoveDeferLog(id));
@@ -223,13 +255,12 @@ impl Intake {
         id: QueueId,
         failure: &ClaimFailure,
     ) -> bool {
-        let Some((why, other)) = self.claims.remove(&id) else { return false };
+        let Some(Claim { why, other, .. }) = self.answered(id) else { return false };
         match failure {
             ClaimFailure::Gone => {
                 // A flushed message may be in either queue.
                 if let Some(other) = other {
-                    self.claims.insert(id, (why, None));
-                    step.act(claim(core, id, other));
+                    self.claim(step, core, (id, other), (why, None));
                 }
             }
             ClaimFailure::Busy => {
@@ -248,13 +279,6 @@ impl Intake {
         }
         true
     }
-}
-
-fn claim(core: &Core, id: QueueId, from: QueueName) -> Action {
-    let settings = &core.settings;
-    let room = settings.qmgr_message_recipient_limit - core.recipient_count;
-    let recipients = room.max(settings.qmgr_message_recipient_minimum).min(RECIPIENTS_MAX);
-    Action::Claim { id, from, recipients_max: usize::try_from(recipients).unwrap_or(1) }
 }
 
 impl Core {
