@@ -88,17 +88,21 @@ impl Builder {
         })
     }
 
-    /// Starts with what is in the file (`postmap -i`, `-d`).
+    /// Starts with what is in the file (`postmap -i`, `-d`); with `-d` it must be there.
     pub fn from_existing(
         map_type: &str,
         path: &str,
         options: &Options,
         nulls: StoredNull,
+        must_exist: bool,
     ) -> Result<Self, OpenError> {
+        if suffix(map_type).is_none() && open::is_supported(map_type) {
+            return Err(OpenError::new(format!("{map_type}:{path} map requires O_RDONLY access mode")));
+        }
         let mut builder = Self::new(map_type, path, options, nulls)?;
         let source: Box<dyn Source> = match open::open(map_type, path, options) {
             Ok(source) => source,
-            Err(error) if error.is_missing() => return Ok(builder),
+            Err(error) if error.is_missing() && !must_exist => return Ok(builder),
             Err(error) => return Err(error),
         };
         let read = source.each(&mut |key, value| builder.put(key.to_vec(), value.to_vec()));

@@ -181,16 +181,15 @@ impl LmdbTable {
 
     /// Reads a snapshot through `work`, again when a writer has been faster.
     fn consistently<T>(&self, work: impl Fn() -> Result<T, Trouble>) -> Result<T, Trouble> {
-        let mut outcome = Err(self.pages.corrupt("the file changes all the time"));
         for _ in 0..ATTEMPTS {
             self.read.set(false);
-            outcome = work();
+            let outcome = work();
             if !self.read.get() || self.newest()? == self.meta.get() {
                 return outcome;
             }
             self.refresh()?;
         }
-        outcome
+        Err(self.pages.corrupt("the file changes all the time"))
     }
 
     fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {

@@ -7,8 +7,9 @@ use crate::source::errno_text;
 use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, rc::Rc};
 use types::Trouble;
 
-/// Pages that are kept: 8 MiB of 4 KiB pages, allocated as they come.
-const SLOTS: usize = 2048;
+/// Pages that are kept, allocated as they come: at most 32 MiB of 4 KiB pages, and only when a table is that large
+/// and asked all over.
+const SLOTS: usize = 8192;
 
 /// A page that is kept, with its number.
 type Slot = Option<(u64, Rc<[u8]>)>;

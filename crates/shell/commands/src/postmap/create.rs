@@ -38,7 +38,7 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
 pub(super) fn update(run: &Run) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
-        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls)?;
+        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls, false)?;
         fill(run, &mut builder, io::stdin().lock(), "stdin", true)?;
         builder.finish(FileRules { mode: 0o644, owner: None })?;
     }
@@ -58,9 +58,7 @@ pub(super) fn delete(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
     let mut found = false;
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
-        // A table that is not there is an error here, unlike with -i.
-        drop(tables::open(map_type, path, &run.options)?);
-        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls)?;
+        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls, true)?;
         let removed = keys.iter().filter(|key| builder.remove(key)).count();
         if removed > 0 {
             found = true;

@@ -74,7 +74,8 @@ fn entries_can_be_changed() {
             builder.add(key.as_bytes(), value.as_bytes(), "test").unwrap();
         }
         builder.finish(rules).unwrap();
-        let mut builder = Builder::from_existing(map_type, &path, &options(), StoredNull::Default).unwrap();
+        let mut builder =
+            Builder::from_existing(map_type, &path, &options(), StoredNull::Default, true).unwrap();
         assert!(builder.remove(b"a"));
         assert!(!builder.remove(b"a"));
         builder.replace(b"c", b"30");

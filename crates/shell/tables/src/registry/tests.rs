@@ -1,1 +1,135 @@
+use super::*;
+use crate::build::{Builder, FileRules, StoredNull};
+use std::{
+    fs,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
+/// Lines that were logged.
+#[derive(Default)]
+struct Lines(RefCell<Vec<String>>);
+
+impl maillog::Sink for Lines {
+    fn write(&self, line: maillog::Line<'_>) {
+        self.0.borrow_mut().push(format!("{}{}", line.severity.prefix(), line.text));
+    }
+}
+
+fn registry(settings: &[(&str, &str)]) -> (Registry, Rc<Lines>) {
+    let lines = Rc::new(Lines::default());
+    let logger = Logger::new(Rc::clone(&lines) as Rc<dyn maillog::Sink>, "postfix/test", 1);
+    (Registry::new(&Values::for_tests(settings), logger), lines)
+}
+
+fn ask(table: &Rc<dyn Table>, key: &[u8]) -> Lookup {
+    match pin!(table.lookup(key)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("an answer was not at hand"),
+    }
+}
+
+fn found(value: &str) -> Lookup {
+    Lookup::Found(value.into())
+}
+
+#[test]
+fn equal_names_share_a_table() {
+    let (registry, _) = registry(&[]);
+    assert!(Rc::ptr_eq(&registry.open("static:x"), &registry.open("static:x")));
+    assert!(!Rc::ptr_eq(&registry.open("static:x"), &registry.open("static:y")));
+}
+
+#[test]
+fn what_cannot_be_opened_answers_trouble_and_is_reported_once() {
+    let (registry, lines) = registry(&[]);
+    for (name, why) in [
+        ("ldap:x", "unsupported dictionary type: ldap"),
+        ("nonsense", "open dictionary: expecting \"type:name\" form instead of \"nonsense\""),
+        ("texthash:/no/such/file", "open database /no/such/file: No such file or directory"),
+    ] {
+        let table = registry.open(name);
+        let text = format!("{name} is unavailable. {why}");
+        assert_eq!(ask(&table, b"x"), Lookup::TryAgain(Trouble::new(text)));
+        let _ = registry.open(name);
+        assert_eq!(lines.0.take(), [format!("error: {why}")]);
+    }
+}
+
+#[test]
+fn proxy_needs_to_be_allowed() {
+    let (registry, _) = registry(&[("proxy_read_maps", "proxy:static:x hash:y")]);
+    assert_eq!(ask(&registry.open("proxy:static:x"), b"k"), found("x"));
+    assert!(matches!(ask(&registry.open("proxy:static:z"), b"k"), Lookup::TryAgain(_)));
+    let (registry, _) = self::registry(&[]);
+    assert!(matches!(ask(&registry.open("proxy:unix:passwd.byname"), b"root"), Lookup::Found(_)));
+}
+
+#[test]
+fn the_default_of_alias_maps_is_nobodys_wish() {
+    let (registry, lines) = registry(&[]);
+    assert_eq!(ask(&registry.open("nis:mail.aliases"), b"root"), Lookup::Absent);
+    assert!(lines.0.take().is_empty());
+    let (registry, _) = self::registry(&[("alias_maps", "nis:mail.aliases")]);
+    assert!(matches!(ask(&registry.open("nis:mail.aliases"), b"root"), Lookup::TryAgain(_)));
+}
+
+#[test]
+fn keys_and_values_are_text() {
+    let (registry, _) = registry(&[("smtputf8_enable", "yes")]);
+    assert_eq!(ask(&registry.open("static:x"), b"\xff"), Lookup::Absent);
+    let (registry, _) = self::registry(&[("smtputf8_enable", "no")]);
+    assert_eq!(ask(&registry.open("static:x"), b"\xff"), found("x"));
+}
+
+fn build(map_type: &str, path: &str, value: &str) {
+    let options = Options::new(Rc::new(|_| {}));
+    let mut builder = Builder::new(map_type, path, &options, StoredNull::Default).unwrap();
+    builder.add(b"key", value.as_bytes(), "test").unwrap();
+    builder.finish(FileRules { mode: 0o644, owner: None }).unwrap();
+}
+
+/// Waits, within a bound, until a table answers.
+fn becomes(table: &Rc<dyn Table>, expected: &Lookup) -> bool {
+    (0..60).any(|_| {
+        let same = ask(table, b"key") == *expected;
+        if !same {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        same
+    })
+}
+
+#[test]
+fn a_rebuilt_table_is_noticed() {
+    let folder = std::env::temp_dir().join(format!("posthaste-registry-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (registry, _) = registry(&[]);
+    let path = |map_type: &str| folder.join(map_type).to_str().unwrap().to_owned();
+    let (built, text) = (["hash", "lmdb", "cdb"], ["texthash", "pcre", "regexp"]);
+    let content = |map_type, value: &str| match map_type {
+        "texthash" => format!("key {value}\n"),
+        _ => format!("/key/ {value}\n"),
+    };
+    built.iter().for_each(|map_type| build(map_type, &path(map_type), "old"));
+    text.iter().for_each(|map_type| fs::write(path(map_type), content(map_type, "old")).unwrap());
+    let spec = |map_type: &str| format!("{map_type}:{}", path(map_type));
+    let tables: Vec<_> = built.iter().chain(&text).map(|map_type| registry.open(&spec(map_type))).collect();
+    for table in &tables {
+        assert_eq!(ask(table, b"key"), found("old"), "{}", table.name());
+    }
+    built.iter().for_each(|map_type| build(map_type, &path(map_type), "new"));
+    text.iter().for_each(|map_type| fs::write(path(map_type), content(map_type, "new")).unwrap());
+    for table in &tables {
+        assert!(becomes(table, &found("new")), "{}", table.name());
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    for table in &tables {
+        assert!((0..60).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            matches!(ask(table, b"key"), Lookup::TryAgain(_))
+        }));
+    }
+}
