@@ -14,7 +14,7 @@ rows! {
     postlog_service_name: text(1, 0), "postlog", "global", NotYet, "";
     proxymap_service_name: text(1, 0), "proxymap", "global", NotYet, "";
     proxywrite_service_name: text(1, 0), "proxywrite", "global", NotYet, "";
-    queue_service_name: text(1, 0), "qmgr", "global", NotYet, "";
+    queue_service_name: text(1, 0), "qmgr", "global", Honoured("receive"), "The name of the queue manager's service.";
     rewrite_service_name: text(1, 0), "rewrite", "global", NotYet, "";
     showq_service_name: text(1, 0), "showq", "global", NotYet, "";
     trace_service_name: text(1, 0), "trace", "global", NotYet, "";

@@ -7,11 +7,11 @@ rows! {
     allow_srv_lookup_fallback: flag(), "no", "smtp", NotYet, "";
     best_mx_transport: text(0, 0), "", "smtp", NotYet, "";
     connection_cache_protocol_timeout: time(1, 0), "5s", "smtp", NotYet, "";
-    ignore_mx_lookup_error: flag(), "no", "smtp", NotYet, "";
+    ignore_mx_lookup_error: flag(), "no", "smtp", Honoured("smtp"), "Uses a domain's address if its MX cannot be looked up.";
     ignore_srv_lookup_error: flag(), "no", "smtp", NotYet, "";
     smtp_address_preference: text(1, 0), "any", "smtp", NotYet, "";
     smtp_address_verify_target: text(1, 0), "rcpt", "smtp", NotYet, "";
-    smtp_always_send_ehlo: flag(), "yes", "smtp", NotYet, "";
+    smtp_always_send_ehlo: flag(), "yes", "smtp", Honoured("smtp"), "Says EHLO even if the greeting does not mention ESMTP.";
     smtp_balance_inet_protocols: flag(), "yes", "smtp", NotYet, "";
     smtp_bind_address: text(0, 0), "", "smtp", NotYet, "";
     smtp_bind_address6: text(0, 0), "", "smtp", NotYet, "";
@@ -48,7 +48,7 @@ rows! {
     smtp_mx_address_limit: int(0, 0), "5", "smtp", NotYet, "";
     smtp_mx_session_limit: int(0, 0), "2", "smtp", NotYet, "";
     smtp_nested_header_checks: text(0, 0), "", "smtp", NotYet, "";
-    smtp_never_send_ehlo: flag(), "no", "smtp", NotYet, "";
+    smtp_never_send_ehlo: flag(), "no", "smtp", Honoured("smtp"), "Says HELO.";
     smtp_per_request_deadline: flag(), "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", "smtp", NotYet, "";
     smtp_pix_workaround_delay_time: time(1, 0), "10s", "smtp", NotYet, "";
     smtp_pix_workaround_maps: text(0, 0), "", "smtp", NotYet, "";

@@ -26,7 +26,7 @@ rows! {
     tls_random_prng_update_period: time(1, 0), "3600s", "tlsmgr", NotYet, "";
     tls_random_reseed_period: time(1, 0), "3600s", "tlsmgr", NotYet, "";
     tls_random_source: text(0, 0), "dev:/dev/urandom", "tlsmgr", NotYet, "";
-    tls_required_enable: flag(), "yes", "global", NotYet, "";
+    tls_required_enable: flag(), "yes", "global", Honoured("cleanup"), "Heeds the header TLS-Required.";
     tls_server_sni_maps: text(0, 0), "", "tls", NotYet, "";
     tls_session_ticket_cipher: text(0, 0), "aes-256-cbc", "tls", NotYet, "";
     tls_ssl_options: text(0, 0), "", "tls", NotYet, "";
