@@ -1,6 +1,7 @@
 //! A private instance of Debian's Postfix in a directory of its own. A tool that is missing fails the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test's own helper")]
+#![allow(dead_code, reason = "not every test file needs everything")]
 
 use std::{
     fs,
@@ -28,6 +29,8 @@ showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
+scache unix - - n - 1 scache
+anvil unix - - n - 1 anvil
 postlog unix-dgram n - n - 1 postlogd
 ";
 
@@ -43,6 +46,9 @@ impl Instance {
         let output = run("mktemp", &["-d", &format!("/tmp/{name}.XXXXXX")]);
         let directory = PathBuf::from(text(&output.stdout).trim());
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        for sub in ["etc", "spool", "data"] {
+            fs::create_dir(directory.join(sub)).unwrap();
+        }
         let root = directory.display();
         let smtp_port = free_port();
         let main_cf = format!(
@@ -52,12 +58,9 @@ impl Instance {
              alias_maps =\nalias_database =\nmail_owner = postfix\nsetgid_group = postdrop\n\
              smtpd_recipient_limit = 2000\nenable_original_recipient = yes\n{settings}\n"
         );
-        fs::write(directory.join("main.cf"), main_cf).unwrap();
+        fs::write(directory.join("etc/main.cf"), main_cf).unwrap();
         let master_cf = format!("127.0.0.1:{smtp_port} inet n - n - - smtpd\n{SERVICES}");
-        fs::write(directory.join("master.cf"), master_cf).unwrap();
-        for sub in ["spool", "data"] {
-            fs::create_dir(directory.join(sub)).unwrap();
-        }
+        fs::write(directory.join("etc/master.cf"), master_cf).unwrap();
         run("chown", &["postfix", &directory.join("data").to_string_lossy()]);
         let instance = Self { directory, smtp_port, children: Vec::new() };
         let check = instance.debian("postfix", &["check"]);
@@ -71,7 +74,8 @@ impl Instance {
 
     /// Runs a command of Debian's on this instance.
     pub(crate) fn debian(&self, command: &str, args: &[&str]) -> Output {
-        let directory = self.directory.to_string_lossy();
+        let directory = self.directory.join("etc");
+        let directory = directory.to_string_lossy();
         let mut all = vec!["-c", &*directory];
         all.extend(args);
         run(&format!("/usr/sbin/{command}"), &all)
@@ -79,11 +83,11 @@ impl Instance {
 
     /// Runs a program of ours on this instance; `first` are arguments that come before all others.
     pub(crate) fn ours(&self, program: &str, first: &[&str], args: &[&str]) -> Output {
-        let directory = self.directory.to_string_lossy();
+        let directory = self.directory.join("etc");
+        let directory = directory.to_string_lossy();
         run(program, &[first, &["-c", &*directory], args].concat())
     }
 
-    #[allow(dead_code, reason = "not every test file needs it")]
     pub(crate) fn set(&self, setting: &str) {
         let done = self.debian("postconf", &["-e", setting]);
         assert!(done.status.success(), "{}", text(&done.stderr));
@@ -112,7 +116,7 @@ impl Instance {
         use std::io::Write;
         let mut child = Command::new("/usr/sbin/sendmail")
             .arg("-C")
-            .arg(&self.directory)
+            .arg(self.directory.join("etc"))
             .args(args)
             .stdin(Stdio::piped())
             .spawn()
@@ -122,7 +126,6 @@ impl Instance {
     }
 
     /// A program that runs until the test ends.
-    #[allow(dead_code, reason = "not every test file needs it")]
     pub(crate) fn keep(&mut self, program: &str, args: &[&str]) {
         let mut command = Command::new(program);
         command.args(args).current_dir(&self.directory).stdout(Stdio::null()).stderr(Stdio::null());
@@ -131,7 +134,7 @@ impl Instance {
 
     /// Waits for something that another process does.
     pub(crate) fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let end = Instant::now() + Duration::from_secs(40);
+        let end = Instant::now() + Duration::from_secs(120);
         while !is_so() {
             assert!(Instant::now() < end, "waited for {what}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
