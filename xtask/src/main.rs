@@ -1,23 +1,26 @@
-//! Chores of the project: `cargo xtask params` writes `docs/parameters.md`.
+//! Chores of the project: `cargo xtask tidy` checks what the compiler does not, `cargo xtask params` writes
+//! `docs/parameters.md`.
 #![allow(clippy::print_stderr)]
+
+pub mod params;
+mod tidy;
 
 use std::process::ExitCode;
 
-pub mod params;
-
 fn main() -> ExitCode {
-    let result = match std::env::args().nth(1).as_deref() {
-        Some("params") => params::write(),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["tidy"] => tidy::run(),
+        ["params"] => match params::write() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("xtask: {error}");
+                ExitCode::FAILURE
+            }
+        },
         _ => {
-            eprintln!("usage: cargo xtask params");
-            return ExitCode::from(64);
-        }
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask: {error}");
-            ExitCode::FAILURE
+            eprintln!("usage: cargo xtask tidy|params");
+            ExitCode::from(64)
         }
     }
 }

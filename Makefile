@@ -1,0 +1,36 @@
+# make test   installs what the tests need (when run by root) and runs them all
+# make ci     what .ci/run runs
+# make build  the programs, optimised
+
+# Debian packages that tests use: the reference itself, clients, and a log reader.
+PACKAGES = postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflogsumm libpcre2-dev pkg-config
+
+.PHONY: build test prepare fmt clippy tidy ci
+
+build:
+	cargo build --release --bins
+
+# The Debian packages are for tests only; their Postfix is never started as the system's own.
+prepare:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		missing=$$(for p in $(PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+		if [ -n "$$missing" ]; then \
+			[ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d && trap 'rm -f /usr/sbin/policy-rc.d' EXIT; }; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; \
+		fi; \
+	fi
+
+test: prepare
+	cargo build --workspace --bins
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace; fi
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets -- -D warnings
+
+tidy:
+	cargo xtask tidy
+
+ci: fmt clippy tidy test
