@@ -1,0 +1,152 @@
+//! Agents that run as the owners of mailboxes: asked for at master, used for several deliveries, let go.
+
+use crate::Shared;
+use config::params as p;
+use local::agent::{MESSAGE_BYTES_MAX, Reply, Request};
+use process::{Process, Trigger};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
+use sys::{
+    control::{AgentKind, AgentUser, ToMaster},
+    memory_file, packet,
+};
+use types::{Instant, Trouble};
+use world::World;
+
+/// How long master may take to start an agent.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+struct Agent {
+    socket: OwnedFd,
+    uses: u32,
+    idle_since: Instant,
+}
+
+type Answer = Rc<RefCell<Option<Result<OwnedFd, String>>>>;
+
+/// All agents of this process.
+pub(crate) struct AgentPool {
+    shared: Rc<Shared>,
+    idle: Rc<RefCell<HashMap<Owner, Vec<Agent>>>>,
+    asked: RefCell<HashMap<u32, (Answer, Trigger)>>,
+    last_request: Cell<u32>,
+    max_use: u32,
+    max_idle: Duration,
+}
+
+/// As whom to deliver.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// local(8): a login name.
+    Login(String),
+    /// virtual(8): numbers.
+    Ids {
+        uid: u32,
+        gid: u32,
+    },
+}
+
+impl AgentPool {
+    pub(crate) fn new(shared: &Rc<Shared>, process: &Process) -> Self {
+        let values = process.values();
+        let pool = Self {
+            shared: Rc::clone(shared),
+            idle: Rc::default(),
+            asked: RefCell::default(),
+            last_request: Cell::new(0),
+            max_use: u32::try_from(values.int(p::max_use)).unwrap_or(1).max(1),
+            max_idle: values.time(p::max_idle),
+        };
+        pool.start_reaper();
+        pool
+    }
+
+    /// master's answer to a request.
+    pub(crate) fn arrived(&self, request: u32, agent: Result<OwnedFd, String>) {
+        if let Some((answer, trigger)) = self.asked.borrow_mut().remove(&request) {
+            answer.replace(Some(agent));
+            trigger.pull();
+        }
+    }
+
+    /// Has one delivery done. The content is copied into a sealed file that holds nothing else.
+    pub(crate) async fn deliver(
+        &self,
+        owner: &Owner,
+        request: &Request,
+        content: &[u8],
+    ) -> Result<Reply, Trouble> {
+        let failed = |what: &str, why: String| Trouble::new(format!("delivery agent: {what}: {why}"));
+        let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
+                let mut agent = match self.take_idle(owner) {
+            Some(agent) => agent,
+            None => self.start(owner).await.map_err(|why| failed("start", why))?,
+        };
+        let bytes = request.encode();
+        let world = &self.shared.world;
+        let exchange = move || {
+            let sent = packet::send(&agent.socket, &bytes, Some(file.as_fd()));
+            let received = sent.and_then(|()| packet::receive(&agent.socket, MESSAGE_BYTES_MAX));
+            agent.uses += 1;
+            (received, agent)
+        };
+        let (received, mut agent) = world.blocking(exchange).await;
+        let packet = received
+            .map_err(|error| failed("talk", error.to_string()))?
+            .ok_or_else(|| failed("talk", "it went away without an answer".to_owned()))?;
+        let reply = Reply::decode(&packet.bytes).map_err(|_| failed("talk", "malformed answer".to_owned()))?;
+        if agent.uses < self.max_use {
+            agent.idle_since = world.now();
+            self.idle.borrow_mut().entry(owner.clone()).or_default().push(agent);
+        }
+        Ok(reply)
+    }
+
+    fn take_idle(&self, owner: &Owner) -> Option<Agent> {
+        self.idle.borrow_mut().get_mut(owner)?.pop()
+    }
+
+    async fn start(&self, owner: &Owner) -> Result<Agent, String> {
+        let request = self.last_request.get().wrapping_add(1);
+        self.last_request.set(request);
+        let (answer, trigger) = (Answer::default(), Trigger::default());
+        self.asked.borrow_mut().insert(request, (Rc::clone(&answer), trigger.clone()));
+        let (kind, user) = owner.for_master();
+        let asked = self.shared.control.send(&ToMaster::RequestAgent { request, kind, user }).await;
+        asked.map_err(|error| error.to_string())?;
+        let world = &self.shared.world;
+        world.timeout(START_LIMIT, trigger.wait()).await;
+        self.asked.borrow_mut().remove(&request);
+        let socket = answer.take().unwrap_or_else(|| Err("no answer from master".to_owned()))?;
+        Ok(Agent { socket, uses: 0, idle_since: world.now() })
+    }
+
+    /// Lets agents go that have been idle for max_idle: closing the socket ends them.
+    fn start_reaper(&self) {
+        let (idle, world, max_idle) = (Rc::clone(&self.idle), self.shared.world.clone(), self.max_idle);
+        let stop = self.shared.stop.clone();
+        self.shared.world.spawn(async move {
+            while !stop.is_set() {
+                world.sleep(max_idle.max(Duration::from_secs(1)) / 2).await;
+                let now = world.now();
+                let mut idle = idle.borrow_mut();
+                idle.values_mut().for_each(|agents| agents.retain(|a| now.since(a.idle_since) < max_idle));
+                idle.retain(|_, agents| !agents.is_empty());
+            }
+        });
+    }
+}
+
+impl Owner {
+    fn for_master(&self) -> (AgentKind, AgentUser) {
+        match self {
+            Self::Login(name) => (AgentKind::Local, AgentUser::Name(name.clone())),
+            Self::Ids { uid, gid } => (AgentKind::Virtual, AgentUser::Ids { uid: *uid, gid: *gid }),
+        }
+    }
+}

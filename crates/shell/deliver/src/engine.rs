@@ -1,0 +1,155 @@
+//! Tells the scheduler what happened and carries out what it wants, in its order.
+
+use crate::{
+    Shared, agent_pool::AgentPool, delivery, inject::Injector, notices, queue_work::QueueWork, routing, scan::Scans,
+    services::Services,
+};
+use config::ServiceType;
+use process::Process;
+use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
+use rewrite::{RewriteSettings, Rewriter};
+use std::{cell::RefCell, collections::HashSet, rc::Rc, time::Duration};
+use tables::Registry;
+use types::QueueId;
+use world::World;
+
+/// All that deliveries need.
+pub(crate) struct Engine {
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) work: QueueWork,
+    pub(crate) services: Services,
+    pub(crate) injector: Rc<Injector>,
+    pub(crate) notices: notices::Notices,
+    agents: AgentPool,
+    rewriter: Rc<Rewriter>,
+    scans: Scans,
+    scheduler: RefCell<Scheduler>,
+    /// `syslog_name/qmgr`
+    qmgr_log: maillog::Logger,
+}
+
+impl Engine {
+    pub(crate) fn new(shared: &Rc<Shared>, process: &Process) -> Result<Rc<Self>, String> {
+        let rows = &process.configuration.master_cf().rows;
+        let qmgr_row = rows.iter().rfind(|row| row.command.ends_with("qmgr"));
+        let values = qmgr_row.map_or_else(|| process.values().clone(), |row| process.configuration.values_for(row));
+        let qmgr_log = shared.log.session(&process::tag(&values, "qmgr"));
+        let registry = Registry::new(&values, qmgr_log.clone());
+        let settings = RewriteSettings::load(&values).map_err(|invalid| invalid.to_string())?;
+        let limits = rows
+            .iter()
+            .filter(|row| row.service_type == ServiceType::Unix)
+            .map(|row| (row.name.clone(), row.max_proc));
+        let scheduler = Scheduler::new(SchedulerSettings::load(&values, limits));
+        let rewriter = Rc::new(Rewriter::new(settings, &registry));
+        let injector = Rc::new(Injector::new(shared, process, &rewriter)?);
+        Ok(Rc::new(Self {
+            work: QueueWork::new(shared.queue.clone()),
+            services: Services::open(shared, process),
+            notices: notices::Notices::new(shared, process),
+            agents: AgentPool::new(shared, process),
+            injector,
+            rewriter,
+            scans: Scans::default(),
+            scheduler: RefCell::new(scheduler),
+            qmgr_log,
+            shared: Rc::clone(shared),
+        }))
+    }
+
+    pub(crate) fn agents(&self) -> &AgentPool {
+        &self.agents
+    }
+
+    /// Until the process stops.
+    pub(crate) async fn run(self: Rc<Self>) {
+        self.step(Event::Started);
+        loop {
+            let wake_at = self.scheduler.borrow().wake_at();
+            let event = self.shared.events.next(&self.shared.world, wake_at).await;
+            if self.shared.stop.is_set() && !is_result(&event) {
+                continue;
+            }
+            self.step(event);
+        }
+    }
+
+    /// Waits until no delivery is under way.
+    pub(crate) async fn idle(&self) {
+        while self.scheduler.borrow().delivery_count() > 0 {
+            self.shared.world.sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn step(self: &Rc<Self>, event: Event) {
+        let mut actions = Vec::new();
+        let (now, wall) = (self.shared.world.now(), self.shared.world.wall());
+        self.scheduler.borrow_mut().step(now, wall, event, &mut actions);
+        let removed: HashSet<QueueId> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Remove(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        for action in actions {
+            // A mark in a file that is removed in the same breath would be a write for nobody: neither
+            // is synced, so a crash between them is as if both had not happened.
+            let is_vain = matches!(&action, Action::MarkDone(id, _) if removed.contains(id));
+            if !is_vain {
+                self.perform(action);
+            }
+        }
+    }
+
+    fn perform(self: &Rc<Self>, action: Action) {
+        let stops = self.shared.stop.is_set();
+        match action {
+            // After the word to stop nothing new is begun.
+            Action::Scan { .. } | Action::Claim { .. } if stops => {}
+            Action::Scan { queue, restart, names_max } => self.scans.scan(&self.shared, queue, restart, names_max),
+            Action::Claim { id, from, recipients_max } => {
+                let event = self.work.claim(self.shared.world.wall(), id, from, recipients_max);
+                self.shared.events.push(event);
+            }
+            Action::ReadRecipients { id, offset, recipients_max } => {
+                self.shared.events.push(self.work.more_recipients(id, offset, recipients_max));
+            }
+            Action::Resolve { id, message, recipients } => {
+                let this = Rc::clone(self);
+                self.shared.world.spawn(async move {
+                    let routed = routing::resolve(&this.rewriter, &message.sender, recipients).await;
+                    this.shared.events.push(Event::Resolved(id, routed));
+                });
+            }
+            Action::Deliver(ticket, request) => delivery::start(self, ticket, request),
+            Action::Log(line) => self.log(&line),
+            Action::Append(append) => notices::append(self, append),
+            Action::Notify { id, notice, message } => notices::notify(self, id, notice, message),
+            quick => {
+                if let Err(trouble) = self.work.perform(&quick) {
+                    self.qmgr_log.warning(&trouble);
+                }
+            }
+        }
+    }
+
+    fn log(&self, line: &LogLine) {
+        let logger = match line {
+            LogLine::Delivery(done, _) => match self.services.get(&done.request.transport) {
+                Some(service) => &self.shared.log.session(&service.tag),
+                None => &self.qmgr_log,
+            },
+            LogLine::Warning(text) => return self.qmgr_log.warning(text),
+            _ => &self.qmgr_log,
+        };
+        if let Some(event) = line.event() {
+            logger.event(&event);
+        }
+    }
+}
+
+/// Whether an event ends something that was begun.
+fn is_result(event: &Event) -> bool {
+    !matches!(event, Event::Arrived(_) | Event::QueueNotice | Event::Flush(_) | Event::Scanned { .. })
+}

@@ -1,0 +1,104 @@
+//! Mail of our own: forwarded copies and notifications, through cleanup into the queue.
+
+use crate::Shared;
+use cleanup::{CleanupService, CleanupSettings, Source, Start};
+use process::{Ended, Intake, Process, SystemDisk};
+use qmgr::Event;
+use queue_format::RecordType;
+use rewrite::Rewriter;
+use std::rc::Rc;
+use tables::Registry;
+use types::{Address, QueueId, Recipient, Trouble};
+use world::World;
+
+/// What became of it.
+pub(crate) enum Injected {
+    /// It is on stable storage.
+    Queued(QueueId),
+    /// The configuration wants it thrown away.
+    Discarded,
+}
+
+pub(crate) struct Injector {
+    shared: Rc<Shared>,
+    cleanup: Rc<CleanupService>,
+    /// `syslog_name/cleanup`
+    tag: String,
+}
+
+impl Injector {
+    pub(crate) fn new(shared: &Rc<Shared>, process: &Process, rewriter: &Rc<Rewriter>) -> Result<Self, String> {
+        let values = process.values();
+        let tag = process::tag(values, "cleanup");
+        let registry = Registry::new(values, shared.log.session(&tag));
+        let settings = CleanupSettings::load(values).map_err(|invalid| invalid.to_string())?;
+        let cleanup = Rc::new(CleanupService::new(settings, Rc::clone(rewriter), &registry));
+        Ok(Self { shared: Rc::clone(shared), cleanup, tag })
+    }
+
+    /// Begins a message.
+    pub(crate) fn begin(&self, source: Source) -> Result<Intake<SystemDisk>, Trouble> {
+        let now = self.shared.world.wall();
+        let start = |id| Start {
+            created: now,
+            zone: self.shared.zone.at(now),
+            id,
+            source,
+            is_smtputf8: false,
+            logger: self.shared.log.session(&self.tag),
+        };
+        Intake::open(now, &self.shared.queue, &self.cleanup, start)
+            .map_err(|error| Trouble::new(format!("create a queue file: {error}")))
+    }
+
+    /// Commits a message and tells the scheduler.
+    pub(crate) async fn finish(&self, intake: Intake<SystemDisk>) -> Result<Injected, Trouble> {
+        match intake.finish(&self.shared.world).await {
+            Ok(Ended::Queued(id)) => {
+                self.shared.events.push(Event::Arrived(id));
+                Ok(Injected::Queued(id))
+            }
+            Ok(Ended::Discarded) => Ok(Injected::Discarded),
+            Ok(Ended::Refused(reply)) => Err(Trouble::new(reply.to_string())),
+            Ok(Ended::MustBounce(status, _)) => {
+                Err(Trouble::new(format!("{} {}", status.dsn, status.reason)))
+            }
+            Err(error) => Err(Trouble::new(format!("write queue file: {error}"))),
+        }
+    }
+
+    /// A whole message of complete lines.
+    pub(crate) async fn inject<'a>(
+        &self,
+        source: Source,
+        sender: &Address,
+        recipients: &[Recipient],
+        lines: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Injected, Trouble> {
+        let mut intake = self.begin(source)?;
+        self.envelope(&mut intake, sender, recipients).await;
+        for line in lines {
+            intake.cleanup.content_record(line, true).await;
+            intake.relieve().map_err(|error| Trouble::new(format!("write queue file: {error}")))?;
+        }
+        intake.cleanup.end_content().await;
+        self.finish(intake).await
+    }
+
+    /// Time, sender, recipients, and the beginning of the content.
+    pub(crate) async fn envelope(
+        &self,
+        intake: &mut Intake<SystemDisk>,
+        sender: &Address,
+        recipients: &[Recipient],
+    ) {
+        let now = self.shared.world.wall();
+        let time = format!("{} {}", now.seconds, now.micros);
+        intake.cleanup.record(RecordType::TIME, time.as_bytes()).await;
+        intake.cleanup.record(RecordType::SENDER, sender.as_bytes()).await;
+        for recipient in recipients {
+            intake.cleanup.recipient(recipient).await;
+        }
+        intake.cleanup.begin_internal_content();
+    }
+}

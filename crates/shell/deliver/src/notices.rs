@@ -1,0 +1,195 @@
+//! Logs of what failed, and the notifications made of them (bounce(8)).
+
+use crate::{Shared, content, engine::Engine, inject::Injected, queue_work::Active};
+use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
+use bstr::ByteSlice;
+use cleanup::Source;
+use process::{Intake, Process, SystemDisk};
+use qmgr::{Append, Event, LogName, Notice};
+use queue_format::LogEntry;
+use std::rc::Rc;
+use types::{MessageAttributes, QueueId, QueueName, Recipient, Trouble};
+use world::World;
+
+/// What notifications need.
+pub(crate) struct Notices {
+    settings: BounceSettings,
+    /// `syslog_name/bounce`
+    tag: String,
+}
+
+impl Notices {
+    pub(crate) fn new(shared: &Shared, process: &Process) -> Self {
+        let values = process.values();
+        let tag = process::tag(values, "bounce");
+        let logger = shared.log.session(&tag);
+        let path = values.text(config::params::bounce_template_file);
+        let file = (!path.is_empty()).then(|| std::fs::read(path));
+        if let Some(Err(error)) = &file {
+            logger.warning(&format!("open {path}: {error}; the built-in templates are used"));
+        }
+        let text = file.and_then(Result::ok);
+        let (settings, warnings) = BounceSettings::load(values, text.as_deref());
+        warnings.iter().for_each(|warning| logger.warning(warning));
+        Self { settings, tag }
+    }
+}
+
+const fn directory(log: LogName) -> QueueName {
+    match log {
+        LogName::Bounce => QueueName::Bounce,
+        LogName::Defer => QueueName::Defer,
+        LogName::Trace => QueueName::Trace,
+    }
+}
+
+/// Appends records to a log, on a thread: a bounce record is synced before its recipient is marked done.
+pub(crate) fn append(engine: &Rc<Engine>, append: Append) {
+    let Append { ticket, id, log, records } = append;
+    let action = log.action();
+    let entries: Vec<LogEntry> = records
+        .iter()
+        .filter_map(|done| Some(LogEntry::new(done.recipient()?, &done.report.status, action)))
+        .collect();
+    let (queue, world) = (engine.shared.queue.clone(), engine.shared.world.clone());
+    let events = engine.shared.events.clone();
+    engine.shared.world.spawn(async move {
+        let appended = world.blocking(move || queue.append_log(directory(log), &id, &entries)).await;
+        let result = appended.map_err(|error| Trouble::new(format!("{id}: append to {}: {error}", directory(log))));
+        events.push(Event::Appended(ticket, result));
+    });
+}
+
+/// Makes and commits the notifications that are due, then removes the log they were made from.
+pub(crate) fn notify(engine: &Rc<Engine>, id: QueueId, notice: Notice, message: Rc<MessageAttributes>) {
+    let engine = Rc::clone(engine);
+    let world = engine.shared.world.clone();
+    world.spawn(async move {
+        let result = notify_now(&engine, id, notice, &message).await;
+        if let Err(trouble) = &result {
+            engine.shared.log.session(&engine.notices.tag).warning(&format!("{id}: notification: {trouble}"));
+        }
+        engine.shared.events.push(Event::Notified(id, result));
+    });
+}
+
+async fn notify_now(
+    engine: &Engine,
+    id: QueueId,
+    notice: Notice,
+    message: &MessageAttributes,
+) -> Result<(), Trouble> {
+    let (kind, log, stays) = match notice {
+        Notice::Failure => (Kind::Failure, QueueName::Bounce, false),
+        Notice::Expired => (Kind::Failure, QueueName::Defer, false),
+        Notice::Delay => (Kind::Delay, QueueName::Defer, true),
+        Notice::Success => (Kind::Success, QueueName::Trace, false),
+    };
+    let logger = engine.shared.log.session(&engine.notices.tag);
+    let plan = plan(&engine.notices.settings, kind, &message.sender, message.dsn_return);
+    if let Some(warning) = plan.warning {
+        logger.warning(&format!("{id}: {warning}"));
+    }
+    let entries = read_log(engine, id, log)?;
+    let active = engine.work.active(&id);
+    for notification in &plan.notifications {
+        let made = send(engine, id, notification, message, active.as_deref(), &entries).await?;
+        if let Some(Injected::Queued(own)) = made {
+            logger.event(&maillog::Event::Bounce(notification.log(id, own)));
+        }
+    }
+    if stays {
+        return Ok(());
+    }
+    let removed = engine.shared.queue.remove_log(log, &id);
+    removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
+}
+
+fn read_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<Vec<LogEntry>, Trouble> {
+    let trouble = |why: String| Trouble::new(format!("read {log}/{id}: {why}"));
+    let mut entries = Vec::new();
+    let opened = engine.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
+    if let Some(mut reader) = opened {
+        while let Some(entry) = reader.next_entry().map_err(|error| trouble(error.to_string()))? {
+            entries.push(entry);
+        }
+    }
+    Ok(entries)
+}
+
+/// One notification; `None` when nobody wants it.
+async fn send(
+    engine: &Engine,
+    id: QueueId,
+    notification: &Notification,
+    message: &MessageAttributes,
+    active: Option<&Active>,
+    entries: &[LogEntry],
+) -> Result<Option<Injected>, Trouble> {
+    let now = engine.shared.world.wall();
+    let zone = engine.shared.zone.at(now);
+    let message_id = active.and_then(message_id);
+    let original = Original {
+        queue_id: id,
+        message,
+        message_id: message_id.as_ref().map(|text| text.as_bstr()),
+        has_content: active.is_some(),
+    };
+    let mut composer = Composer::new(now, &zone, &engine.notices.settings, notification, original);
+    if let Some(active) = active {
+        content::for_each_record(active, |bytes, is_complete| {
+            composer.check(Line { bytes, is_complete });
+            true
+        })?;
+    }
+    let mut intake = engine.injector.begin(Source::Bounce)?;
+    let recipient = Recipient { address: notification.recipient.clone(), ..Recipient::default() };
+    engine.injector.envelope(&mut intake, &notification.sender, &[recipient]).await;
+    let mut pieces = Pieces::default();
+    if !composer.begin(entries, &mut |line| pieces.push(line)) {
+        return Ok(None);
+    }
+    pieces.give(&mut intake).await?;
+    if let Some(active) = active {
+        content::for_each_record(active, |bytes, is_complete| {
+            composer.original(Line { bytes, is_complete }, &mut |line| pieces.push(line))
+        })?;
+    }
+    composer.end(&mut |line| pieces.push(line));
+    pieces.give(&mut intake).await?;
+    intake.cleanup.end_content().await;
+    engine.injector.finish(intake).await.map(Some)
+}
+
+/// Pieces of lines on their way to cleanup.
+#[derive(Default)]
+struct Pieces(Vec<(Vec<u8>, bool)>);
+
+impl Pieces {
+    fn push(&mut self, line: Line<'_>) {
+        self.0.push((line.bytes.to_vec(), line.is_complete));
+    }
+
+    async fn give(&mut self, intake: &mut Intake<SystemDisk>) -> Result<(), Trouble> {
+        for (bytes, is_complete) in self.0.drain(..) {
+            intake.cleanup.content_record(&bytes, is_complete).await;
+            intake.relieve().map_err(|error| Trouble::new(format!("write queue file: {error}")))?;
+        }
+        Ok(())
+    }
+}
+
+/// The original's Message-ID, if it stands on one line.
+fn message_id(active: &Active) -> Option<Vec<u8>> {
+    let mut found = None;
+    let mut starts_line = true;
+    let _ = content::for_each_record(active, |bytes, is_complete| {
+        let name = bytes.get(..11).unwrap_or_default();
+        if starts_line && name.eq_ignore_ascii_case(b"message-id:") && is_complete {
+            found = Some(bytes.get(11..).unwrap_or_default().trim_ascii().to_vec());
+        }
+        starts_line = is_complete;
+        found.is_none() && !(bytes.is_empty() && is_complete)
+    });
+    found
+}

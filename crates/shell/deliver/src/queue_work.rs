@@ -1,0 +1,166 @@
+//! The scheduler's wishes that are a few system calls each.
+
+use process::SystemDisk;
+use qmgr::{Action, Claimed, ClaimFailure, Event, MoreRecipients};
+use queue::{Claimed as Taken, Queue, QueueFile};
+use queue_format::{Envelope, ReadError};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
+use types::{QueueId, QueueName, Trouble, WallTime};
+
+/// A message of the active queue.
+pub(crate) struct Active {
+    pub(crate) file: QueueFile<SystemDisk>,
+    pub(crate) envelope: Envelope,
+}
+
+/// The open files of the active queue.
+pub(crate) struct QueueWork {
+    queue: Queue<SystemDisk>,
+    active: RefCell<HashMap<QueueId, Rc<Active>>>,
+    /// Messages that had a bounce log when the process began: a crash may have lost their done marks.
+    bounce_logs: RefCell<HashSet<QueueId>>,
+}
+
+impl QueueWork {
+    pub(crate) fn new(queue: Queue<SystemDisk>) -> Self {
+        Self { queue, active: RefCell::default(), bounce_logs: RefCell::default() }
+    }
+
+    pub(crate) fn active(&self, id: &QueueId) -> Option<Rc<Active>> {
+        self.active.borrow().get(id).cloned()
+    }
+
+    /// Takes a message into the active queue and reads it.
+    pub(crate) fn claim(&self, now: WallTime, id: QueueId, from: QueueName, recipients_max: usize) -> Event {
+        // The scheduler looked at the time; a flushed message comes before it.
+        let failure = match self.queue.claim(now, from, &id, true) {
+            Ok(Taken::Taken(file)) => match self.read(id, file, recipients_max) {
+                Ok(claimed) => return Event::Claimed(id, Box::new(claimed)),
+                Err(failure) => failure,
+            },
+            Ok(Taken::Gone | Taken::NotReady | Taken::NotYet(_)) => ClaimFailure::Gone,
+            Ok(Taken::Busy) => ClaimFailure::Gone,
+            Err(error) => {
+                // Where it is now is not known; the next scan finds it.
+                let _ = self.queue.move_to(&id, QueueName::Active, QueueName::Incoming);
+                ClaimFailure::Trouble(Trouble::new(format!("{id}: claim from {from}: {error}")))
+            }
+        };
+        Event::ClaimFailed(id, failure)
+    }
+
+    fn read(&self, id: QueueId, mut file: QueueFile<SystemDisk>, max: usize) -> Result<Claimed, ClaimFailure> {
+        let trouble = |error: std::io::Error| ClaimFailure::Trouble(Trouble::new(format!("{id}: {error}")));
+        if self.bounce_logs.borrow_mut().remove(&id) {
+            self.queue.restore_marks(&file).map_err(trouble)?;
+        }
+        let envelope = Envelope::read(&file, max).map_err(|error| failure(id, &error))?;
+        let flush = file.is_unthrottled();
+        if flush {
+            file.clear_unthrottled().map_err(trouble)?;
+        }
+        let expire = file.is_expired();
+        let has_defer_log =
+            expire && self.queue.read_log(QueueName::Defer, &id).is_ok_and(|log| log.is_some());
+        let created = match envelope.create_time_seconds {
+            seconds if seconds > 0 => WallTime::new(seconds, 0),
+            _ => envelope.arrival,
+        };
+        let claimed = Claimed {
+            message: Rc::new(envelope.attributes()),
+            created,
+            warn_at: envelope.warn.filter(|warn| warn.at_seconds > 0).map(|w| WallTime::new(w.at_seconds, 0)),
+            content_filter: envelope.filter.clone().unwrap_or_default(),
+            redirect: envelope.redirect.clone(),
+            recipients: envelope.batch.recipients.clone(),
+            next_offset: envelope.batch.next_offset,
+            recipient_count: envelope.sizes.recipients,
+            flush,
+            expire,
+            has_defer_log,
+        };
+        self.active.borrow_mut().insert(id, Rc::new(Active { file, envelope }));
+        Ok(claimed)
+    }
+
+    pub(crate) fn more_recipients(&self, id: QueueId, offset: u64, recipients_max: usize) -> Event {
+        let Some(active) = self.active(&id) else {
+            return Event::ClaimFailed(id, ClaimFailure::Gone);
+        };
+        match active.envelope.more_recipients(&active.file, offset, recipients_max) {
+            Ok(batch) => Event::MoreRecipients(
+                id,
+                MoreRecipients { recipients: batch.recipients, next_offset: batch.next_offset },
+            ),
+            Err(error) => Event::ClaimFailed(id, failure(id, &error)),
+        }
+    }
+
+    /// Carries out an action that has no answer. The error is a warning for the log.
+    pub(crate) fn perform(&self, action: &Action) -> Result<(), String> {
+        match action {
+            Action::ReturnActive => self.start(),
+            Action::RemoveDeferLog(id) => {
+                self.queue.remove_log(QueueName::Defer, id).map_err(|e| format!("{id}: remove defer log: {e}"))
+            }
+            Action::MarkDone(id, offsets) => {
+                let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
+                for offset in offsets {
+                    active.file.mark_done(*offset).map_err(|e| format!("{id}: mark recipient done: {e}"))?;
+                }
+                Ok(())
+            }
+            Action::ClearWarning(id) => {
+                let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
+                let Some(warn) = active.envelope.warn else { return Ok(()) };
+                active.file.set_warn_time(warn.offset, -1).map_err(|e| format!("{id}: clear delay warning: {e}"))
+            }
+            Action::Defer { id, to, next_try } => self.defer(id, *to, *next_try),
+            Action::SetAside(id) => {
+                self.active.borrow_mut().remove(id);
+                let moved = self.queue.corrupt(QueueName::Active, id);
+                moved.map_err(|e| format!("{id}: move to corrupt: {e}"))
+            }
+            Action::Remove(id) => {
+                self.active.borrow_mut().remove(id);
+                self.queue.remove(QueueName::Active, id).map_err(|e| format!("{id}: remove: {e}"))
+            }
+            Action::Forget(id) => {
+                self.active.borrow_mut().remove(id);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&self) -> Result<(), String> {
+        self.queue.recover_active().map_err(|e| format!("return the active queue to incoming: {e}"))?;
+        let mut logs = self.bounce_logs.borrow_mut();
+        let listed = self.queue.scan_names(QueueName::Bounce, &mut |id| logs.insert(id) || true);
+        listed.map_err(|e| format!("read the bounce directory: {e}"))
+    }
+
+    fn defer(&self, id: &QueueId, to: QueueName, next_try: WallTime) -> Result<(), String> {
+        let failed = |e: std::io::Error| format!("{id}: move to {to}: {e}");
+        let active = self.active.borrow_mut().remove(id);
+        match (to, active) {
+            (QueueName::Deferred, Some(active)) => {
+                let set = world::DiskFile::set_modified(active.file.file(), next_try);
+                set.and_then(|()| self.queue.move_to(id, QueueName::Active, to)).map_err(failed)
+            }
+            _ => self.queue.move_to(id, QueueName::Active, to).map_err(failed),
+        }
+    }
+}
+
+fn failure(id: QueueId, error: &ReadError) -> ClaimFailure {
+    if error.is_temporary() {
+        ClaimFailure::Trouble(Trouble::new(format!("{id}: {error}")))
+    } else {
+        ClaimFailure::Corrupt(error.to_string())
+    }
+}

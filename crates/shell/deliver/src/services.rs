@@ -1,0 +1,153 @@
+//! The transports: rows of master.cf by name, with what each program needs.
+
+use crate::{LiveWorld, Shared};
+use config::{ServiceType, Values, params as p};
+use dns::{HostNames, ResolvConf, Resolver};
+use local::{LocalSettings, VirtualSettings};
+use maps::{AddressMaps, Maps};
+use net::Live;
+use process::{Process, SystemDisk};
+use rewrite::{RewriteSettings, Rewriter, own_addresses};
+use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings};
+use std::{collections::HashMap, net::IpAddr, rc::Rc};
+use tables::{Registry, SystemUsers};
+use types::Transport;
+use world::{Dns, Table, Tables, Users};
+
+/// What a transport is.
+pub(crate) enum Program {
+    /// error, retry, discard: no I/O; by the program's name.
+    Internal(String),
+    /// smtp and lmtp.
+    Smtp(Box<Client<LiveWorld>>),
+    Local(Box<Local>),
+    Virtual(Box<Virtual>),
+    /// A program that is not built yet, or settings that cannot be used: mail waits.
+    Unavailable(String),
+}
+
+pub(crate) struct Service {
+    pub(crate) program: Program,
+    /// `syslog_name/program`
+    pub(crate) tag: String,
+}
+
+/// What local(8) needs.
+pub(crate) struct Local {
+    pub(crate) settings: LocalSettings,
+    pub(crate) aliases: Vec<Rc<dyn Table>>,
+    pub(crate) users: Rc<dyn Users>,
+    pub(crate) rewriter: Rc<Rewriter>,
+    pub(crate) transport: Transport,
+}
+
+/// What virtual(8) needs.
+pub(crate) struct Virtual {
+    pub(crate) settings: VirtualSettings,
+    pub(crate) mailboxes: AddressMaps,
+    pub(crate) uids: AddressMaps,
+    pub(crate) gids: AddressMaps,
+}
+
+/// All transports of master.cf.
+pub(crate) struct Services(HashMap<String, Service>);
+
+impl Services {
+    pub(crate) fn open(shared: &Shared, process: &Process) -> Self {
+        let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
+            shared.world.clone(),
+            ResolvConf::parse(&system_text("/etc/resolv.conf")),
+            Resolver::<Live<SystemDisk>>::CACHE_ENTRIES,
+        ));
+        let hosts = Rc::new(HostNames::parse(&system_text("/etc/hosts")));
+        let maker = Maker { shared, dns, hosts };
+        let rows = process.configuration.master_cf().rows.iter();
+        let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
+        let service = |row: &config::ServiceRow| {
+            let values = process.configuration.values_for(row);
+            let program = maker.program(&row.name, &row.command, &values);
+            (row.name.clone(), Service { program, tag: process::tag(&values, &row.command) })
+        };
+        Self(unix.map(service).collect())
+    }
+
+    pub(crate) fn get(&self, transport: &Transport) -> Option<&Service> {
+        self.0.get(transport.as_str())
+    }
+}
+
+struct Maker<'a> {
+    shared: &'a Shared,
+    dns: Rc<dyn Dns>,
+    hosts: Rc<HostNames>,
+}
+
+impl Maker<'_> {
+    fn program(&self, name: &str, command: &str, values: &Values) -> Program {
+        let made = match command {
+            "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
+            "smtp" => self.client(values, if name == "lmtp" { Protocol::Lmtp } else { Protocol::Smtp }),
+            "lmtp" => self.client(values, Protocol::Lmtp),
+            "local" => self.local(name, values),
+            "virtual" => self.virtual_(values),
+            other => Ok(Program::Unavailable(format!("delivery by {other} is not supported yet"))),
+        };
+        made.unwrap_or_else(|invalid| Program::Unavailable(invalid.to_string()))
+    }
+
+    fn client(&self, values: &Values, protocol: Protocol) -> Result<Program, config::Invalid> {
+        let hosts = Rc::clone(&self.hosts);
+        let network = Network {
+            own_addresses: own_addresses(values),
+            proxy_addresses: values
+                .list(p::proxy_interfaces)
+                .iter()
+                .filter_map(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok())
+                .collect(),
+            native: Rc::new(move |name: &str| hosts.addresses(name).to_vec()),
+        };
+        Ok(Program::Smtp(Box::new(Client {
+            world: self.shared.world.clone(),
+            dns: Rc::clone(&self.dns),
+            settings: Rc::new(SmtpSettings::load(values, protocol)?),
+            network,
+            cache: ConnectionCache::default(),
+        })))
+    }
+
+    fn local(&self, name: &str, values: &Values) -> Result<Program, config::Invalid> {
+        let registry = self.registry(values, "local");
+        let aliases = maps::split_list(values.text(p::alias_maps)).map(|item| registry.open(item)).collect();
+        Ok(Program::Local(Box::new(Local {
+            settings: LocalSettings::load(values),
+            aliases,
+            users: Rc::new(SystemUsers),
+            rewriter: Rc::new(Rewriter::new(RewriteSettings::load(values)?, &registry)),
+            transport: Transport::new(name),
+        })))
+    }
+
+    fn virtual_(&self, values: &Values) -> Result<Program, config::Invalid> {
+        let registry = self.registry(values, "virtual");
+        let rewriter = Rewriter::new(RewriteSettings::load(values)?, &registry);
+        let open = |title, id| AddressMaps {
+            maps: Maps::open(title, values.text(id), &registry),
+            ..rewriter.address_maps(title, "", &registry)
+        };
+        Ok(Program::Virtual(Box::new(Virtual {
+            settings: VirtualSettings::load(values),
+            mailboxes: open("virtual_mailbox_maps", p::virtual_mailbox_maps),
+            uids: open("virtual_uid_maps", p::virtual_uid_maps),
+            gids: open("virtual_gid_maps", p::virtual_gid_maps),
+        })))
+    }
+
+    fn registry(&self, values: &Values, program: &str) -> Registry {
+        Registry::new(values, self.shared.log.session(&process::tag(values, program)))
+    }
+}
+
+/// A system file's text; one that is not there is empty, as for the C library.
+fn system_text(path: &str) -> String {
+    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,85 @@
+//! virtual(8): mailboxes from tables, written by agents that run as their owners.
+
+use crate::{agent_pool::Owner, content, delivery, engine::Engine, queue_work::Active, services::Virtual};
+use bstr::ByteSlice;
+use local::{
+    VirtualMaps,
+    agent::{Reply, Request, Task},
+    virtual_mailbox,
+};
+use maillog::Logger;
+use std::rc::Rc;
+use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, Recipient, RecipientReport, Relay, Status};
+
+/// Delivers each recipient of a request.
+pub(crate) async fn deliver(
+    engine: &Rc<Engine>,
+    virtual_: &Virtual,
+    logger: &Logger,
+    request: &Rc<DeliveryRequest>,
+    active: &Rc<Active>,
+) -> DeliveryReport {
+    let content = match content::text(active) {
+        Ok(content) => content,
+        Err(trouble) => {
+            logger.warning(&trouble.to_string());
+            return delivery::deferred(engine, request, Dsn::temporary(3, 0), "error reading message");
+        }
+    };
+    let job = Job { engine, virtual_, logger, request, content };
+    let mut report = DeliveryReport::default();
+    for (index, recipient) in request.recipients.iter().enumerate() {
+        let (outcome, status) = job.recipient(recipient).await;
+        let relay = Relay::Service(request.transport.as_str().to_owned());
+        let timing = delivery::timing(engine, request);
+        report.recipients.push(RecipientReport { index, outcome, status, relay, timing });
+    }
+    report
+}
+
+struct Job<'a> {
+    engine: &'a Rc<Engine>,
+    virtual_: &'a Virtual,
+    logger: &'a Logger,
+    request: &'a DeliveryRequest,
+    content: Vec<u8>,
+}
+
+impl Job<'_> {
+    async fn recipient(&self, recipient: &Recipient) -> (Outcome, Status) {
+        let maps = VirtualMaps {
+            mailboxes: &self.virtual_.mailboxes,
+            uids: &self.virtual_.uids,
+            gids: &self.virtual_.gids,
+        };
+        let found = virtual_mailbox(&self.virtual_.settings, &maps, &recipient.address).await;
+        let mailbox = match found {
+            Ok(mailbox) => mailbox,
+            Err((outcome, status, warning)) => {
+                warning.iter().for_each(|text| self.logger.warning(text));
+                return (outcome, status);
+            }
+        };
+        let request = Request {
+            service: self.request.transport.as_str().into(),
+            task: Task::Virtual { mailbox: mailbox.path },
+            sender: self.request.message.sender.clone(),
+            original: recipient.original.clone(),
+            delivered_to: recipient.address.clone(),
+        };
+        let owner = Owner::Ids { uid: mailbox.uid, gid: mailbox.gid };
+        match self.engine.agents().deliver(&owner, &request, &self.content).await {
+            Ok(Reply::Done { outcome, status, warnings }) => {
+                warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
+                (outcome, status)
+            }
+            Ok(Reply::Forward { .. }) => {
+                (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "unexpected answer of delivery agent"))
+            }
+            Err(trouble) => {
+                self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
+                (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "delivery agent unavailable"))
+            }
+        }
+    }
+}
