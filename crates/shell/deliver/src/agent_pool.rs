@@ -45,10 +45,7 @@ pub(crate) enum Owner {
     /// local(8): a login name.
     Login(String),
     /// virtual(8): numbers.
-    Ids {
-        uid: u32,
-        gid: u32,
-    },
+    Ids { uid: u32, gid: u32 },
 }
 
 impl AgentPool {
@@ -83,7 +80,7 @@ impl AgentPool {
     ) -> Result<Reply, Trouble> {
         let failed = |what: &str, why: String| Trouble::new(format!("delivery agent: {what}: {why}"));
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
-                let mut agent = match self.take_idle(owner) {
+        let mut agent = match self.take_idle(owner) {
             Some(agent) => agent,
             None => self.start(owner).await.map_err(|why| failed("start", why))?,
         };
@@ -99,7 +96,8 @@ impl AgentPool {
         let packet = received
             .map_err(|error| failed("talk", error.to_string()))?
             .ok_or_else(|| failed("talk", "it went away without an answer".to_owned()))?;
-        let reply = Reply::decode(&packet.bytes).map_err(|_| failed("talk", "malformed answer".to_owned()))?;
+        let reply =
+            Reply::decode(&packet.bytes).map_err(|_| failed("talk", "malformed answer".to_owned()))?;
         if agent.uses < self.max_use {
             agent.idle_since = world.now();
             self.idle.borrow_mut().entry(owner.clone()).or_default().push(agent);

@@ -48,12 +48,7 @@ async fn deliver(engine: &Rc<Engine>, request: &Rc<DeliveryRequest>) -> Delivery
 }
 
 /// Every recipient deferred for one reason.
-pub(crate) fn deferred(
-    engine: &Engine,
-    request: &DeliveryRequest,
-    dsn: Dsn,
-    reason: &str,
-) -> DeliveryReport {
+pub(crate) fn deferred(engine: &Engine, request: &DeliveryRequest, dsn: Dsn, reason: &str) -> DeliveryReport {
     let timing = timing(engine, request);
     let report = |index| RecipientReport {
         index,

@@ -1,8 +1,8 @@
 //! Tells the scheduler what happened and carries out what it wants, in its order.
 
 use crate::{
-    Shared, agent_pool::AgentPool, delivery, inject::Injector, notices, queue_work::QueueWork, routing, scan::Scans,
-    services::Services,
+    Shared, agent_pool::AgentPool, delivery, inject::Injector, notices, queue_work::QueueWork, routing,
+    scan::Scans, services::Services,
 };
 use config::ServiceType;
 use process::Process;
@@ -32,7 +32,8 @@ impl Engine {
     pub(crate) fn new(shared: &Rc<Shared>, process: &Process) -> Result<Rc<Self>, String> {
         let rows = &process.configuration.master_cf().rows;
         let qmgr_row = rows.iter().rfind(|row| row.command.ends_with("qmgr"));
-        let values = qmgr_row.map_or_else(|| process.values().clone(), |row| process.configuration.values_for(row));
+        let values =
+            qmgr_row.map_or_else(|| process.values().clone(), |row| process.configuration.values_for(row));
         let qmgr_log = shared.log.session(&process::tag(&values, "qmgr"));
         let registry = Registry::new(&values, qmgr_log.clone());
         let settings = RewriteSettings::load(&values).map_err(|invalid| invalid.to_string())?;
@@ -107,7 +108,9 @@ impl Engine {
         match action {
             // After the word to stop nothing new is begun.
             Action::Scan { .. } | Action::Claim { .. } if stops => {}
-            Action::Scan { queue, restart, names_max } => self.scans.scan(&self.shared, queue, restart, names_max),
+            Action::Scan { queue, restart, names_max } => {
+                self.scans.scan(&self.shared, queue, restart, names_max)
+            }
             Action::Claim { id, from, recipients_max } => {
                 let event = self.work.claim(self.shared.world.wall(), id, from, recipients_max);
                 self.shared.events.push(event);

@@ -27,7 +27,11 @@ pub(crate) struct Injector {
 }
 
 impl Injector {
-    pub(crate) fn new(shared: &Rc<Shared>, process: &Process, rewriter: &Rc<Rewriter>) -> Result<Self, String> {
+    pub(crate) fn new(
+        shared: &Rc<Shared>,
+        process: &Process,
+        rewriter: &Rc<Rewriter>,
+    ) -> Result<Self, String> {
         let values = process.values();
         let tag = process::tag(values, "cleanup");
         let registry = Registry::new(values, shared.log.session(&tag));

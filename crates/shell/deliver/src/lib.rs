@@ -31,7 +31,7 @@ mod virtual_delivery;
 use engine::Engine;
 use net::{Builder, Live};
 use process::{Control, Process, Stop, SystemDisk, Wakeups, Zone};
-use queue::{Queue, RealDisk};
+use queue::{Queue, RealDisk, showq::ShowqSettings};
 use std::{rc::Rc, time::Duration};
 use sys::{
     control::{ToChild, ToMaster},
@@ -50,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Stop,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
+    pub(crate) showq: ShowqSettings,
     pub(crate) events: events::Events,
 }
 
@@ -75,11 +76,7 @@ fn run(process: Process) -> Result<(), String> {
     ended.map_err(|error| format!("start the runtime: {error}"))?
 }
 
-async fn serve(
-    world: LiveWorld,
-    queue: Queue<SystemDisk>,
-    process: Process,
-) -> Result<(), String> {
+async fn serve(world: LiveWorld, queue: Queue<SystemDisk>, process: Process) -> Result<(), String> {
     let Process { control, .. } = &process;
     let control = control.try_clone().map_err(|error| error.to_string())?;
     let shared = Rc::new(Shared {
@@ -90,6 +87,7 @@ async fn serve(
         stop: Stop::default(),
         wakeups: Wakeups::default(),
         zone: Zone::default(),
+        showq: ShowqSettings::load(process.values()),
         events: events::Events::default(),
     });
     let engine = Engine::new(&shared, &process)?;

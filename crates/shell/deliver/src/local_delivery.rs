@@ -1,8 +1,8 @@
 //! local(8): expansion here, mailboxes by agents, forwarded mail through cleanup.
 
 use crate::{
-    agent_pool::Owner, content, delivery, engine::Engine, inject::Injected, queue_work::Active, routing::AliasRouter,
-    services::Local,
+    agent_pool::Owner, content, delivery, engine::Engine, inject::Injected, queue_work::Active,
+    routing::AliasRouter, services::Local,
 };
 use bstr::ByteSlice;
 use local::{
@@ -89,7 +89,9 @@ impl Job<'_> {
                 worst = Some(result);
             }
         }
-        worst.unwrap_or_else(|| (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "nothing to deliver to")))
+        worst.unwrap_or_else(|| {
+            (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "nothing to deliver to"))
+        })
     }
 
     async fn mailbox(

@@ -55,7 +55,8 @@ pub(crate) fn append(engine: &Rc<Engine>, append: Append) {
     let events = engine.shared.events.clone();
     engine.shared.world.spawn(async move {
         let appended = world.blocking(move || queue.append_log(directory(log), &id, &entries)).await;
-        let result = appended.map_err(|error| Trouble::new(format!("{id}: append to {}: {error}", directory(log))));
+        let result =
+            appended.map_err(|error| Trouble::new(format!("{id}: append to {}: {error}", directory(log))));
         events.push(Event::Appended(ticket, result));
     });
 }

@@ -1,7 +1,7 @@
 //! The scheduler's wishes that are a few system calls each.
 
 use process::SystemDisk;
-use qmgr::{Action, Claimed, ClaimFailure, Event, MoreRecipients};
+use qmgr::{Action, ClaimFailure, Claimed, Event, MoreRecipients};
 use queue::{Claimed as Taken, Queue, QueueFile};
 use queue_format::{Envelope, ReadError};
 use std::{
@@ -53,7 +53,12 @@ impl QueueWork {
         Event::ClaimFailed(id, failure)
     }
 
-    fn read(&self, id: QueueId, mut file: QueueFile<SystemDisk>, max: usize) -> Result<Claimed, ClaimFailure> {
+    fn read(
+        &self,
+        id: QueueId,
+        mut file: QueueFile<SystemDisk>,
+        max: usize,
+    ) -> Result<Claimed, ClaimFailure> {
         let trouble = |error: std::io::Error| ClaimFailure::Trouble(Trouble::new(format!("{id}: {error}")));
         if self.bounce_logs.borrow_mut().remove(&id) {
             self.queue.restore_marks(&file).map_err(trouble)?;
@@ -104,9 +109,10 @@ impl QueueWork {
     pub(crate) fn perform(&self, action: &Action) -> Result<(), String> {
         match action {
             Action::ReturnActive => self.start(),
-            Action::RemoveDeferLog(id) => {
-                self.queue.remove_log(QueueName::Defer, id).map_err(|e| format!("{id}: remove defer log: {e}"))
-            }
+            Action::RemoveDeferLog(id) => self
+                .queue
+                .remove_log(QueueName::Defer, id)
+                .map_err(|e| format!("{id}: remove defer log: {e}")),
             Action::MarkDone(id, offsets) => {
                 let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
                 for offset in offsets {
@@ -117,7 +123,10 @@ impl QueueWork {
             Action::ClearWarning(id) => {
                 let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
                 let Some(warn) = active.envelope.warn else { return Ok(()) };
-                active.file.set_warn_time(warn.offset, -1).map_err(|e| format!("{id}: clear delay warning: {e}"))
+                active
+                    .file
+                    .set_warn_time(warn.offset, -1)
+                    .map_err(|e| format!("{id}: clear delay warning: {e}"))
             }
             Action::Defer { id, to, next_try } => self.defer(id, *to, *next_try),
             Action::SetAside(id) => {

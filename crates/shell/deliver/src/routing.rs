@@ -1,13 +1,16 @@
 //! Where recipients go: address resolution for the scheduler, and for aliases.
 
-use bstr::ByteSlice;
 use qmgr::Routed;
 use rewrite::{Context, Rewriter};
 use types::{Address, Lookup, Recipient, Resolved, Trouble};
 use world::Answer;
 
 /// Resolves recipients of a message, in order.
-pub(crate) async fn resolve(rewriter: &Rewriter, sender: &Address, recipients: Vec<Recipient>) -> Vec<Routed> {
+pub(crate) async fn resolve(
+    rewriter: &Rewriter,
+    sender: &Address,
+    recipients: Vec<Recipient>,
+) -> Vec<Routed> {
     let mut routed = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let answer = match rewriter.resolve(sender, &recipient.address).await {
@@ -27,7 +30,7 @@ impl local::Router for AliasRouter<'_> {
     fn route<'a>(&'a self, sender: &'a Address, external: &'a [u8]) -> Answer<'a, Lookup<Resolved>> {
         Answer::later(async move {
             let canonical = self.0.rewrite_external(Context::Local, external);
-            let internal = message::unquote_822_local(canonical.trim());
+            let internal = message::unquote_822_local(canonical.trim_ascii());
             self.0.resolve(sender, &Address::new(internal.into_owned())).await
         })
     }

@@ -145,10 +145,14 @@ async fn request(stream: &mut LiveStream) -> io::Result<Option<attr::Attributes>
 /// showq(8): the queue as attributes, in batches, as fast as the client reads.
 async fn show_queue(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
     let queue = shared.queue.clone();
-    let world = shared.world.clone();
+    let (world, settings) = (shared.world.clone(), shared.showq.clone());
     let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<u8>>(4);
     let listing = std::thread::Builder::new().name("showq".to_owned()).spawn(move || {
-        let _ = queue::showq::list(&queue, &mut |bytes| sender.send(bytes.to_vec()).is_ok());
+        let mut write = |bytes: &[u8]| {
+            sender.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        };
+        // The client sees a listing that was cut; what is wrong with a file is said when it is delivered.
+        let _ = queue::showq::list(&queue, &settings, &mut write, &mut |_warning| {});
     });
     drop(listing?);
     let mut receiver = Some(receiver);
