@@ -149,6 +149,69 @@ fn is_address(record: &Record, address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    use maillog::{Line, Sink};
+    use std::{cell::RefCell, future::Future, pin::pin, rc::Rc, task};
+    use types::Trouble;
+    use world::Answer;
+
+    struct FakeDns(Vec<(&'static str, DnsAnswer)>);
+
+    impl Dns for FakeDns {
+        fn query<'a>(&'a self, name: &'a str, _: RecordType) -> Answer<'a, DnsAnswer> {
+            let found = self.0.iter().find(|(n, _)| *n == name).map(|(_, answer)| answer.clone());
+            Answer::ready(found.unwrap_or(DnsAnswer::NoName))
+        }
+    }
+
+    #[derive(Default)]
+    struct Lines(RefCell<Vec<String>>);
+
+    impl Sink for Lines {
+        fn write(&self, line: Line<'_>) {
+            self.0.borrow_mut().push(line.text.to_owned());
+        }
+    }
+
+    fn records(data: RecordData) -> DnsAnswer {
+        let record = Record { name: String::new(), ttl_seconds: 1, data };
+        DnsAnswer::Records { records: vec![record], is_authentic: false }
+    }
+
+    fn check(dns: Vec<(&'static str, DnsAnswer)>, name: &str, status: NameStatus, warning: &str) {
+        let lines = Rc::new(Lines::default());
+        let log = Logger::new(Rc::clone(&lines) as Rc<dyn Sink>, "postfix/smtpd", 1);
+        let peer = Peer::unknown([192, 0, 2, 7].into(), 1, [192, 0, 2, 1].into(), 25);
+        let dns = FakeDns(dns);
+        let future = pin!(peer_name(peer, &dns, &log));
+        let task::Poll::Ready(peer) = future.poll(&mut task::Context::from_waker(task::Waker::noop())) else {
+            panic!("an answer was not at hand");
+        };
+        assert_eq!((peer.client.name.as_str(), peer.name_status), (name, status));
+        assert_eq!(lines.0.borrow().join(""), warning);
+    }
+
+    #[test]
+    fn a_name_counts_when_it_lists_the_address() {
+        const PTR: &str = "7.2.0.192.in-addr.arpa";
+        let ptr = |name: &str| (PTR, records(RecordData::Name(name.to_owned())));
+        let a = |last| ("mail.example", records(RecordData::A([192, 0, 2, last].into())));
+        let again = || DnsAnswer::TryAgain(Trouble::new("timeout"));
+        let lie = "hostname mail.example does not resolve to address 192.0.2.7";
+        check(vec![ptr("mail.example"), a(7)], "mail.example", NameStatus::Verified, "");
+        check(vec![ptr("mail.example"), a(8)], "unknown", NameStatus::Forged, lie);
+        check(vec![], "unknown", NameStatus::Absent, "");
+        check(vec![(PTR, again())], "unknown", NameStatus::Temporary, "");
+        let unsure = format!("{lie}: Temporary failure in name resolution");
+        check(
+            vec![ptr("mail.example"), ("mail.example", again())],
+            "unknown",
+            NameStatus::Temporary,
+            &unsure,
+        );
+        check(vec![ptr("192.0.2.7")], "unknown", NameStatus::Absent, "");
+        check(vec![ptr("evil] (x")], "unknown", NameStatus::Absent, "");
+    }
+
     #[test]
     fn addresses_are_turned_round_for_dns() {
         assert_eq!(reverse_query([192, 0, 2, 7].into()), "7.2.0.192.in-addr.arpa");

@@ -71,6 +71,8 @@ pub struct Protocol {
     pub soft_bounce: bool,
     /// postconf(5) `smtpd_delay_reject`
     pub smtpd_delay_reject: bool,
+    /// postconf(5) `smtpd_peername_lookup`: whether to call [`crate::peer_name`]
+    pub smtpd_peername_lookup: bool,
 }
 
 /// All of it.
@@ -181,6 +183,7 @@ impl Protocol {
             commands_are_screened: is_set(p::smtpd_noop_commands) || is_set(p::smtpd_command_filter),
             soft_bounce: values.bool(p::soft_bounce),
             smtpd_delay_reject: values.bool(p::smtpd_delay_reject),
+            smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
         })
     }
 }
