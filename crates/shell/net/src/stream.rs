@@ -1,7 +1,9 @@
 //! Connected byte streams: TCP and UNIX.
 
+use socket2::SockRef;
 use std::{
     io,
+    mem::MaybeUninit,
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -11,7 +13,11 @@ use tokio::net::{TcpStream, UnixStream};
 
 /// A connected stream of either kind.
 #[derive(Debug)]
-pub struct LiveStream(Kind);
+pub struct LiveStream {
+    kind: Kind,
+    // The runtime takes a new socket for readable until a call has said otherwise.
+    is_fresh: bool,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -25,12 +31,12 @@ impl LiveStream {
     pub(crate) fn tcp(socket: TcpStream) -> Self {
         // Only a dead connection refuses the option, and its next read says so.
         let _ = socket.set_nodelay(true);
-        Self(Kind::Tcp(socket))
+        Self { kind: Kind::Tcp(socket), is_fresh: true }
     }
 
     /// Takes over a connected UNIX-domain socket.
     pub(crate) fn unix(socket: UnixStream) -> Self {
-        Self(Kind::Unix(socket))
+        Self { kind: Kind::Unix(socket), is_fresh: true }
     }
 
     /// Takes over a descriptor of a connected stream socket (inherited, or received from another process).
@@ -47,7 +53,7 @@ impl LiveStream {
     /// User and group of the process at the other end of a UNIX-domain socket.
     #[must_use]
     pub fn peer_user(&self) -> Option<(u32, u32)> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(_) => None,
             Kind::Unix(socket) => socket.peer_cred().ok().map(|cred| (cred.uid(), cred.gid())),
         }
@@ -55,8 +61,9 @@ impl LiveStream {
 
     // The poll form forgets readiness after a short read, which saves the call that would say `WouldBlock`.
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.is_fresh = false;
         let mut buffer = ReadBuf::new(buffer);
-        let polled = match &mut self.0 {
+        let polled = match &mut self.kind {
             Kind::Tcp(socket) => Pin::new(socket).poll_read(context, &mut buffer),
             Kind::Unix(socket) => Pin::new(socket).poll_read(context, &mut buffer),
         };
@@ -64,9 +71,20 @@ impl LiveStream {
     }
 }
 
+fn look(socket: &SockRef<'_>) -> io::Result<usize> {
+    socket.peek(&mut [MaybeUninit::uninit(); 1])
+}
+
 impl world::Stream for LiveStream {
     async fn readable(&mut self) -> io::Result<()> {
-        match &self.0 {
+        if std::mem::take(&mut self.is_fresh) {
+            // One look at what is there; `WouldBlock` makes the runtime forget its guess.
+            let _ = match &self.kind {
+                Kind::Tcp(socket) => socket.try_io(Interest::READABLE, || look(&SockRef::from(socket))),
+                Kind::Unix(socket) => socket.try_io(Interest::READABLE, || look(&SockRef::from(socket))),
+            };
+        }
+        match &self.kind {
             Kind::Tcp(socket) => socket.ready(Interest::READABLE).await.map(drop),
             Kind::Unix(socket) => socket.ready(Interest::READABLE).await.map(drop),
         }
@@ -85,28 +103,28 @@ impl world::Stream for LiveStream {
     }
 
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Tcp(socket) => socket.write_all(bytes).await,
             Kind::Unix(socket) => socket.write_all(bytes).await,
         }
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Tcp(socket) => socket.shutdown().await,
             Kind::Unix(socket) => socket.shutdown().await,
         }
     }
 
     fn peer(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(socket) => socket.peer_addr().ok(),
             Kind::Unix(_) => None,
         }
     }
 
     fn local(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(socket) => socket.local_addr().ok(),
             Kind::Unix(_) => None,
         }

@@ -252,3 +252,14 @@ fn triggers_and_channels_are_read() {
         channel.write_with(|fd| Ok(rustix::io::write(fd, b"x")?)).await.unwrap();
     });
 }
+
+#[test]
+fn an_idle_stream_is_not_readable() {
+    live(|live| async move {
+        let (client, mut server) = pair(&live).await;
+        let short = Duration::from_millis(30);
+        assert!(live.timeout(short, server.readable()).await.is_none());
+        drop(client);
+        assert!(live.timeout(LIMIT, server.readable()).await.is_some());
+    });
+}
