@@ -1,6 +1,6 @@
 //! Command lines, and the commands that have nothing to do with a message.
 
-use super::{AFTER_EOM, Done, Next, Session, State, UNKNOWN};
+use super::{Done, Next, Session, State, UNKNOWN};
 use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, replies};
 use bstr::{BString, ByteSlice};
 use maillog::{Event, SessionEnd, SmtpdEvent};
@@ -165,7 +165,7 @@ impl Session {
         if verb != Verb::Quit && self.is_denied() {
             return;
         }
-        self.place = verb.as_str();
+        (self.verb, self.place) = (verb, verb.as_str());
         let ends_group = matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Data | Verb::Noop | Verb::Vrfy);
         let must_wait = ends_group || !self.greeting.is_esmtp();
         if must_wait && !self.peer.is_stand_alone && self.is_out_of_step() {
@@ -223,11 +223,7 @@ impl Session {
     /// Counts a command that has been answered; the next one is read.
     pub(super) fn finish_command(&mut self, done: Done) {
         self.state = State::Command;
-        // The end of a message is the end of the command that brought it.
-        let verb = Verb::find(self.place.as_bytes()).unwrap_or(match self.place {
-            AFTER_EOM | super::AFTER_DATA => Verb::Data,
-            _ => Verb::Bdat,
-        });
+        let verb = self.verb;
         match done {
             Done::Good => self.tally.counts[verb as usize].0 += 1,
             Done::Bad => self.errors.error_count += 1,

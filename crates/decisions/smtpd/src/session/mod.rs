@@ -36,7 +36,9 @@ pub struct Session {
     standing: Standing,
     errors: Errors,
     tally: Tally,
-    /// The command in progress or the last one, as log lines name it.
+    /// The command in progress or the last one.
+    verb: Verb,
+    /// The same as log lines name it, or `END-OF-MESSAGE` and its kind.
     place: &'static str,
     /// A message that was opened is to be forgotten.
     must_abort: bool,
@@ -170,6 +172,7 @@ impl Session {
             standing: Standing::default(),
             errors: Errors::default(),
             tally: Tally::default(),
+            verb: Verb::Noop,
             place: AFTER_CONNECT,
             must_abort: false,
             end: Ending::default(),
