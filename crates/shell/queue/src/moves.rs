@@ -48,11 +48,14 @@ impl<D: Disk> Queue<D> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claimed::Gone),
             result => result?,
         }
-        let Some(file) = self.open_message(QueueName::Active, id)? else { return Ok(Claimed::Gone) };
-        if file.file.try_lock()? {
-            return Ok(Claimed::Taken(file));
+        let file = match self.disk().open(&self.path(QueueName::Active, id), OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claimed::Gone),
+            result => result?,
+        };
+        if file.try_lock()? {
+            return Ok(Claimed::Taken(QueueFile { id: *id, queue_name: QueueName::Active, file, status }));
         }
-        file.file.set_modified(now + Self::BUSY_DELAY)?;
+        file.set_modified(now + Self::BUSY_DELAY)?;
         self.move_to(id, QueueName::Active, QueueName::Incoming)?;
         Ok(Claimed::Busy)
     }

@@ -63,6 +63,10 @@ impl<D: Disk> Queue<D> {
             let listed = self.disk().list(&directory, &mut |name: &OsStr| {
                 let Some(text) = name.to_str() else { return true };
                 if text.len() == 1 {
+                    // Anybody can make directories (and links) in maildrop.
+                    if queue == QueueName::Maildrop {
+                        return true;
+                    }
                     deeper.push(directory.join(name));
                     return true;
                 }
@@ -72,7 +76,8 @@ impl<D: Disk> Queue<D> {
                 wants_more
             });
             match listed {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 result => result?,
             }
             // One level of names is never deeper than Postfix's 16.

@@ -1,0 +1,126 @@
+//! The queue on a real directory: pool, names, and what others put there.
+
+#![allow(clippy::unwrap_used, reason = "a test and its helpers")]
+
+use queue::{Claimed, Queue, QueueSettings, RealDisk, decode_inode};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::PathBuf,
+};
+use types::{QueueName, WallTime};
+
+const NOW: WallTime = WallTime { seconds: 1_780_000_000, micros: 5 };
+
+struct Spool(PathBuf);
+
+impl Spool {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("{name}.{}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn queue(&self) -> Queue<RealDisk> {
+        let settings = QueueSettings { pool_files: 4, ..QueueSettings::default() };
+        let queue = Queue::new(RealDisk::open(&self.0).unwrap(), settings);
+        queue.make_directories().unwrap();
+        queue
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn processes_that_share_a_pool_never_share_a_file() {
+    let spool = Spool::new("queue-pool");
+    let (first, second) = (spool.queue(), spool.queue());
+    assert_eq!(first.refill_pool().unwrap(), 4);
+    assert_eq!(second.adopt_pool().unwrap(), 4, "both know the same files");
+    let mut ids = BTreeSet::new();
+    for number in 0..10u8 {
+        for queue in [&first, &second] {
+            let mut message = queue.new_message(NOW).unwrap();
+            message.append(&[number; 100]).unwrap();
+            let id = message.commit().unwrap();
+            let path = spool.0.join(queue.path(QueueName::Incoming, &id));
+            let metadata = fs::metadata(&path).unwrap();
+            assert_eq!(decode_inode(id.as_str()), Some((metadata.ino(), false)));
+            assert_eq!((metadata.mode() & 0o7777, metadata.len()), (0o700, 100));
+            ids.insert(id);
+        }
+        second.adopt_pool().unwrap();
+        assert!(first.refill_pool().unwrap() >= 4);
+    }
+    assert_eq!(ids.len(), 20);
+    for id in ids {
+        let path = spool.0.join(first.path(QueueName::Incoming, &id));
+        let bytes = fs::read(path).unwrap();
+        assert!(bytes.len() == 100 && bytes.iter().all(|b| *b == bytes[0]), "nobody emptied or mixed it");
+    }
+}
+
+#[test]
+fn a_message_that_is_dropped_leaves_nothing() {
+    let spool = Spool::new("queue-drop");
+    let queue = spool.queue();
+    let mut message = queue.new_message(NOW).unwrap();
+    message.append(b"half").unwrap();
+    drop(message);
+    drop(queue.new_message(NOW).unwrap().seal().unwrap());
+    assert_eq!(fs::read_dir(spool.0.join("incoming")).unwrap().count(), 0);
+}
+
+#[test]
+fn links_directories_and_strange_names_are_no_messages() {
+    let spool = Spool::new("queue-hostile");
+    let queue = spool.queue();
+    let secret = spool.0.join("secret");
+    fs::write(&secret, "T\u{1}1").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o700)).unwrap();
+    symlink(&secret, spool.0.join("incoming/ABCDEF123")).unwrap();
+    symlink("/", spool.0.join("maildrop/x")).unwrap();
+    symlink("/", spool.0.join("incoming/y")).unwrap();
+    fs::create_dir(spool.0.join("maildrop/d")).unwrap();
+    fs::write(spool.0.join("maildrop/d/ABCDEF456"), "x").unwrap();
+    fs::write(spool.0.join("incoming/z"), "x").unwrap();
+    fs::write(spool.0.join("incoming/a.b"), "x").unwrap();
+    for name in [QueueName::Incoming, QueueName::Maildrop] {
+        let mut found = Vec::new();
+        queue
+            .scan(name, &mut |entry| {
+                found.push(entry.id);
+                true
+            })
+            .unwrap();
+        assert!(found.is_empty(), "{found:?}");
+    }
+    let id = "ABCDEF123".parse().unwrap();
+    assert!(queue.open_message(QueueName::Incoming, &id).is_err(), "a link is not followed");
+    assert!(matches!(queue.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::NotReady));
+}
+
+#[test]
+fn what_another_process_works_on_is_put_back_for_later() {
+    let spool = Spool::new("queue-busy");
+    let queue = spool.queue();
+    let message = queue.new_message(NOW).unwrap();
+    let id = message.commit().unwrap();
+    let Claimed::Taken(held) = queue.claim(NOW, QueueName::Incoming, &id, true).unwrap() else {
+        unreachable!()
+    };
+    let other = spool.queue();
+    assert_eq!(other.recover_active().unwrap(), 1);
+    assert!(matches!(other.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::Busy));
+    assert!(matches!(
+        other.claim(NOW, QueueName::Incoming, &id, false).unwrap(),
+        Claimed::NotYet(at) if at.seconds == NOW.seconds + 60
+    ));
+    drop(held);
+    assert!(matches!(other.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::Taken(_)));
+}
