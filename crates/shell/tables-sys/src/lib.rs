@@ -1,7 +1,7 @@
 //! What lookup tables need from the C library: regular expressions and the user database.
 //!
 //! All `unsafe` of the tables is here. The rest of the tables is safe code: lmdb, cdb and Berkeley DB files
-//! are read with `pread` by readers of our own (docs/decisions/0010-table-files.md).
+//! are read with `pread` by readers of our own (docs/decisions/0011-table-files.md).
 
 mod nss;
 mod pcre;
