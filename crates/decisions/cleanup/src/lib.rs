@@ -59,7 +59,9 @@ pub enum Source {
 
 /// What is known when a message begins.
 pub struct Start {
-    /// Now: the queue file's time, also of the message id.
+    /// When the message began to arrive (MAIL FROM).
+    pub arrival: WallTime,
+    /// When its queue file was made; also the time in a message id of ours.
     pub created: WallTime,
     /// The zone for dates in headers.
     pub zone: LocalZone,

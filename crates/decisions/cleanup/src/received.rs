@@ -49,11 +49,12 @@ const AF_INET6: &[u8] = b"10";
 impl Cleanup {
     /// The beginning of a message from an SMTP client, up to its sender.
     pub async fn open_smtp(&mut self, client: &SmtpClient<'_>, sender: &Address) {
-        self.arrival(self.start.created);
+        self.arrival(self.start.arrival);
         let content_filter = self.settings().content_filter.clone();
         if !content_filter.is_empty() {
             self.out.record(RecordType::FILTER, content_filter.as_bytes());
         }
+        self.attribute("log_ident", self.start.id.as_str().to_owned().as_bytes());
         let context: &[u8] = if client.is_local_rewrite { b"local" } else { b"remote" };
         self.attribute("rewrite_context", context);
         self.sender(sender.as_bytes()).await;
@@ -105,7 +106,7 @@ impl Cleanup {
             by.extend_from_slice(format!(" with {protocol}").as_bytes());
         }
         by.extend_from_slice(format!(" id {}", self.start.id).as_bytes());
-        let date = mail_date(self.start.created, &self.start.zone);
+        let date = mail_date(self.start.arrival, &self.start.zone);
         let last = match sole_recipient {
             Some(recipient) => {
                 let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
@@ -138,7 +139,7 @@ impl Cleanup {
     pub fn begin_internal_content(&mut self) {
         self.begin_content();
         let s = self.service.settings();
-        let date = mail_date(self.start.created, &self.start.zone);
+        let date = mail_date(self.start.arrival, &self.start.zone);
         let id = self.start.id;
         let header = match self.start.source {
             Source::Bounce => format!("Received: by {} ({})\n\tid {id}; {date}", s.myhostname, s.mail_name),

@@ -85,6 +85,10 @@ impl Cleanup {
     /// Ends the message, after [`Cleanup::end_content`]. What is left in [`Cleanup::writer`] belongs to the file.
     pub async fn finish(&mut self) -> Verdict {
         self.close().await;
+        self.judge()
+    }
+
+    fn judge(&mut self) -> Verdict {
         if self.is_output_wanted() {
             if self.envelope.last_recipient.is_none() {
                 self.errors.set(Errors::RECIPIENT);
