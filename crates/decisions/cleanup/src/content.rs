@@ -40,6 +40,11 @@ impl Content {
         }
     }
 
+    /// Whether what comes now is what was extracted from the content.
+    pub(crate) fn is_over(&self) -> bool {
+        self.end_offset > 0
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.end_offset.saturating_sub(self.data_offset)
     }

@@ -38,7 +38,7 @@ use content::Content;
 use envelope::Envelope;
 use maillog::{CleanupEvent, Event, Logger};
 use message::LocalZone;
-use queue_format::{Sizes, Writer};
+use queue_format::{RecordType, Sizes, Writer};
 use rewrite::Context;
 use status::Errors;
 use std::rc::Rc;
@@ -116,6 +116,9 @@ impl Cleanup {
         };
         let mut out = Writer::with_capacity(16 * 1024);
         out.sizes(&Sizes::default());
+        if start.source == Source::Pickup && !settings.content_filter.is_empty() {
+            out.record(RecordType::FILTER, settings.content_filter.as_bytes());
+        }
         Self {
             content: Content::new(settings),
             send_options: SendOptions(if start.is_smtputf8 { SendOptions::SMTPUTF8_REQUESTED } else { 0 }),

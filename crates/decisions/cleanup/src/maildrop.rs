@@ -71,6 +71,8 @@ impl Cleanup {
             b"dsn_orig_rcpt" => self.envelope.next_orcpt = Some(value.into()),
             b"notify_flags" => self.notify_record(value),
             b"create_time" => {}
+            // Of a message that was queued before: found out anew.
+            _ if self.content.is_over() => {}
             _ => {
                 if self.envelope.is_in_recipients {
                     self.qmgr_flags |= queue_format::Sizes::FLAG_MIXED;

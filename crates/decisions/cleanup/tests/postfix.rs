@@ -4,6 +4,7 @@
 //! and 3.12 is taken out on both sides: see `normal`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by ending")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this test runs the real Postfix")]
 
 mod messages;
 mod support;

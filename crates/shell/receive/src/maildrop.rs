@@ -136,6 +136,7 @@ impl Pickup {
         }
         let now = self.shared.world.wall();
         let start = |id| Start {
+            arrival: now,
             created: now,
             zone: self.shared.zone.at(now),
             id,

@@ -117,6 +117,7 @@ impl Connection {
         let shared = &self.shared;
         let now = shared.world.wall();
         let start = |id| Start {
+            arrival: now,
             created: now,
             zone: shared.zone.at(now),
             id,
