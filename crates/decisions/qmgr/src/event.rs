@@ -281,7 +281,8 @@ fn total(timing: &types::Timing) -> Duration {
 /// What to do, in this order.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Move every file of `active` to `incoming` (left by a process that ended).
+    /// Move every file of `active` to `incoming` (left by a process that ended) and give it the present time as its
+    /// modification time: one that was flushed before its time would not be found else.
     ReturnActive,
     /// Give the next names of a queue: [`Event::Scanned`]. `restart` means from the directory's beginning.
     Scan {

@@ -7,7 +7,7 @@
 //! show KIND ...             deliver, finish, log, warning
 //! t=SECONDS arrive ID[*MESSAGES] [xRECIPIENTS] to=[TRANSPORT.]SITE[,...] [from=SENDER] [user=NAME]
 //! t=SECONDS site SITE ANSWER [TAKES]      ok refuse later dead crash unavailable silent
-//! t=SECONDS flush | flush ID | expire ID | warn ID AFTER
+//! t=SECONDS restart | flush | flush ID | expire ID | warn ID AFTER
 //! until SECONDS
 //! peak TRANSPORT:SITE ...   most deliveries at once, printed at the end
 //! ```
@@ -75,6 +75,7 @@ fn command(world: &mut World, words: &[&str]) {
             let takes = rest.first().map_or(Duration::from_secs(1), |text| seconds(text));
             world.sites.insert((*site).to_owned(), Site { takes, answer: answer(how) });
         }
+        ["restart"] => world.restart(),
         ["flush"] => world.later(Duration::ZERO, Event::Flush(Flush::All)),
         ["flush", name] => world.later(Duration::ZERO, Event::Flush(Flush::Messages(vec![id(name)]))),
         ["expire", name] => {

@@ -235,6 +235,22 @@ impl World {
         }
     }
 
+    /// Killed and started again: what agents and disk were about to say is lost, and what was not marked is not known.
+    pub(crate) fn restart(&mut self) {
+        self.events.clear();
+        self.ends.clear();
+        self.busy.clear();
+        self.scans.clear();
+        for person in self.files.values_mut().flat_map(|file| &mut file.people) {
+            person.is_with_agent = false;
+            if !person.is_marked {
+                person.fate = Fate::Open;
+            }
+        }
+        self.scheduler = Scheduler::new(self.settings.clone());
+        self.later(Duration::ZERO, Event::Started);
+    }
+
     fn append(&mut self, append: &qmgr::Append) {
         let result = Self::trip(&mut self.faults.append);
         let file = self.files.get_mut(&append.id).unwrap();
@@ -347,8 +363,10 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::ReturnActive => {
+                let now = self.wall();
                 for file in self.files.values_mut().filter(|file| file.queue == QueueName::Active) {
                     file.queue = QueueName::Incoming;
+                    file.modified = now;
                 }
             }
             Action::Scan { queue, restart, names_max } => self.scan(queue, restart, names_max),
@@ -375,6 +393,7 @@ impl World {
                         "{id}: marked before its result is known or recorded"
                     );
                     assert!(!person.is_marked, "{id}: marked twice");
+                    assert!(!person.is_with_agent, "{id}: marked while an agent has it");
                     person.is_marked = true;
                 }
             }
