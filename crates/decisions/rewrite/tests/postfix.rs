@@ -278,80 +278,79 @@ fn ours(rewriter: &Rewriter, sender: &[u8], address: &[u8]) -> String {
     }
 }
 
+const USERS: &[&str] = &[
+    "user",
+    "User",
+    "user+ext",
+    "a.b",
+    "",
+    "a b",
+    "a%b",
+    "a%b.example",
+    "b!a",
+    "b.example!a",
+    "a!b!c",
+    "a%b%c",
+    "a@b.example",
+    "a@b",
+    "\"q\"",
+    "-x",
+    "moved",
+    "a\\b",
+    ".a",
+    "a..b",
+    "a(c)",
+    "a[b]",
+    "a:b",
+    "@a:b",
+    "a%",
+    "!a",
+    "é",
+    "MAILER-DAEMON",
+    "a@",
+    "@",
+    "a,b",
+    "<a>",
+];
+
+const DOMAINS: &[&str] = &[
+    "",
+    "@",
+    "@example.com",
+    "@EXAMPLE.COM",
+    "@example.com.",
+    "@example.com..",
+    "@localhost",
+    "@host",
+    "@host.",
+    "@relay.example",
+    "@sub.relay.example",
+    "@va.example",
+    "@vm.example",
+    "@gone.example",
+    "@[127.0.0.1]",
+    "@[192.0.2.1]",
+    "@[IPv6:::1]",
+    "@192.0.2.1",
+    "@127.0.0.1",
+    "@[bad]",
+    "@-bad",
+    "@a_b.example",
+    "@.",
+    "@a..b",
+    "@x.example@example.com",
+    "@example.com@example.com",
+    "@é.example",
+    "@a b",
+    "@x%y",
+];
+
 /// Local parts times domains, and some that are neither.
 fn addresses() -> Vec<Vec<u8>> {
-    let users = [
-        "user",
-        "User",
-        "user+ext",
-        "a.b",
-        "",
-        "a b",
-        "a%b",
-        "a%b.example",
-        "b!a",
-        "b.example!a",
-        "a!b!c",
-        "a%b%c",
-        "a@b.example",
-        "a@b",
-        "\"q\"",
-        "-x",
-        "moved",
-        "a\\b",
-        ".a",
-        "a..b",
-        "a(c)",
-        "a[b]",
-        "a:b",
-        "@a:b",
-        "a%",
-        "!a",
-        "é",
-        "MAILER-DAEMON",
-        "a@",
-        "@",
-        "a,b",
-        "<a>",
-    ];
-    let domains = [
-        "",
-        "@",
-        "@example.com",
-        "@EXAMPLE.COM",
-        "@example.com.",
-        "@example.com..",
-        "@localhost",
-        "@host",
-        "@host.",
-        "@relay.example",
-        "@sub.relay.example",
-        "@va.example",
-        "@vm.example",
-        "@gone.example",
-        "@[127.0.0.1]",
-        "@[192.0.2.1]",
-        "@[IPv6:::1]",
-        "@192.0.2.1",
-        "@127.0.0.1",
-        "@[bad]",
-        "@-bad",
-        "@a_b.example",
-        "@.",
-        "@a..b",
-        "@x.example@example.com",
-        "@example.com@example.com",
-        "@é.example",
-        "@a b",
-        "@x%y",
-    ];
-    let mut all = Vec::new();
-    for user in users {
-        for domain in domains {
-            all.push(format!("{user}{domain}").into_bytes());
-        }
-    }
-    all
+    USERS
+        .iter()
+        .flat_map(|user| DOMAINS.iter().map(move |domain| format!("{user}{domain}").into_bytes()))
+        .collect()
 }
 
 /// Where 3.7 ends with an error and its client asks for ever.
