@@ -77,6 +77,9 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, String> {
 fn make_folder(directory: &Path) -> Result<PathBuf, String> {
     let shown = directory.display();
     let trouble = |error: io::Error| format!("{shown}: {}", config_files::reason(&error));
+    if directory.is_file() {
+        return Err(format!("{shown} is a file: give a folder"));
+    }
     fs::create_dir_all(directory).map_err(trouble)?;
     let directory = directory.canonicalize().map_err(trouble)?;
     let text = directory.to_str().filter(|text| !text.contains(['$', '#', '\n', ' ', '\t', ',', '{', '}']));

@@ -52,7 +52,17 @@ pub fn enforce(profile: &Profile) -> Result<InForce, String> {
     restrict(profile).map_err(|error| error.to_string())
 }
 
+/// The first Landlock (Linux 5.13 to 5.18) forbids to rename from one directory to another, whatever the rules: a queue
+/// cannot live with that, so there it stays off.
+fn can_rename() -> bool {
+    let strict = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    strict.handle_access(AccessFs::Refer).is_ok()
+}
+
 fn restrict(profile: &Profile) -> Result<InForce, landlock::RulesetError> {
+    if !can_rename() {
+        return Ok(InForce::Nothing);
+    }
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(NEWEST))?;
