@@ -1,6 +1,6 @@
 //! The envelope that the SMTP server writes, and the Received: headers.
 
-use crate::{Cleanup, Source};
+use crate::Cleanup;
 use bstr::{BStr, ByteSlice};
 use message::{QuoteOptions, mail_date, quote_822_local};
 use queue_format::RecordType;
@@ -141,10 +141,7 @@ impl Cleanup {
         let s = self.service.settings();
         let date = mail_date(self.start.arrival, &self.start.zone);
         let id = self.start.id;
-        let header = match self.start.source {
-            Source::Bounce => format!("Received: by {} ({})\n\tid {id}; {date}", s.myhostname, s.mail_name),
-            _ => format!("Received: by {} ({}, from userid 0)\n\tid {id}; {date}", s.myhostname, s.mail_name),
-        };
+        let header = format!("Received: by {} ({})\n\tid {id}; {date}", s.myhostname, s.mail_name);
         self.received_header(header.as_bytes());
     }
 

@@ -49,7 +49,7 @@ fn answer(configuration: &Configuration, owner: &Owner, packet: packet::Packet) 
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = WallTime::new(i64::try_from(now.as_secs()).unwrap_or(0), now.subsec_micros());
-    Ok(perform(now, &asctime(now.seconds), &settings, owner, &request, &content))
+    Ok(perform(now, &sys::clock::LocalTime::at(now.seconds).asctime(), &settings, owner, &request, &content))
 }
 
 /// The configuration of the master.cf row that the delivery is for.
@@ -58,25 +58,4 @@ fn row_values(configuration: &Configuration, request: &Request) -> Result<Values
     let row = configuration.master_cf().service(&service, ServiceType::Unix);
     let row = row.ok_or_else(|| format!("master.cf has no service {service}/unix"))?;
     Ok(configuration.values_for(row))
-}
-
-/// The local time in asctime(3) form, as mbox files have it.
-fn asctime(seconds: i64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    let local = sys::clock::LocalTime::at(seconds);
-    let days = seconds.saturating_add(i64::from(local.offset_seconds)).div_euclid(86_400);
-    let day = usize::try_from(days.rem_euclid(7)).ok().and_then(|n| DAYS.get(n)).unwrap_or(&"Thu");
-    format!("{day} {} {}", local.stamp(), local.year)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn asctime_has_24_characters_and_the_right_day() {
-        let text = asctime(1_377_000_000);
-        assert_eq!(text.len(), 24, "{text}");
-        assert!(text.starts_with("Tue Aug 20 "), "{text}");
-    }
 }

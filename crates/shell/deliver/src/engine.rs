@@ -109,7 +109,7 @@ impl Engine {
             // After the word to stop nothing new is begun.
             Action::Scan { .. } | Action::Claim { .. } if stops => {}
             Action::Scan { queue, restart, names_max } => {
-                self.scans.scan(&self.shared, queue, restart, names_max)
+                self.scans.scan(&self.shared, queue, restart, names_max);
             }
             Action::Claim { id, from, recipients_max } => {
                 let event = self.work.claim(self.shared.world.wall(), id, from, recipients_max);

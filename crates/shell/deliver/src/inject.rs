@@ -44,6 +44,7 @@ impl Injector {
     pub(crate) fn begin(&self, source: Source) -> Result<Intake<SystemDisk>, Trouble> {
         let now = self.shared.world.wall();
         let start = |id| Start {
+            arrival: now,
             created: now,
             zone: self.shared.zone.at(now),
             id,

@@ -149,7 +149,10 @@ impl QueueWork {
     fn start(&self) -> Result<(), String> {
         self.queue.recover_active().map_err(|e| format!("return the active queue to incoming: {e}"))?;
         let mut logs = self.bounce_logs.borrow_mut();
-        let listed = self.queue.scan_names(QueueName::Bounce, &mut |id| logs.insert(id) || true);
+        let listed = self.queue.scan_names(QueueName::Bounce, &mut |id| {
+            logs.insert(id);
+            true
+        });
         listed.map_err(|e| format!("read the bounce directory: {e}"))
     }
 

@@ -115,7 +115,7 @@ impl Pickup {
             match self.take(id, &logger).await {
                 Ok(()) => {}
                 Err(Kept::Trouble(why)) => {
-                    logger.warning(&format!("maildrop/{id}: {why}; kept for the next try"))
+                    logger.warning(&format!("maildrop/{id}: {why}; kept for the next try"));
                 }
                 Err(Kept::Malformed(why)) => {
                     logger.warning(&format!("maildrop/{id}: {why}; moved to corrupt"));
