@@ -4,6 +4,8 @@
 //! Each dialogue gets an smtpd, a cleanup and a trivial-rewrite service of its own, so that one start serves
 //! all of them.
 
+pub mod system;
+
 use dialogue::{BASE, Dialogue};
 use std::{
     fmt::Write as _,
