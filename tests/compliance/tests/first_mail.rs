@@ -1,5 +1,7 @@
 //! The main job, on both systems: in by SMTP, durable, out to a mailbox.
 
+#![expect(clippy::expect_used, reason = "a test may fail")]
+
 use compliance::system::{System, Which, files};
 use std::{
     io::{BufRead, BufReader, Write},
