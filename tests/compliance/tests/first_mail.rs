@@ -22,7 +22,7 @@ fn converse(system: &System, lines: &[&str]) -> Vec<String> {
 
 fn reply(reader: &mut impl BufRead) -> String {
     let mut line = String::new();
-    while !line.get(3..4).is_some_and(|mark| mark == " ") {
+    while line.get(3..4).is_none_or(|mark| mark != " ") {
         line.clear();
         let count = reader.read_line(&mut line).expect("the server answers in text");
         assert!(count > 0, "the server hung up");
