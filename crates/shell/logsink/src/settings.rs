@@ -92,7 +92,11 @@ impl LogSettings {
             "640" => 0o640,
             "600" => 0o600,
             _ => {
-                return Err(Invalid::value("maillog_file_permissions", permissions, "use 0600, 0640 or 0644"));
+                return Err(Invalid::value(
+                    "maillog_file_permissions",
+                    permissions,
+                    "use 0600, 0640 or 0644",
+                ));
             }
         };
         let format = match values.named("maillog_file_format") {
