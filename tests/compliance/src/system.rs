@@ -10,6 +10,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -42,17 +43,37 @@ impl System {
     /// definition wins); `$B` in them is the system's directory, below which `mail/` is writable by anyone.
     pub fn start(which: Which, settings: &str) -> Self {
         let system = Self::prepare(which, settings);
-        system.command("postfix", &["start"]);
-        system.wait_until("the SMTP port answers", || TcpStream::connect(system.address()).is_ok());
+        system.run();
         system
+    }
+
+    /// Starts what was prepared, and waits until it takes connections.
+    pub fn run(&self) {
+        self.command("postfix", &["start"]);
+        self.wait_until("the SMTP port answers", || TcpStream::connect(self.address()).is_ok());
+    }
+
+    /// Writes more rows into master.cf, which must not be running yet.
+    pub fn add_services(&self, rows: &str) {
+        let path = self.path("etc/master.cf");
+        let text = fs::read_to_string(&path).expect("master.cf was prepared");
+        fs::write(path, text + rows).expect("space for master.cf");
+    }
+
+    /// Takes a service's rows out of master.cf, which must not be running yet.
+    pub fn remove_service(&self, name: &str) {
+        let path = self.path("etc/master.cf");
+        let text = fs::read_to_string(&path).expect("master.cf was prepared");
+        let kept = text.lines().filter(|line| line.split_ascii_whitespace().next() != Some(name));
+        let text: String = kept.flat_map(|line| [line, "\n"]).collect();
+        fs::write(path, text).expect("space for master.cf");
     }
 
     /// The same, not started yet.
     pub fn prepare(which: Which, settings: &str) -> Self {
         let directory =
             tempfile::Builder::new().prefix("mta-test-").tempdir().expect("a temporary directory");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("a bound socket").port();
+        let port = free_port();
         let system = Self { which, directory, port };
         for (name, mode) in [("etc", 0o755), ("spool", 0o755), ("data", 0o755), ("mail", 0o777)] {
             let path = system.path(name);
@@ -67,7 +88,6 @@ impl System {
         }
         fs::write(system.path("etc/main.cf"), system.main_cf(settings)).expect("space for main.cf");
         fs::write(system.path("etc/master.cf"), master_cf(port)).expect("space for master.cf");
-        drop(free);
         system
     }
 
@@ -157,6 +177,19 @@ impl Drop for System {
         // A system that is not running any more has nothing to stop.
         let _ = self.program("postfix").arg("stop").output();
     }
+}
+
+/// A port that nobody listens on, and that no connection gets by itself as its own end: those come from the
+/// upper half. Tests in other processes begin their search elsewhere.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(211);
+    let candidates = std::iter::repeat_with(|| {
+        let next = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(10_000 + next % 22_000).unwrap_or(10_000)
+    });
+    let mut free = candidates.take(22_000).filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().expect("a free port")
 }
 
 /// All files below a directory.

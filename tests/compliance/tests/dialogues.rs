@@ -1,10 +1,13 @@
-//! Every dialogue against the real Postfix, whose answers are the expectation.
+//! Every dialogue over TCP, against the real Postfix, whose answers are the expectation, and against Posthaste.
 //!
 //! `UPDATE_EXPECT=1` writes Postfix's replies, and its log lines where a dialogue has any, into the files.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use compliance::{Postfix, load, unavailable};
+use compliance::{
+    dialogues::{Server, load},
+    system::Which,
+};
 use dialogue::{Dialogue, Patience, Step, observe_tcp, run_tcp};
 use std::{
     fs,
@@ -15,60 +18,81 @@ fn patience(dialogue: &Dialogue) -> Patience {
     Patience { xclient: !dialogue.connect.0.is_loopback(), ..Patience::default() }
 }
 
-fn dialogues() -> Vec<(PathBuf, Dialogue)> {
+/// Why a dialogue runs without I/O only (`crates/proof/dialogue`), if it does.
+fn kept_from(which: Which, dialogue: &Dialogue) -> Option<&'static str> {
+    let waits_long = dialogue.steps.iter().any(|step| matches!(step, Step::Wait(span) if span.as_secs() > 5));
+    let only = dialogue.only.as_deref();
+    // Another installation may be a newer one.
+    let is_newer = only.is_some() && std::env::var_os("POSTFIX_DAEMON_DIRECTORY").is_none();
+    if waits_long {
+        Some("it needs virtual time")
+    } else if !dialogue.dns.is_empty() {
+        Some("it needs a name service of its own")
+    } else if only.is_some_and(|only| only.contains("race")) {
+        Some("on the wire it is a race")
+    } else if which == Which::Posthaste && !dialogue.connect.0.is_loopback() {
+        Some("its client is a stranger, and there is no XCLIENT to say so")
+    } else if which == Which::Postfix && (is_newer || only.is_some_and(|only| only.contains("this server"))) {
+        Some("Debian's Postfix says otherwise")
+    } else {
+        None
+    }
+}
+
+fn dialogues(which: Which) -> Vec<(PathBuf, Dialogue)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dialogues");
-    let is_asked = |dialogue: &Dialogue| {
-        // Another installation may be a newer one.
-        // What needs virtual time or a world of its own runs without I/O only.
-        let reasons = ["virtual time", "race", "own", "limit of this server"];
-        let is_ours = dialogue.only.as_ref().is_some_and(|only| reasons.iter().any(|r| only.contains(r)));
-        let can_show = dialogue.only.is_none() || std::env::var_os("POSTFIX_DAEMON_DIRECTORY").is_some();
-        let waits_long =
-            dialogue.steps.iter().any(|step| matches!(step, Step::Wait(span) if span.as_secs() > 5));
-        can_show && !is_ours && !waits_long && dialogue.dns.is_empty()
-    };
-    let all = load(&directory).unwrap();
-    let all =
-        all.into_iter().map(|(path, dialogue)| (path, dialogue.unwrap_or_else(|error| panic!("{error}"))));
-    all.filter(|(_, dialogue)| is_asked(dialogue)).collect()
+    let all = load(&directory).unwrap().into_iter();
+    let all = all.map(|(path, dialogue)| (path, dialogue.unwrap_or_else(|error| panic!("{error}"))));
+    let (asked, kept): (Vec<_>, Vec<_>) = all.partition(|(_, dialogue)| kept_from(which, dialogue).is_none());
+    for (_, dialogue) in kept {
+        println!("{which:?}: not {}: {}", dialogue.name, kept_from(which, &dialogue).unwrap_or_default());
+    }
+    asked
 }
 
 #[test]
 fn postfix_says_what_the_dialogues_say() {
-    if let Some(why) = unavailable() {
-        println!("not run: {why}");
-        return;
-    }
-    let (paths, dialogues): (Vec<_>, Vec<_>) = dialogues().into_iter().unzip();
-    let postfix = Postfix::start(&dialogues).unwrap();
+    ask(Which::Postfix, 100);
+}
+
+#[test]
+fn posthaste_says_what_the_dialogues_say() {
+    ask(Which::Posthaste, 98);
+}
+
+/// Asks a system all dialogues that it can be asked; there are at least so many.
+fn ask(which: Which, at_least: usize) {
+    let (paths, dialogues): (Vec<_>, Vec<_>) = dialogues(which).into_iter().unzip();
+    assert!(dialogues.len() >= at_least, "{which:?}: only {} dialogues are asked", dialogues.len());
+    let server = Server::start(which, &dialogues);
     let mut failures = Vec::new();
     for (index, (path, dialogue)) in paths.iter().zip(&dialogues).enumerate() {
-        let address = postfix.address(index).unwrap();
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
+        let address = server.address(index).unwrap();
+        if which == Which::Postfix && std::env::var_os("UPDATE_EXPECT").is_some() {
             let turns = observe_tcp(address, dialogue, patience(dialogue)).unwrap();
-            let log = if dialogue.log.is_empty() { Vec::new() } else { postfix.log(index) };
+            let log = if dialogue.log.is_empty() { Vec::new() } else { server.log(index) };
             let text = fs::read_to_string(path).unwrap();
             fs::write(path, rewritten(&text, &turns, &log)).unwrap();
-        } else if let Err(mismatch) = check(&postfix, index, dialogue) {
+        } else if let Err(mismatch) = check(which, &server, index, dialogue) {
             failures.push(mismatch);
         }
     }
     assert!(failures.is_empty(), "{} dialogues fail:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn check(postfix: &Postfix, index: usize, dialogue: &Dialogue) -> Result<(), String> {
-    let address = postfix.address(index).unwrap();
+fn check(which: Which, server: &Server, index: usize, dialogue: &Dialogue) -> Result<(), String> {
+    let address = server.address(index).unwrap();
     let mut evidence = run_tcp(address, dialogue, patience(dialogue)).map_err(|error| error.to_string())?;
     let ids: Vec<_> = evidence
         .replies
         .iter()
         .filter_map(|line| Some(line.split_once("queued as ")?.1.to_owned()))
         .collect();
-    evidence.queued = Some(postfix.queued(&ids));
+    evidence.queued = Some(server.queued(&ids));
     if !dialogue.log.is_empty() {
-        evidence.log = Some(postfix.log(index));
+        evidence.log = Some(server.log(index));
     }
-    dialogue.check_evidence("Postfix", &evidence).map_err(|error| error.to_string())
+    dialogue.check_evidence(&format!("{which:?}"), &evidence).map_err(|error| error.to_string())
 }
 
 /// The file with the replies that were seen in place of the expected ones.
