@@ -1,8 +1,9 @@
 //! Chores of the project: `cargo xtask tidy` checks what the compiler does not, `cargo xtask params` writes
-//! `docs/parameters.md`.
+//! `docs/parameters.md`, `cargo xtask seeds` writes `docs/seeds.md`.
 #![allow(clippy::print_stderr)]
 
 pub mod params;
+mod seeds;
 mod tidy;
 
 use std::process::ExitCode;
@@ -18,8 +19,15 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        ["seeds"] => match seeds::write(&seeds::root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("xtask: {error}");
+                ExitCode::FAILURE
+            }
+        },
         _ => {
-            eprintln!("usage: cargo xtask tidy|params");
+            eprintln!("usage: cargo xtask tidy|params|seeds");
             ExitCode::from(64)
         }
     }

@@ -87,11 +87,14 @@ async fn notify_now(
         Notice::Success => (Kind::Success, QueueName::Trace, false),
     };
     let logger = engine.shared.log.session(&engine.notices.tag);
+    let Some(entries) = read_log(engine, id, log)? else {
+        // The scheduler asks whenever a log could be there (a restart forgets): nobody failed.
+        return Ok(());
+    };
     let plan = plan(&engine.notices.settings, kind, &message.sender, message.dsn_return);
     if let Some(warning) = plan.warning {
         logger.warning(&format!("{id}: {warning}"));
     }
-    let entries = read_log(engine, id, log)?;
     let active = engine.work.active(&id);
     for notification in &plan.notifications {
         let made = send(engine, id, notification, message, active.as_deref(), &entries).await?;
@@ -106,16 +109,16 @@ async fn notify_now(
     removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
 }
 
-fn read_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<Vec<LogEntry>, Trouble> {
+/// `None` when there is no log.
+fn read_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<Option<Vec<LogEntry>>, Trouble> {
     let trouble = |why: String| Trouble::new(format!("read {log}/{id}: {why}"));
-    let mut entries = Vec::new();
     let opened = engine.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
-    if let Some(mut reader) = opened {
-        while let Some(entry) = reader.next_entry().map_err(|error| trouble(error.to_string()))? {
-            entries.push(entry);
-        }
+    let Some(mut reader) = opened else { return Ok(None) };
+    let mut entries = Vec::new();
+    while let Some(entry) = reader.next_entry().map_err(|error| trouble(error.to_string()))? {
+        entries.push(entry);
     }
-    Ok(entries)
+    Ok(Some(entries))
 }
 
 /// One notification; `None` when nobody wants it.

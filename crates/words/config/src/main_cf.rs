@@ -135,6 +135,7 @@ mod tests {
         check("a", Err("missing '=' after attribute name"));
     }
 
+    /// seed: S040
     #[test]
     fn the_last_setting_counts_and_a_different_earlier_one_is_warned_about() {
         let main = MainCf::parse("/etc/postfix/main.cf", b"a = 1\nb = 2\na = 1\na = 3\n").unwrap();

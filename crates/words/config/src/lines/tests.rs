@@ -8,6 +8,7 @@ fn check(input: &str, expected: &[(&str, u32, u32)]) {
     assert_eq!(lines, expected, "{input:?}");
 }
 
+/// seed: S040
 #[test]
 fn comments_and_blank_lines_neither_start_nor_end_a_logical_line() {
     check("", &[]);

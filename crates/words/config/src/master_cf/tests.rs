@@ -5,6 +5,7 @@ fn parse(text: &str) -> Result<MasterCf, String> {
     MasterCf::parse("/e/master.cf", text.as_bytes()).map_err(|invalid| invalid.text)
 }
 
+/// seed: S055
 #[test]
 fn a_row_has_eight_columns_and_arguments() {
     let master = parse(
@@ -76,6 +77,7 @@ fn a_row_that_is_not_in_order_is_named_with_file_and_line() {
     check("a unix - - n - - b -o x", "invalid \"-o x\" option value: missing '=' after attribute name");
 }
 
+/// seed: S055
 #[test]
 fn the_last_of_two_rows_with_one_endpoint_counts() {
     let master =
