@@ -16,7 +16,7 @@ use rewrite::{RewriteSettings, Rewriter};
 use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
 use tables::Registry;
 use types::{Address, QueueId, QueueName, WallTime};
-use world::{Stream, World};
+use world::{DiskFile, Stream, World};
 
 /// Record types that may stand in the sections of a maildrop file; the first one ends the section.
 const ENVELOPE: &[u8] = b"MCTcFILSDRO/WVA>K<ion";
@@ -131,8 +131,15 @@ impl Pickup {
         let Some(file) = queue.open_for_reading(QueueName::Maildrop, &maildrop_id).map_err(trouble)? else {
             return Ok(());
         };
-        if file.status().links != 1 {
-            return Err(Kept::Malformed("file has more than one name".to_owned()));
+        // At a reload two generations look into maildrop for a moment: whoever has the lock takes the file, and
+        // whoever comes later finds that it has no name any more.
+        if !file.file().try_lock().map_err(trouble)? {
+            return Ok(());
+        }
+        match file.file().status().map_err(trouble)?.links {
+            0 => return Ok(()),
+            1 => {}
+            _ => return Err(Kept::Malformed("file has more than one name".to_owned())),
         }
         let now = self.shared.world.wall();
         let start = |id| Start {

@@ -145,6 +145,7 @@ fn rows_see_their_own_settings_over_main_cf() {
     assert_eq!(values.text(p::process_name), "smtpd");
 }
 
+/// seed: S056
 #[test]
 fn what_a_dash_means_depends_on_the_compatibility_level_and_the_process_limit() {
     let check = |main: &str, chroot, max_proc| {
