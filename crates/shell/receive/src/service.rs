@@ -51,7 +51,9 @@ impl SmtpService {
         let invalid = |invalid: config::Invalid| invalid.to_string();
         let tag = process::tag(values, "smtpd");
         let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
-        let registry = Registry::new(values, shared.log.session(&tag));
+        let logger = shared.log.session(&tag);
+        settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
+        let registry = Registry::new(values, logger);
         let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
             shared.world.clone(),
