@@ -77,6 +77,9 @@ fn look(socket: &SockRef<'_>) -> io::Result<usize> {
 
 impl world::Stream for LiveStream {
     async fn readable(&mut self) -> io::Result<()> {
+        // A task that has done a lot without waiting finds nothing readable until it has let others run; this
+        // is where it does so.
+        tokio::task::coop::consume_budget().await;
         if std::mem::take(&mut self.is_fresh) {
             // One look at what is there; `WouldBlock` makes the runtime forget its guess.
             let _ = match &self.kind {

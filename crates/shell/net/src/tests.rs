@@ -263,3 +263,38 @@ fn an_idle_stream_is_not_readable() {
         assert!(live.timeout(LIMIT, server.readable()).await.is_some());
     });
 }
+
+/// A peer that never stops sending must not keep the others from their turn, nor a reader from its bytes.
+#[test]
+fn a_stream_that_always_has_something_lets_others_run() {
+    const BYTES: usize = 8 << 20;
+    let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let sender = std::thread::spawn(move || theirs.write_all(&vec![7; BYTES]));
+    let turns_of_others = live(|live| async move {
+        let turns = Rc::new(Cell::new(0_u32));
+        let counted = Rc::clone(&turns);
+        let others = live.clone();
+        live.spawn(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                others.sleep(Duration::from_micros(1)).await;
+            }
+        });
+        let mut stream = LiveStream::from_fd(ours.into()).unwrap();
+        let (mut got, mut in_vain) = (0, 0);
+        while got < BYTES {
+            match stream.try_read(&mut [0; 64]) {
+                Ok(count) => (got, in_vain) = (got + count, 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    in_vain += 1;
+                    assert!(in_vain < 1000, "readable, and nothing can be read");
+                    stream.readable().await.unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        turns.get()
+    });
+    sender.join().unwrap().unwrap();
+    assert!(turns_of_others > 10, "others had {turns_of_others} turns");
+}
