@@ -8,7 +8,7 @@ PACKAGES = postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflog
 .PHONY: build test prepare fmt clippy tidy ci
 
 build:
-	cargo build --release --bins
+	cargo build --release -p posthaste -p posthaste-agent -p postdrop
 
 # The Debian packages are for tests only; their Postfix is never started as the system's own.
 prepare:
