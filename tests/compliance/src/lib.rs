@@ -2,3 +2,4 @@
 
 pub mod dialogues;
 pub mod system;
+pub mod wire;

@@ -157,6 +157,27 @@ impl System {
         files(&self.path("spool").join(queue)).len()
     }
 
+    /// The number of Posthaste's process `receive` or `deliver`.
+    pub fn process(&self, name: &str) -> u32 {
+        let mut found = None;
+        self.wait_until("its processes run", || {
+            found = self.find_process(name);
+            found.is_some()
+        });
+        found.expect("waited for")
+    }
+
+    fn find_process(&self, name: &str) -> Option<u32> {
+        let text = fs::read_to_string(self.path("spool/pid/master.pid")).ok()?;
+        let master = text.trim();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).ok()?;
+        let is_called = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline"));
+            line.is_ok_and(|line| line.strip_suffix(b"\0") == Some(name.as_bytes()))
+        };
+        children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(is_called)
+    }
+
     /// Waits; the text of a failure shows the log.
     pub fn wait_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
