@@ -113,7 +113,7 @@ impl Run {
     }
 
     fn live(&mut self, steps: usize) -> io::Result<()> {
-        self.queue.recover_active()?;
+        self.queue.recover_active(self.now)?;
         self.queue.adopt_pool()?;
         for _ in 0..steps {
             self.now = self.now + Duration::from_micros(self.chance.below(5_000_000) as u64);
@@ -135,7 +135,7 @@ impl Run {
     /// Delivers everything in fair weather: nothing may be left over.
     fn drain(&mut self) -> Result<(), String> {
         let trouble = |error: io::Error| format!("trouble without a crash: {error}");
-        self.queue.recover_active().map_err(trouble)?;
+        self.queue.recover_active(self.now).map_err(trouble)?;
         for _ in 0..2_000 {
             let mut held = Vec::new();
             let _ = self.queue.scan_names(QueueName::Hold, &mut |id| {

@@ -7,6 +7,8 @@ use process::{Process, Trigger};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    fs::File,
+    io,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     time::Duration,
@@ -80,19 +82,19 @@ impl AgentPool {
     ) -> Result<Reply, Trouble> {
         let failed = |what: &str, why: String| Trouble::new(format!("delivery agent: {what}: {why}"));
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
-        let mut agent = match self.take_idle(owner) {
-            Some(agent) => agent,
-            None => self.start(owner).await.map_err(|why| failed("start", why))?,
-        };
         let bytes = request.encode();
         let world = &self.shared.world;
-        let exchange = move || {
-            let sent = packet::send(&agent.socket, &bytes, Some(file.as_fd()));
-            let received = sent.and_then(|()| packet::receive(&agent.socket, MESSAGE_BYTES_MAX));
-            agent.uses += 1;
-            (received, agent)
-        };
-        let (received, mut agent) = world.blocking(exchange).await;
+        let mut received = None;
+        while received.is_none() {
+            let (agent, is_used) = match self.take_idle(owner) {
+                Some(agent) => (agent, true),
+                None => (self.start(owner).await.map_err(|why| failed("start", why))?, false),
+            };
+            let bytes = bytes.clone();
+            let file = file.try_clone().map_err(|e| failed("copy content", e.to_string()))?;
+            received = world.blocking(move || talk(agent, &bytes, &file, is_used)).await;
+        }
+        let (received, mut agent) = received.ok_or_else(|| failed("talk", "no answer".to_owned()))?;
         let packet = received
             .map_err(|error| failed("talk", error.to_string()))?
             .ok_or_else(|| failed("talk", "it went away without an answer".to_owned()))?;
@@ -137,6 +139,19 @@ impl AgentPool {
                 idle.retain(|_, agents| !agents.is_empty());
             }
         });
+    }
+}
+
+type Received = io::Result<Option<packet::Packet>>;
+
+/// Asks and waits for the answer. `None` when the agent was an idle one that had died meanwhile: it took nothing,
+/// so another one can be asked.
+fn talk(mut agent: Agent, bytes: &[u8], file: &File, is_used: bool) -> Option<(Received, Agent)> {
+    agent.uses += 1;
+    match packet::send(&agent.socket, bytes, Some(file.as_fd())) {
+        Err(_) if is_used => None,
+        Err(error) => Some((Err(error), agent)),
+        Ok(()) => Some((packet::receive(&agent.socket, MESSAGE_BYTES_MAX), agent)),
     }
 }
 

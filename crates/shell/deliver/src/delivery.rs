@@ -1,6 +1,8 @@
 //! A delivery request goes to its transport, and comes back as a report.
 
 use crate::{engine::Engine, local_delivery, services::Program, virtual_delivery};
+use maillog::Severity;
+use net::contain;
 use qmgr::{AgentFailure, Event, Ticket};
 use std::rc::Rc;
 use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, RecipientReport, Relay, Status, Timing};
@@ -21,9 +23,20 @@ pub(crate) fn start(engine: &Rc<Engine>, ticket: Ticket, request: Rc<DeliveryReq
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
-        let unfinished = Unfinished { engine: Rc::clone(&engine), ticket, is_done: false };
-        let report = deliver(&engine, &request).await;
-        unfinished.finish(report);
+        let event = match contain(deliver(&engine, &request)).await {
+            Ok(report) => Event::Report(ticket, report),
+            Err(why) => {
+                // A bug: this delivery is over, and its recipients are tried again.
+                let tag = engine.services.get(&request.transport).map_or("deliver", |service| &service.tag);
+                engine
+                    .shared
+                    .log
+                    .session(tag)
+                    .write(Severity::Panic, &format!("{}: {why}", request.queue_id));
+                Event::AgentFailed(ticket, AgentFailure::Died)
+            }
+        };
+        engine.shared.events.push(event);
     });
 }
 
@@ -69,28 +82,5 @@ pub(crate) fn timing(engine: &Engine, request: &DeliveryRequest) -> Timing {
         in_queue_manager: request.agent_since.since(request.active_since),
         transmission: now.since(request.agent_since),
         ..Timing::default()
-    }
-}
-
-/// A delivery under way. One that goes away without a word (a panic) is reported as failed: its recipients
-/// are tried again.
-struct Unfinished {
-    engine: Rc<Engine>,
-    ticket: Ticket,
-    is_done: bool,
-}
-
-impl Unfinished {
-    fn finish(mut self, report: DeliveryReport) {
-        self.is_done = true;
-        self.engine.shared.events.push(Event::Report(self.ticket, report));
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if !self.is_done {
-            self.engine.shared.events.push(Event::AgentFailed(self.ticket, AgentFailure::Died));
-        }
     }
 }

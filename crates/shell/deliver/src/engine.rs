@@ -5,6 +5,8 @@ use crate::{
     scan::Scans, services::Services,
 };
 use config::ServiceType;
+use maillog::Severity;
+use net::contain;
 use process::Process;
 use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::{RewriteSettings, Rewriter};
@@ -121,7 +123,12 @@ impl Engine {
             Action::Resolve { id, message, recipients } => {
                 let this = Rc::clone(self);
                 self.shared.world.spawn(async move {
-                    let routed = routing::resolve(&this.rewriter, &message.sender, recipients).await;
+                    let routing = routing::resolve(&this.rewriter, &message.sender, &recipients);
+                    // A bug defers these recipients, not the whole queue.
+                    let routed = contain(routing).await.unwrap_or_else(|why| {
+                        this.qmgr_log.write(Severity::Panic, &format!("{id}: {why}"));
+                        routing::none(recipients, &why)
+                    });
                     this.shared.events.push(Event::Resolved(id, routed));
                 });
             }
@@ -130,7 +137,7 @@ impl Engine {
             Action::Append(append) => notices::append(self, append),
             Action::Notify { id, notice, message } => notices::notify(self, id, notice, message),
             quick => {
-                if let Err(trouble) = self.work.perform(&quick) {
+                if let Err(trouble) = self.work.perform(self.shared.world.wall(), &quick) {
                     self.qmgr_log.warning(&trouble);
                 }
             }

@@ -4,12 +4,19 @@ use crate::{Shared, content, engine::Engine, inject::Injected, queue_work::Activ
 use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
 use bstr::ByteSlice;
 use cleanup::Source;
+use net::contain;
 use process::{Intake, Process, SystemDisk};
 use qmgr::{Append, Event, LogName, Notice};
 use queue_format::LogEntry;
-use std::rc::Rc;
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 use types::{MessageAttributes, QueueId, QueueName, Recipient, Trouble};
 use world::World;
+
+/// How long to wait for a log that is locked; then its recipients are tried again.
+const LOG_LOCK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often to look: whoever has the lock is waiting for one sync.
+const LOG_LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// What notifications need.
 pub(crate) struct Notices {
@@ -51,14 +58,27 @@ pub(crate) fn append(engine: &Rc<Engine>, append: Append) {
         .iter()
         .filter_map(|done| Some(LogEntry::new(done.recipient()?, &done.report.status, action)))
         .collect();
-    let (queue, world) = (engine.shared.queue.clone(), engine.shared.world.clone());
-    let events = engine.shared.events.clone();
+    let shared = Rc::clone(&engine.shared);
     engine.shared.world.spawn(async move {
-        let appended = world.blocking(move || queue.append_log(directory(log), &id, &entries)).await;
+        let appended = append_now(&shared, id, directory(log), entries).await;
         let result =
             appended.map_err(|error| Trouble::new(format!("{id}: append to {}: {error}", directory(log))));
-        events.push(Event::Appended(ticket, result));
+        shared.events.push(Event::Appended(ticket, result));
     });
+}
+
+/// Appends; a log that another delivery of the message is being written to is waited for.
+async fn append_now(shared: &Shared, id: QueueId, log: QueueName, entries: Vec<LogEntry>) -> io::Result<()> {
+    let (entries, deadline) = (Arc::new(entries), shared.world.now() + LOG_LOCK_LIMIT);
+    loop {
+        let (queue, batch) = (shared.queue.clone(), Arc::clone(&entries));
+        match shared.world.blocking(move || queue.append_log(log, &id, &batch)).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && shared.world.now() < deadline => {
+                shared.world.sleep(LOG_LOCK_RETRY).await;
+            }
+            appended => return appended,
+        }
+    }
 }
 
 /// Makes and commits the notifications that are due, then removes the log they were made from.
@@ -66,7 +86,8 @@ pub(crate) fn notify(engine: &Rc<Engine>, id: QueueId, notice: Notice, message: 
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
-        let result = notify_now(&engine, id, notice, &message).await;
+        let made = contain(notify_now(&engine, id, notice, &message)).await;
+        let result = made.unwrap_or_else(|why| Err(Trouble::new(format!("panic: {why}"))));
         if let Err(trouble) = &result {
             engine.shared.log.session(&engine.notices.tag).warning(&format!("{id}: notification: {trouble}"));
         }
@@ -87,10 +108,13 @@ async fn notify_now(
         Notice::Success => (Kind::Success, QueueName::Trace, false),
     };
     let logger = engine.shared.log.session(&engine.notices.tag);
-    let Some(entries) = read_log(engine, id, log)? else {
-        // The scheduler asks whenever a log could be there (a restart forgets): nobody failed.
-        return Ok(());
-    };
+    let entries = read_log(engine, id, log)?.unwrap_or_default();
+    if entries.is_empty() && notice != Notice::Expired {
+        // The scheduler asks whenever a log could be there (a restart forgets): nobody failed. A log without one
+        // whole entry was being made at a crash, and its recipients are not marked done. A message that is given
+        // up is never given up silently.
+        return if stays { Ok(()) } else { remove_log(engine, id, log) };
+    }
     let plan = plan(&engine.notices.settings, kind, &message.sender, message.dsn_return);
     if let Some(warning) = plan.warning {
         logger.warning(&format!("{id}: {warning}"));
@@ -105,6 +129,10 @@ async fn notify_now(
     if stays {
         return Ok(());
     }
+    remove_log(engine, id, log)
+}
+
+fn remove_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<(), Trouble> {
     let removed = engine.shared.queue.remove_log(log, &id);
     removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
 }

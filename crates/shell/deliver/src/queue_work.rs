@@ -10,6 +10,7 @@ use std::{
     rc::Rc,
 };
 use types::{QueueId, QueueName, Trouble, WallTime};
+use world::{Disk, DiskFile, OpenMode};
 
 /// A message of the active queue.
 pub(crate) struct Active {
@@ -106,9 +107,9 @@ impl QueueWork {
     }
 
     /// Carries out an action that has no answer. The error is a warning for the log.
-    pub(crate) fn perform(&self, action: &Action) -> Result<(), String> {
+    pub(crate) fn perform(&self, wall: WallTime, action: &Action) -> Result<(), String> {
         match action {
-            Action::ReturnActive => self.start(),
+            Action::ReturnActive => self.start(wall),
             Action::RemoveDeferLog(id) => self
                 .queue
                 .remove_log(QueueName::Defer, id)
@@ -146,8 +147,8 @@ impl QueueWork {
         }
     }
 
-    fn start(&self) -> Result<(), String> {
-        self.queue.recover_active().map_err(|e| format!("return the active queue to incoming: {e}"))?;
+    fn start(&self, wall: WallTime) -> Result<(), String> {
+        self.queue.recover_active(wall).map_err(|e| format!("return the active queue to incoming: {e}"))?;
         let mut logs = self.bounce_logs.borrow_mut();
         let listed = self.queue.scan_names(QueueName::Bounce, &mut |id| {
             logs.insert(id);
@@ -157,15 +158,19 @@ impl QueueWork {
     }
 
     fn defer(&self, id: &QueueId, to: QueueName, next_try: WallTime) -> Result<(), String> {
-        let failed = |e: std::io::Error| format!("{id}: move to {to}: {e}");
+        // Dropped at the end: the file is locked until it has moved.
         let active = self.active.borrow_mut().remove(id);
-        match (to, active) {
-            (QueueName::Deferred, Some(active)) => {
-                let set = world::DiskFile::set_modified(active.file.file(), next_try);
-                set.and_then(|()| self.queue.move_to(id, QueueName::Active, to)).map_err(failed)
-            }
-            _ => self.queue.move_to(id, QueueName::Active, to).map_err(failed),
-        }
+        let set = match &active {
+            Some(active) => active.file.file().set_modified(next_try),
+            // It could not be read; it is not to be tried at once all the same.
+            None => self
+                .queue
+                .disk()
+                .open(&self.queue.path(QueueName::Active, id), OpenMode::ReadWrite)
+                .and_then(|file| file.set_modified(next_try)),
+        };
+        set.and_then(|()| self.queue.move_to(id, QueueName::Active, to))
+            .map_err(|e| format!("{id}: move to {to}: {e}"))
     }
 }
 

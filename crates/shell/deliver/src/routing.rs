@@ -6,11 +6,7 @@ use types::{Address, Lookup, Recipient, Resolved, Trouble};
 use world::Answer;
 
 /// Resolves recipients of a message, in order.
-pub(crate) async fn resolve(
-    rewriter: &Rewriter,
-    sender: &Address,
-    recipients: Vec<Recipient>,
-) -> Vec<Routed> {
+pub(crate) async fn resolve(rewriter: &Rewriter, sender: &Address, recipients: &[Recipient]) -> Vec<Routed> {
     let mut routed = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let answer = match rewriter.resolve(sender, &recipient.address).await {
@@ -18,9 +14,15 @@ pub(crate) async fn resolve(
             Lookup::Absent => Err(Trouble::new("address resolver failure")),
             Lookup::TryAgain(trouble) => Err(trouble),
         };
-        routed.push(Routed { recipient, answer });
+        routed.push(Routed { recipient: recipient.clone(), answer });
     }
     routed
+}
+
+/// When no route could be found out for any of them.
+pub(crate) fn none(recipients: Vec<Recipient>, why: &str) -> Vec<Routed> {
+    let trouble = || Trouble::new(format!("address resolver failure: {why}"));
+    recipients.into_iter().map(|recipient| Routed { recipient, answer: Err(trouble()) }).collect()
 }
 
 /// Addresses of aliases and forward files: spelled canonically, then resolved.

@@ -12,8 +12,12 @@ use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 use sys::credentials::{Identity, with_effective};
+
+/// How often to try again a port that is taken.
+const BIND_RETRY: Duration = Duration::from_millis(20);
 
 /// Something that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +37,9 @@ pub(crate) struct Surroundings<'a> {
     /// Owner of local sockets, when we are root.
     pub(crate) owner: Option<Identity>,
     pub(crate) backlog: i32,
+    /// How long to wait for a port that is taken: the processes of a master that was killed hold theirs until they
+    /// have seen it.
+    pub(crate) patient_until: Instant,
 }
 
 /// All that is bound.
@@ -46,7 +53,7 @@ impl Listeners {
         for place in &places {
             if !self.0.contains_key(place) {
                 let bound = match place {
-                    Place::Inet(address) => listen_inet(*address, around.backlog)
+                    Place::Inet(address) => listen_patiently(*address, around)
                         .map_err(|error| inet_trouble(row, *address, &error))?,
                     Place::Local(kind, path) => {
                         with_effective(around.owner, || listen_local(*kind, path, around.backlog))
@@ -149,6 +156,17 @@ fn port_number(port: &str) -> Result<u16, String> {
             .map(|(_, number)| *number)
     });
     known.ok_or_else(|| format!("unknown service: {port}/tcp"))
+}
+
+fn listen_patiently(address: SocketAddr, around: &Surroundings<'_>) -> io::Result<OwnedFd> {
+    loop {
+        match listen_inet(address, around.backlog) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < around.patient_until => {
+                std::thread::sleep(BIND_RETRY);
+            }
+            result => return result,
+        }
+    }
 }
 
 fn listen_inet(address: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {

@@ -25,6 +25,9 @@ use sys::{
 /// How long processes may take to stop; `postfix stop` loses patience after five seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
+/// How long a start waits for ports that the processes of a killed master still hold.
+const START_BIND_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long a process that has closed its channel may take to end.
 const CLOSED_LIMIT: Duration = Duration::from_secs(5);
 
@@ -77,7 +80,7 @@ impl Supervisor {
     pub(crate) fn new(settings: Settings, log: Logger) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|error| format!("signals: {error}"))?;
         let mut listeners = Listeners::default();
-        let rows = bind(&settings, &mut listeners, &log)?;
+        let rows = bind(&settings, &mut listeners, &log, Instant::now() + START_BIND_LIMIT)?;
         let posts = posts(&settings);
         let log_file = logsink::open_file(&settings.log).map_err(|error| format!("maillog_file: {error}"))?;
         let files_at = Instant::now() + FILES_PERIOD;
@@ -350,7 +353,7 @@ impl Supervisor {
     fn reload(&mut self) {
         let directory = self.settings.config_directory.clone();
         let prepared = Settings::load(&directory).and_then(|settings| {
-            let rows = bind(&settings, &mut self.listeners, &self.log)?;
+            let rows = bind(&settings, &mut self.listeners, &self.log, Instant::now())?;
             let log_file =
                 logsink::open_file(&settings.log).map_err(|error| format!("maillog_file: {error}"))?;
             Ok((settings, rows, log_file))
@@ -437,7 +440,12 @@ fn posts(settings: &Settings) -> Vec<Post> {
 }
 
 /// Binds the endpoints of all rows that are served here.
-fn bind(settings: &Settings, listeners: &mut Listeners, log: &Logger) -> Result<Vec<Row>, String> {
+fn bind(
+    settings: &Settings,
+    listeners: &mut Listeners,
+    log: &Logger,
+    patient_until: Instant,
+) -> Result<Vec<Row>, String> {
     let (addresses, protocols) = settings.addresses();
     let mut around = Surroundings {
         addresses,
@@ -445,6 +453,7 @@ fn bind(settings: &Settings, listeners: &mut Listeners, log: &Logger) -> Result<
         queue_directory: &settings.queue_directory,
         owner: settings.owner,
         backlog: 0,
+        patient_until,
     };
     let disabled = settings.configuration.values().list(config::params::master_service_disable);
     let mut rows = Vec::new();

@@ -5,9 +5,10 @@
 //! disk, so a process may run several of them, one in each thread.
 //!
 //! Diagnostics: no panics; errors of the system are returned as they are. A panic in blocking work goes on in
-//! the task that waited for it.
+//! the task that waited for it; a panic in a task that nobody [`contain`]s ends [`run`].
 
 mod accept;
+mod contain;
 mod live;
 mod pool;
 mod signal;
@@ -18,6 +19,7 @@ mod watch;
 mod tests;
 
 pub use accept::{Listener, Permit, Slots};
+pub use contain::{contain, remember_panics};
 pub use live::{Builder, Live, run};
 pub use signal::{Signal, Signals};
 pub use stream::LiveStream;

@@ -1,14 +1,16 @@
 //! The real world.
 
-use crate::{pool::Pool, stream::LiveStream};
+use crate::{contain, pool::Pool, stream::LiveStream};
 use std::{
-    cell::Cell,
-    future::Future,
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
     hash::{BuildHasher, RandomState},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
+    pin::pin,
     rc::Rc,
+    task::{Poll, Waker},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::net::{TcpSocket, UdpSocket, UnixStream};
@@ -41,6 +43,7 @@ impl<D: Disk> Builder<D> {
 }
 
 /// Runs `main` on an executor in this thread and returns its result; tasks that are then still there are dropped.
+/// The error may be a panic in one of the tasks.
 pub fn run<D: Disk, F: Future>(
     builder: Builder<D>,
     main: impl FnOnce(Live<D>) -> F,
@@ -52,8 +55,32 @@ pub fn run<D: Disk, F: Future>(
         pool: Pool::new(builder.blocking_threads),
         secret: RandomState::new(),
         drawn: Cell::new(0),
+        panic: Rc::default(),
     }));
-    Ok(runtime.block_on(async move { main(live).await }))
+    let panic = Rc::clone(&live.0.panic);
+    runtime.block_on(async move {
+        let mut main = pin!(contain(main(live)));
+        poll_fn(|context| {
+            if let Poll::Ready(ended) = main.as_mut().poll(context) {
+                return Poll::Ready(ended.map_err(|text| bug(&text)));
+            }
+            let mut panic = panic.borrow_mut();
+            panic.waker = Some(context.waker().clone());
+            panic.text.take().map_or(Poll::Pending, |text| Poll::Ready(Err(bug(&text))))
+        })
+        .await
+    })
+}
+
+fn bug(text: &str) -> io::Error {
+    io::Error::other(format!("panic: {text}"))
+}
+
+/// The first panic of a task that nobody contained.
+#[derive(Default)]
+struct Panic {
+    text: Option<String>,
+    waker: Option<Waker>,
 }
 
 /// Clocks, sockets, timers and threads of this system. Cheap to clone; stays in its thread.
@@ -65,6 +92,7 @@ struct Inner<D> {
     // A keyed hash of a counter: nobody who sees some of the numbers can tell the next.
     secret: RandomState,
     drawn: Cell<u64>,
+    panic: Rc<RefCell<Panic>>,
 }
 
 impl<D> Clone for Live<D> {
@@ -137,7 +165,14 @@ impl<D: Disk> World for Live<D> {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        drop(tokio::task::spawn_local(task));
+        let panic = Rc::clone(&self.0.panic);
+        drop(tokio::task::spawn_local(async move {
+            if let Err(text) = contain(task).await {
+                let mut panic = panic.borrow_mut();
+                panic.text.get_or_insert(text);
+                panic.waker.take().into_iter().for_each(Waker::wake);
+            }
+        }));
     }
 
     async fn connect(&self, to: &Endpoint, from: Option<IpAddr>, limit: Duration) -> io::Result<LiveStream> {

@@ -208,6 +208,21 @@ fn blocking_work_runs_side_by_side_within_the_limit() {
 }
 
 #[test]
+fn a_panic_that_is_contained_ends_nothing_else() {
+    let text = run(Builder::new(NoDisk), |_| async { crate::contain(async { panic!("boom") }).await });
+    assert_eq!(text.unwrap(), Err::<(), _>("boom".to_owned()));
+}
+
+#[test]
+fn a_panic_in_a_task_ends_the_run() {
+    let ended = run(Builder::new(NoDisk), |world| async move {
+        world.spawn(async { panic!("boom") });
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(ended.unwrap_err().to_string(), "panic: boom");
+}
+
+#[test]
 fn a_panic_in_blocking_work_reaches_its_waiter_only() {
     live(|live| async move {
         let world = live.clone();

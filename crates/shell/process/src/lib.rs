@@ -63,6 +63,7 @@ impl Log {
 impl Process {
     /// Begins: configuration, log, sandbox. The error is for standard error.
     pub fn begin(startup: Startup) -> Result<Self, String> {
+        net::remember_panics();
         let Startup { control, config_directory, rows, root_files, .. } = startup;
         let configuration = config_files::load(&config_directory).map_err(|trouble| trouble.to_string())?;
         let values = configuration.values();

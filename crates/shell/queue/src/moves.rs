@@ -130,8 +130,9 @@ impl<D: Disk> Queue<D> {
     }
 
     /// At start, before the first [`Self::claim`]: what a process before us was delivering goes back
-    /// to `incoming`. Returns how many messages were moved.
-    pub fn recover_active(&self) -> io::Result<u64> {
+    /// to `incoming`, with the present time, so that also a message that was flushed before its time is tried at
+    /// once. Returns how many messages were moved.
+    pub fn recover_active(&self, now: WallTime) -> io::Result<u64> {
         let mut ids = Vec::new();
         self.scan_names(QueueName::Active, &mut |id| {
             ids.push(id);
@@ -139,13 +140,22 @@ impl<D: Disk> Queue<D> {
         })?;
         let mut moved = 0;
         for id in ids {
-            match self.move_to(&id, QueueName::Active, QueueName::Incoming) {
+            match self.return_to_incoming(now, &id) {
                 Ok(()) => moved += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(moved)
+    }
+
+    fn return_to_incoming(&self, now: WallTime, id: &QueueId) -> io::Result<()> {
+        let path = self.path(QueueName::Active, id);
+        // Most files have a time in the past, and looking is cheaper than setting.
+        if self.disk().status(&path)?.modified > now {
+            self.disk().open(&path, OpenMode::ReadWrite)?.set_modified(now)?;
+        }
+        self.move_to(id, QueueName::Active, QueueName::Incoming)
     }
 
     /// Moves a message, without looking at it.

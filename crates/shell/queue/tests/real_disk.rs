@@ -115,7 +115,7 @@ fn what_another_process_works_on_is_put_back_for_later() {
         unreachable!()
     };
     let other = spool.queue();
-    assert_eq!(other.recover_active().unwrap(), 1);
+    assert_eq!(other.recover_active(NOW).unwrap(), 1);
     assert!(matches!(other.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::Busy));
     assert!(matches!(
         other.claim(NOW, QueueName::Incoming, &id, false).unwrap(),

@@ -78,6 +78,7 @@ async fn serve(
         zone: Zone::default(),
     });
     keep_pool_full(&shared);
+    shared.word.look();
     let slots = start_rows(&shared, &process, rows)?;
     let control = Control::new(process.control).map_err(|error| error.to_string())?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;

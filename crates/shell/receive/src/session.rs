@@ -2,12 +2,16 @@
 
 use crate::{Shared, service::SmtpService};
 use cleanup::{SmtpClient, Source, Start};
-use net::{Listener, LiveStream, Permit};
+use maillog::Severity;
+use net::{Listener, LiveStream, Permit, contain};
 use process::{Ended, Intake, SystemDisk};
 use smtpd::{Action, Envelope, Peer, Session, peer_name};
-use std::{io, net::SocketAddr, rc::Rc};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
 use world::{Stream, World};
+
+/// How long a client may take to hear the last words of a session that met a bug.
+const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Accepts until the process stops.
 pub(crate) async fn accept(shared: Rc<Shared>, service: Rc<SmtpService>, listener: Listener) {
@@ -44,8 +48,15 @@ impl Connection {
             peer
         };
         let now = self.shared.world.now();
-        let mut session = Session::new(Rc::clone(&self.service.settings), peer, logger, now);
-        while self.turn(&mut session).await {}
+        let mut session = Session::new(Rc::clone(&self.service.settings), peer, logger.clone(), now);
+        let turns = contain(async { while self.turn(&mut session).await {} });
+        if let Err(why) = turns.await {
+            // A bug. The session is in no state to go on, and the message that it was taking in is dropped.
+            logger.write(Severity::Panic, &why);
+            self.message = None;
+            let goodbye = farewell(&self.service.settings.myhostname);
+            let _ = self.shared.world.timeout(FAREWELL_LIMIT, self.stream.write_all(&goodbye)).await;
+        }
         let _ = self.stream.shutdown().await;
     }
 
@@ -199,6 +210,13 @@ impl Connection {
             }
         }
     }
+}
+
+/// What a client hears when its session has met a bug; the others go on.
+fn farewell(myhostname: &str) -> Vec<u8> {
+    let mut reply = Vec::new();
+    Reply::new(421, Dsn::temporary(3, 0), format!("{myhostname} Server local error")).encode(&mut reply);
+    reply
 }
 
 fn write_error() -> Reply {
