@@ -3,7 +3,7 @@
 # make build  the programs, optimised
 
 # Debian packages that tests use: the reference itself, clients, and a log reader.
-PACKAGES = postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflogsumm libpcre2-dev pkg-config
+PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflogsumm libpcre2-dev pkg-config
 
 .PHONY: build test prepare fmt clippy tidy ci
 

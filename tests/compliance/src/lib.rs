@@ -1,6 +1,7 @@
 //! What the tests of compliance share: whole systems to ask, Posthaste and Debian's Postfix alike.
 
 pub mod dialogues;
+pub mod machine;
 pub mod smtp;
 pub mod system;
 pub mod wire;

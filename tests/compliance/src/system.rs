@@ -235,7 +235,7 @@ fn whoami() -> String {
 }
 
 /// Where this workspace's programs are: beside the directory of the test itself.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let directory = test.parent().and_then(Path::parent).expect("tests are in target/PROFILE/deps");
     for name in ["posthaste", "posthaste-agent", "posthaste-postdrop"] {
