@@ -3,6 +3,9 @@
 //! It looks at its name before it starts a runtime or reads a configuration. Under its own name, the first argument
 //! is the name: `posthaste postfix -c DIR start`, `posthaste quickstart DIR`.
 //!
+//! It also answers to the names of the two small programs: where they are not installed beside it, as after `cargo
+//! run`, it stands in for them. It must never be made set-gid itself.
+//!
 //! Diagnostics: an unknown name is a usage error (64). A process (`receive`, `deliver`) that master did not start
 //! says so and exits with 1.
 
@@ -23,9 +26,13 @@ fn main() -> ExitCode {
         "master" => master::main(&rest),
         "receive" => process(&name, receive::main),
         "deliver" => process(&name, deliver::main),
+        "posthaste-agent" => agents::main(&rest),
         command => match commands::main_by_name(command) {
             Some(main) => main(&rest),
-            None => return usage(),
+            None => match postdrop::main_by_name(command, &rest) {
+                Some(code) => code,
+                None => return usage(),
+            },
         },
     };
     ExitCode::from(u8::try_from(code).unwrap_or(1))

@@ -87,8 +87,7 @@ pub struct Machine {
 impl Machine {
     /// A machine on which `which` is installed and not started. `main_cf` follows the package's own text.
     pub fn new(which: Which, main_cf: &str) -> Self {
-        let directory =
-            tempfile::Builder::new().prefix("machine-").tempdir().expect("a temporary directory");
+        let directory = tempfile::Builder::new().prefix("machine-").tempdir().expect("a temporary directory");
         let base = directory.path().to_owned();
         set_mode(&base, 0o755);
         run(Command::new("cp").args(["-a", "/etc"]).arg(base.join("etc")));
@@ -122,7 +121,8 @@ impl Machine {
     /// The same, started.
     pub fn start(which: Which, main_cf: &str) -> Self {
         let machine = Self::new(which, main_cf);
-        machine.command("postfix", &["start"]);
+        let started = machine.command("postfix", &["start"]);
+        eprint!("{}", String::from_utf8_lossy(&started.stderr));
         machine.wait_until("port 25 answers", || machine.connect().is_some());
         machine
     }
@@ -192,7 +192,8 @@ impl Machine {
 
     /// A connection to port 25, from inside.
     pub fn connect(&self) -> Option<TcpStream> {
-        let namespace = fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("a living holder");
+        let namespace =
+            fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("a living holder");
         // Only this thread goes there; a socket stays where it was made.
         let inside = move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
@@ -232,7 +233,9 @@ impl Machine {
 
     /// Waits until a logged line contains a text, and returns that line.
     pub fn wait_for_line(&self, text: &str) -> String {
-        self.wait_until(&format!("{text} is logged"), || self.events().iter().any(|line| line.contains(text)));
+        self.wait_until(&format!("{text} is logged"), || {
+            self.events().iter().any(|line| line.contains(text))
+        });
         self.events().into_iter().find(|line| line.contains(text)).expect("it was seen")
     }
 
@@ -266,7 +269,7 @@ impl Drop for Machine {
 /// One reply; of several lines the last.
 pub fn reply(reader: &mut impl BufRead) -> String {
     let mut line = String::new();
-    while !line.get(3..4).is_some_and(|mark| mark == " ") {
+    while line.get(3..4).is_none_or(|mark| mark != " ") {
         line.clear();
         let count = reader.read_line(&mut line).expect("the server answers in text");
         assert!(count > 0, "the server hung up");
@@ -288,7 +291,8 @@ fn event(line: &str) -> String {
 fn write_etc(base: &Path, main_cf: &str) {
     let etc = base.join("etc");
     let package = ["main.cf.debian", "main.cf.tls"].map(|name| {
-        fs::read_to_string(Path::new("/usr/share/postfix").join(name)).expect("the postfix package is installed")
+        fs::read_to_string(Path::new("/usr/share/postfix").join(name))
+            .expect("the postfix package is installed")
     });
     fs::write(etc.join("postfix/main.cf"), format!("{}{main_cf}", package.concat())).expect("space");
     fs::copy("/usr/share/postfix/master.cf.dist", etc.join("postfix/master.cf")).expect("space");
@@ -330,7 +334,15 @@ fn install(which: Which, bin: &Path) {
         symlink("posthaste-postdrop", bin.join(name)).expect("a fresh directory");
     }
     let commands = [
-        "postfix", "sendmail", "mailq", "newaliases", "postalias", "postcat", "postconf", "postmap", "postsuper",
+        "postfix",
+        "sendmail",
+        "mailq",
+        "newaliases",
+        "postalias",
+        "postcat",
+        "postconf",
+        "postmap",
+        "postsuper",
     ];
     for name in commands {
         symlink("posthaste", bin.join(name)).expect("a fresh directory");

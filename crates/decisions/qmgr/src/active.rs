@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use types::{
-    DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, Recipient,
+    Address, DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, Recipient,
     RecipientReport, Relay, Status, Timing, Trouble,
 };
 
@@ -65,7 +65,7 @@ impl Core {
         let (message, destination) = (self.entries[key].message, self.entries[key].destination);
         let at = self.destinations[destination].transport;
         self.transports[at].busy_count -= 1;
-        let dispositions = complete(&request, report.recipients);
+        let dispositions = complete(&named(&request, report.expanded), report.recipients);
         self.settle(step, message, dispositions);
         self.unthrottle_transport(at);
         match report.destination_unavailable {
@@ -362,6 +362,20 @@ impl Core {
 fn soften(report: &mut RecipientReport) {
     report.outcome = Outcome::Deferred;
     report.status.dsn = report.status.dsn.with_class(DsnClass::Temporary);
+}
+
+/// The request with the recipients that local(8) made of those it was given; their marks stay where they are.
+fn named(request: &Rc<DeliveryRequest>, expanded: Vec<(usize, Address)>) -> Rc<DeliveryRequest> {
+    if expanded.is_empty() {
+        return Rc::clone(request);
+    }
+    let mut request = DeliveryRequest::clone(request);
+    for (index, address) in expanded {
+        if let Some(recipient) = request.recipients.get_mut(index) {
+            recipient.address = address;
+        }
+    }
+    Rc::new(request)
 }
 
 /// Exactly one result for each recipient of the request, with the times that the queue manager knows.

@@ -54,7 +54,7 @@ fn all(request: &DeliveryRequest, outcome: Outcome, class: DsnClass) -> Delivery
             timing: Timing::default(),
         })
         .collect();
-    DeliveryReport { recipients, destination_unavailable: None }
+    DeliveryReport { recipients, ..DeliveryReport::default() }
 }
 
 /// Splits `5.1.1 text` into code and text; without a code, `default` and the whole text.

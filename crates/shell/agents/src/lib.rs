@@ -18,5 +18,5 @@ mod task;
 mod trouble;
 
 pub use content::Content;
-pub use serve::serve;
+pub use serve::{main, serve};
 pub use task::{Owner, Settings, perform};

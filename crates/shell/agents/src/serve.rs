@@ -7,6 +7,7 @@ use local::{
     agent::{MESSAGE_BYTES_MAX, Reply, Request},
 };
 use std::{
+    ffi::OsString,
     io,
     os::fd::OwnedFd,
     path::Path,
@@ -14,6 +15,27 @@ use std::{
 };
 use sys::{credentials, memory_file, packet};
 use types::WallTime;
+
+/// The agent program: `posthaste-agent KIND CONFIG_DIRECTORY`, started by master as the user whose mailboxes it
+/// writes, with its socket to `deliver` as descriptor 3. Gives the exit code.
+///
+/// Trouble with the configuration or the protocol is printed and ends the process with 1; `deliver` then defers
+/// what it was delivering.
+#[must_use]
+pub fn main(arguments: &[OsString]) -> i32 {
+    let [_kind, directory] = arguments else {
+        eprintln!("usage: posthaste-agent kind config_directory (started by master only)");
+        return 64;
+    };
+    let socket = sys::startup::inherited_socket().map_err(|error| error.to_string());
+    match socket.and_then(|socket| serve(Path::new(directory), &socket)) {
+        Ok(()) => 0,
+        Err(trouble) => {
+            eprintln!("agent: fatal: {trouble}");
+            1
+        }
+    }
+}
 
 /// Serves `socket` as the user that this process runs as. `config_directory` is where main.cf is.
 ///

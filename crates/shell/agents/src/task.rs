@@ -70,6 +70,13 @@ enum Done {
     Forward(Reply),
 }
 
+/// Whether only root could make a mailbox or its lock file there.
+fn is_closed(spool: &Path) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let writable = accessat(CWD, spool, Access::WRITE_OK, AtFlags::EACCESS);
+    spool.is_dir() && writable == Err(rustix::io::Errno::ACCESS)
+}
+
 impl Job<'_> {
     fn local(&mut self, user: &BString, extension: &BString, mailbox_only: bool) -> Result<Done, Trouble> {
         let settings = &self.settings.local;
@@ -100,6 +107,13 @@ impl Job<'_> {
             };
         }
         let path = Path::new(spool).join(&self.owner.name);
+        if is_closed(Path::new(spool)) {
+            // Its owner is not to blame: the mail waits for whoever sets up this machine.
+            let reason = format!(
+                "mail_spool_directory {spool} cannot be written by its group or users: chgrp mail, chmod 2775, or use home_mailbox"
+            );
+            return Err(Trouble::new(Dsn::temporary(2, 0), reason));
+        }
         match spool.ends_with('/') {
             true => self.maildir(&path, settings.mailbox_size_limit, default_dsn),
             false => self.mbox(&path, &settings.locks, settings.mailbox_size_limit, default_dsn),

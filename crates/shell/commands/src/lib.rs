@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsString,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -43,15 +44,15 @@ pub fn main_by_name(name: &str) -> Option<Command> {
 }
 
 /// The small set-gid program, which serves `postdrop`, `postqueue` and `postlog` by its name: beside this one, or
-/// installed under the name in command_directory.
-fn set_gid_program(name: &str, values: &config::Values) -> Result<PathBuf, String> {
+/// installed under the name in command_directory. Whoever owns the queue needs no other's rights: without a program
+/// beside it, this one stands in.
+fn set_gid_program(name: &str, values: &config::Values) -> PathBuf {
+    use config::params as p;
     if let Ok(beside) = sys::spawn::program_beside("posthaste-postdrop") {
-        return Ok(beside);
+        return beside;
     }
-    let installed = Path::new(values.text(config::params::command_directory)).join(name);
-    if installed.exists() {
-        Ok(installed)
-    } else {
-        Err(format!("unable to execute {}: not installed", installed.display()))
-    }
+    let owner = std::fs::metadata(values.text(p::queue_directory)).map(|facts| facts.uid());
+    let is_ours = owner.is_ok_and(|owner| owner == sys::credentials::real_uid());
+    let installed = Path::new(values.text(p::command_directory)).join(name);
+    if installed.exists() && !is_ours { installed } else { sys::spawn::own_program() }
 }

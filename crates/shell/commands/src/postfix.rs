@@ -258,10 +258,9 @@ impl System {
     }
 
     fn flush(&self) -> Outcome {
-        let error = crate::set_gid_program("postqueue", self.values()).map(|program| {
-            Command::new(program).arg0("postqueue").arg("-c").arg(&self.directory).arg("-f").exec()
-        });
-        Err(Fatal(error.map_or_else(|why| why, |error| format!("cannot execute postqueue: {error}"))))
+        let mut command = Command::new(crate::set_gid_program("postqueue", self.values()));
+        let error = command.arg0("postqueue").arg("-c").arg(&self.directory).arg("-f").exec();
+        Err(Fatal(format!("cannot execute postqueue: {error}")))
     }
 
     fn status(&self) -> Outcome {

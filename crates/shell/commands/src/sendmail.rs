@@ -136,16 +136,15 @@ impl Sendmail {
     }
 
     fn postqueue(&self, words: &[&str]) -> Result<i32, Fatal> {
-        let error = self.program("postqueue")?.args(words).exec();
+        let error = self.program("postqueue").args(words).exec();
         Err(Fatal(format!("unable to execute postqueue: {error}")))
     }
 
     /// One of the set-gid program's names, with our configuration.
-    pub(crate) fn program(&self, name: &str) -> Result<Command, Fatal> {
-        let program = crate::set_gid_program(name, &self.values).map_err(Fatal)?;
-        let mut command = Command::new(program);
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(crate::set_gid_program(name, &self.values));
         command.arg0(name).env("MAIL_CONFIG", &self.directory);
-        Ok(command)
+        command
     }
 
     fn new_aliases(&self) -> i32 {

@@ -80,7 +80,7 @@ pub fn directory(option: Option<&OsStr>) -> PathBuf {
 /// # Errors
 /// A file that cannot be read or is not in order, or a directory that this program may not be pointed to.
 pub fn load(directory: &Path) -> Result<Configuration, Trouble> {
-    let main = read_main(directory)?;
+    let main = with_origin(read_main(directory)?, directory)?;
     let master = read(directory, "master.cf")?;
     let paths = paths(directory);
     Ok(Configuration::load(&main, &master, &paths, &environment())?)
@@ -91,8 +91,34 @@ pub fn load(directory: &Path) -> Result<Configuration, Trouble> {
 /// # Errors
 /// As [`load`].
 pub fn load_main(directory: &Path) -> Result<Configuration, Trouble> {
-    let main = read_main(directory)?;
+    let main = with_origin(read_main(directory)?, directory)?;
     Ok(Configuration::load(&main, b"", &paths(directory), &environment())?)
+}
+
+/// Debian's myorigin may be the path of a file, `/etc/mailname` there, whose first line is the value.
+fn with_origin(main: Vec<u8>, directory: &Path) -> Result<Vec<u8>, Trouble> {
+    let parsed = MainCf::parse(&paths(directory).main_cf(), &main)?;
+    let Some(path) = parsed.get("myorigin").map(|entry| entry.value.trim()).filter(|v| v.starts_with('/'))
+    else {
+        return Ok(main);
+    };
+    let text = fs::read(path).map_err(|error| Trouble::Open { path: path.to_owned(), error })?;
+    let text = config::decode(text.split(|byte| *byte == b'\n').next().unwrap_or_default());
+    let name = text.trim();
+    if name.is_empty() {
+        let text = format!("myorigin file {path} is empty");
+        return Err(Invalid::new(&paths(directory).main_cf(), 0, text).into());
+    }
+    Ok(main.split_inclusive(|byte| *byte == b'\n').flat_map(|line| origin_line(line, name)).collect())
+}
+
+/// The line, or what it says in place of a path.
+fn origin_line(line: &[u8], name: &str) -> Vec<u8> {
+    let rest = line.strip_prefix(b"myorigin").map(<[u8]>::trim_ascii_start);
+    match rest.is_some_and(|rest| rest.starts_with(b"=")) {
+        true => format!("myorigin = {name}\n").into_bytes(),
+        false => line.to_vec(),
+    }
 }
 
 /// The files' paths as messages name them.
@@ -171,6 +197,26 @@ mod tests {
         assert_eq!(configuration.values_for(row).time(p::smtpd_timeout).as_secs(), 7);
         assert_eq!(configuration.values().text(p::mydomain), "test");
         assert_eq!(Path::new(configuration.values().text(p::config_directory)), directory);
+    }
+
+    #[test]
+    fn debians_myorigin_names_a_file() {
+        let directory = std::env::temp_dir().join(format!("config-origin-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("mailname");
+        let check = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let main = format!("#myorigin = /no\nmyhostname = a.test\nmyorigin\t= {}\n", file.display());
+            fs::write(directory.join("main.cf"), main).unwrap();
+            load_main(&directory).map(|configuration| configuration.values().text(p::myorigin).to_owned())
+        };
+        assert_eq!(check("origin.test\nsecond\n").unwrap(), "origin.test");
+        assert!(check("\n").unwrap_err().to_string().ends_with("is empty"));
+        fs::remove_file(&file).unwrap();
+        assert!(
+            load_main(&directory).unwrap_err().to_string().ends_with("mailname: No such file or directory")
+        );
+        fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub(crate) fn deferred(engine: &Engine, request: &DeliveryRequest, dsn: Dsn, rea
         timing,
     };
     let recipients = (0..request.recipients.len()).map(report).collect();
-    DeliveryReport { recipients, destination_unavailable: None }
+    DeliveryReport { recipients, ..DeliveryReport::default() }
 }
 
 /// Where the time went, when no connection was made: all since the request is transmission.

@@ -34,12 +34,29 @@ pub(crate) async fn deliver(
     let job = Job { engine, local, logger, request, delivered: DeliveredTo::scan(&content), content };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
-        let (outcome, status) = job.recipient(recipient).await;
+        let mut results = job.recipient(recipient).await;
+        let worst = results
+            .iter()
+            .enumerate()
+            .max_by_key(|(at, result)| (rank(result.outcome), std::cmp::Reverse(*at)));
+        let Some(at) = worst.map(|(at, _)| at) else { continue };
+        let Done { to, outcome, status } = results.remove(at);
+        results.iter().for_each(|done| job.log(recipient, done));
+        if to != recipient.address {
+            report.expanded.push((index, to));
+        }
         let relay = Relay::Service(request.transport.as_str().to_owned());
         let timing = delivery::timing(engine, request);
         report.recipients.push(RecipientReport { index, outcome, status, relay, timing });
     }
     report
+}
+
+/// What became of one address that a recipient was expanded to.
+struct Done {
+    to: Address,
+    outcome: Outcome,
+    status: Status,
 }
 
 struct Job<'a> {
@@ -52,8 +69,8 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The worst of what became of all its steps: a recipient is done when all of them are.
-    async fn recipient(&self, recipient: &Recipient) -> (Outcome, Status) {
+    /// What became of all its steps, at least one: a recipient is done when all of them are.
+    async fn recipient(&self, recipient: &Recipient) -> Vec<Done> {
         let router = AliasRouter(&self.local.rewriter);
         let expansion = Expansion {
             settings: &self.local.settings,
@@ -65,33 +82,52 @@ impl Job<'_> {
         };
         let sender = &self.request.message.sender;
         let mut steps = VecDeque::from(expand(&expansion, sender, &recipient.address).await);
-        let mut worst: Option<(Outcome, Status)> = None;
+        let mut results = Vec::new();
         while let Some(step) = steps.pop_front() {
-            let result = match step {
-                Step::Final { outcome, status, .. } => (outcome, status),
-                Step::Forward(forward) => self.forward(&forward).await,
+            let (to, (outcome, status)) = match step {
+                Step::Final { recipient: to, outcome, status } => (to, (outcome, status)),
+                Step::Forward(forward) => {
+                    let result = self.forward(&forward).await;
+                    (forward.delivered_to, result)
+                }
                 Step::Mailbox { recipient: to, user, extension, mailbox_only } => {
                     let task = Task::Local { user: user.clone(), extension, mailbox_only };
                     match self.mailbox(recipient, &to, &user.to_str_lossy(), task).await {
                         Ok(Reply::Done { outcome, status, warnings }) => {
                             warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
-                            (outcome, status)
+                            (to, (outcome, status))
                         }
                         Ok(Reply::Forward { text, .. }) => {
                             steps.extend(expand_forward_file(&expansion, sender, &to, &text).await);
                             continue;
                         }
-                        Err(result) => result,
+                        Err(result) => (to, result),
                     }
                 }
             };
-            if worst.as_ref().is_none_or(|(outcome, _)| rank(result.0) > rank(*outcome)) {
-                worst = Some(result);
-            }
+            results.push(Done { to, outcome, status });
         }
-        worst.unwrap_or_else(|| {
-            (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "nothing to deliver to"))
-        })
+        if results.is_empty() {
+            let status = Status::new(Dsn::temporary(3, 0), "nothing to deliver to");
+            results.push(Done { to: recipient.address.clone(), outcome: Outcome::Deferred, status });
+        }
+        results
+    }
+
+    /// One of several results; the scheduler logs the one that decides.
+    fn log(&self, recipient: &Recipient, done: &Done) {
+        let timing = delivery::timing(self.engine, self.request);
+        self.logger.event(&maillog::Event::Delivery(maillog::DeliveryEvent {
+            id: self.request.queue_id,
+            recipient: &Recipient { address: done.to.clone(), ..recipient.clone() },
+            relay: &Relay::Service(self.request.transport.as_str().to_owned()),
+            connection_uses: 0,
+            timing,
+            delay: timing.before_active + timing.in_queue_manager + timing.transmission,
+            outcome: done.outcome,
+            status: &done.status,
+            delay_logging_resolution_limit: self.local.delay_decimals,
+        }));
     }
 
     async fn mailbox(

@@ -1,14 +1,17 @@
 //! Starting an agent: a small program that delivers as its user.
 
 use crate::settings::Settings;
-use std::os::{fd::OwnedFd, unix::net::UnixStream};
+use std::os::{
+    fd::OwnedFd,
+    unix::{fs::MetadataExt, net::UnixStream},
+};
 use sys::{
     control::{AgentKind, AgentUser},
     credentials::{self, Identity},
     spawn::{self, Child},
 };
 
-/// The agent program, installed beside this one.
+/// The agent program, installed beside this one; without it, this one stands in.
 const PROGRAM: &str = "posthaste-agent";
 
 /// Starts an agent and returns the socket to it and its process number. The text of an error defers the delivery.
@@ -26,15 +29,26 @@ pub(crate) fn start(
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let environment = settings.import_environment.iter().map(|(name, value)| (name.into(), value.into()));
     let pid = spawn::start(Child {
-        program: spawn::program_beside(PROGRAM).map_err(failed)?,
+        program: spawn::program_beside_or_own(PROGRAM),
         name: PROGRAM,
         arguments: vec![kind.as_str().into(), settings.config_directory.clone().into()],
         environment: environment.collect(),
         user,
+        group: spool_group(settings, kind),
         channel: theirs.into(),
     })
     .map_err(failed)?;
     Ok((ours.into(), pid))
+}
+
+/// The group that may write to the mail spool, where its users may not: local(8) makes mailboxes and lock files there.
+/// Only for agents that write mailboxes: none that runs a user's program gets it.
+fn spool_group(settings: &Settings, kind: AgentKind) -> Option<u32> {
+    let spool = settings.configuration.values().text(config::params::mail_spool_directory);
+    let facts = std::fs::metadata(spool).ok().filter(|facts| kind == AgentKind::Local && facts.is_dir())?;
+    let (group_writes, others_write) = (facts.mode() & 0o020 != 0, facts.mode() & 0o002 != 0);
+    // Root's own group would open more than the spool.
+    (group_writes && !others_write && facts.gid() != 0).then(|| facts.gid())
 }
 
 /// Whom the agent runs as: never root, never mail_owner, and for virtual(8) nobody below virtual_minimum_uid.

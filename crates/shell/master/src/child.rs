@@ -56,6 +56,7 @@ impl Child {
             arguments: Vec::new(),
             environment: environment.collect(),
             user: settings.owner,
+            group: None,
             channel: theirs,
         })?;
         let child = Self { process, pid, phase: Phase::Starting, channel, closed: None };

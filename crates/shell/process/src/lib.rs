@@ -146,7 +146,8 @@ impl Process {
         let logger = self.log.session(&tag(self.values(), "master"));
         for report in self.configuration.reports() {
             if report.severity >= config::Severity::Warning {
-                logger.warning(&report.to_string());
+                let text = report.to_string();
+                logger.warning(text.split_once(": ").map_or(text.as_str(), |(_, text)| text));
             }
         }
     }

@@ -41,6 +41,18 @@ impl Resolve for Routes {
     }
 }
 
+/// What asks for transport security, which there is none of: said once at the start, and STARTTLS is not announced.
+fn asks_for_tls(values: &Values) -> Option<String> {
+    let level = values.text(p::smtpd_tls_security_level);
+    let switches = [(p::smtpd_tls_wrappermode, "smtpd_tls_wrappermode"), (p::smtpd_use_tls, "smtpd_use_tls")];
+    let switches = switches.into_iter().chain([(p::smtpd_enforce_tls, "smtpd_enforce_tls")]);
+    match level {
+        "" => switches.into_iter().find(|(id, _)| values.bool(*id)).map(|(_, name)| format!("{name} = yes")),
+        "none" => None,
+        level => Some(format!("smtpd_tls_security_level = {level}")),
+    }
+}
+
 impl SmtpService {
     pub(crate) fn new(
         shared: &Shared,
@@ -53,6 +65,12 @@ impl SmtpService {
         let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
         let logger = shared.log.session(&tag);
         settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
+        if let Some(asked) = asks_for_tls(values) {
+            let service = &row.service;
+            logger.warning(&format!(
+                "service {service}: {asked}: TLS is not offered yet; sessions are in clear text"
+            ));
+        }
         let registry = Registry::new(values, logger);
         let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(

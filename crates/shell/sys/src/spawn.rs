@@ -2,7 +2,7 @@
 
 use crate::{
     control::CONTROL_FD,
-    credentials::{Identity, become_user},
+    credentials::{Identity, become_user_in},
 };
 use std::{
     ffi::OsString,
@@ -28,6 +28,8 @@ pub struct Child<'a> {
     pub environment: Vec<(OsString, OsString)>,
     /// Whom to become: `None` stays who we are.
     pub user: Option<Identity>,
+    /// One more group of that user.
+    pub group: Option<u32>,
     /// Becomes descriptor [`CONTROL_FD`]; nothing else above standard error is inherited.
     pub channel: OwnedFd,
 }
@@ -36,6 +38,12 @@ pub struct Child<'a> {
 #[must_use]
 pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
+}
+
+/// The program `name` in the directory of this one, or else this one, which then finds out by its name what to do.
+#[must_use]
+pub fn program_beside_or_own(name: &str) -> PathBuf {
+    program_beside(name).unwrap_or_else(|_| own_program())
 }
 
 /// The program `name` in the directory of this one.
@@ -49,7 +57,7 @@ pub fn program_beside(name: &str) -> io::Result<PathBuf> {
 /// Starts a child and returns its process number; [`crate::process::reap`] says when it has ended. Call in a process with a single thread only.
 pub fn start(child: Child<'_>) -> io::Result<u32> {
     let channel = child.channel.as_raw_fd();
-    let user = child.user;
+    let (user, group) = (child.user, child.group);
     let mut command = Command::new(&child.program);
     command.arg0(child.name).args(&child.arguments).env_clear().envs(child.environment);
     command.stdin(Stdio::null());
@@ -63,7 +71,7 @@ pub fn start(child: Child<'_>) -> io::Result<u32> {
                 return Err(io::Error::last_os_error());
             }
             if let Some(user) = user {
-                become_user(user)?;
+                become_user_in(user, group)?;
             }
             // An interrupt from a terminal is for master, which tells us in good order.
             libc::signal(libc::SIGINT, libc::SIG_IGN);

@@ -210,6 +210,8 @@ pub struct RecipientReport {
 pub struct DeliveryReport {
     /// Exactly one for each recipient of the request; a recipient without one is deferred.
     pub recipients: Vec<RecipientReport>,
+    /// Recipients, by index, that an alias replaced: the log and notifications name what they became.
+    pub expanded: Vec<(usize, Address)>,
     /// The destination (or, for agents without a next hop, the service) could not be used at all:
     /// the scheduler may throttle it and need not try its other messages now.
     pub destination_unavailable: Option<Status>,

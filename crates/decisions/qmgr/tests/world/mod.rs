@@ -587,5 +587,6 @@ fn report(request: &DeliveryRequest, answer: Answer) -> DeliveryReport {
             })
             .collect(),
         destination_unavailable: (answer == Answer::Dead).then_some(status),
+        ..DeliveryReport::default()
     }
 }

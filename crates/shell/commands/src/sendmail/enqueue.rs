@@ -109,7 +109,7 @@ struct Postdrop {
 
 impl Postdrop {
     fn start(sendmail: &Sendmail, who: String) -> Result<Self, Fatal> {
-        let mut command = sendmail.program("postdrop")?;
+        let mut command = sendmail.program("postdrop");
         let child = command.arg("-r").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut child =
             child.map_err(|error| Fatal(format!("{who}: unable to execute postdrop: {error}")))?;

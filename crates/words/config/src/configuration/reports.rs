@@ -103,10 +103,20 @@ fn setting(values: &Values, name: &str, value: &str) -> Option<(Severity, String
         return Some((Severity::Fatal, format!("malformed compatibility level syntax: \"{text}\"")));
     }
     match id.row().status {
+        Status::NotYet if asks_for_nothing(values, id, text) => None,
         Status::NotYet => Some((Severity::Note, format!("parameter {name} has no effect yet"))),
         Status::NoEffect(reason) => {
             Some((Severity::Note, format!("parameter {name} has no effect: {reason}")))
         }
         Status::Honoured(_) => None,
     }
+}
+
+/// Whether a setting is what happens anyway: the default, a switch that is off, or a detail of TLS, about which the security
+/// level says enough.
+fn asks_for_nothing(values: &Values, id: Id, text: &str) -> bool {
+    let name = id.name();
+    let is_switch = ["level", "mode", "maps", "enforce_tls", "use_tls"].iter().any(|end| name.ends_with(end));
+    let is_default = values.expand(&values.default_text(id)) == text;
+    text.is_empty() || text.eq_ignore_ascii_case("no") || is_default || (name.contains("_tls_") && !is_switch)
 }

@@ -4,7 +4,7 @@ use super::row::*;
 
 rows! {
     after flush;
-    alias_database: text(0, 0), "$default_database_type:/etc/aliases", "global", NotYet, "";
+    alias_database: text(0, 0), "$default_database_type:/etc/aliases", "global", Honoured("commands"), "Alias tables that newaliases makes anew.";
     alternate_config_directories: text(0, 0), "", "global", Honoured("config-files"), "Configuration directories that programs with group rights may be pointed to.";
     anvil_rate_time_unit: time(1, 0), "60s", "anvil", NotYet, "";
     anvil_status_update_time: time(1, 0), "600s", "anvil", NotYet, "";
