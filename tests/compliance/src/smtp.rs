@@ -94,6 +94,7 @@ pub struct Sink {
     pub address: SocketAddr,
     taken: Arc<Mutex<Vec<Taken>>>,
     put_off: Arc<Mutex<HashSet<String>>>,
+    stalled: Arc<Mutex<HashSet<String>>>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -105,6 +106,7 @@ impl Sink {
             address: listener.local_addr()?,
             taken: Arc::default(),
             put_off: Arc::default(),
+            stalled: Arc::default(),
             is_over: Arc::default(),
         };
         let server = sink.clone();
@@ -133,6 +135,20 @@ impl Sink {
         *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = recipients;
     }
 
+    /// From now on these recipients get no answer, and no others.
+    pub fn stall(&self, recipients: &[&str]) {
+        let recipients = recipients.iter().map(|&recipient| recipient.to_owned()).collect();
+        *self.stalled.lock().unwrap_or_else(PoisonError::into_inner) = recipients;
+    }
+
+    fn wait_while_stalled(&self, address: &str) {
+        while !self.is_over.load(Ordering::Relaxed)
+            && self.stalled.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+        {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let (mut out, mut reader) = (stream, BufReader::new(stream));
@@ -153,6 +169,7 @@ impl Sink {
                 }
                 "RCPT" => {
                     let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+                    self.wait_while_stalled(&address);
                     if self.put_off.lock().unwrap_or_else(PoisonError::into_inner).contains(&address) {
                         "450 4.2.1 Not now"
                     } else {
