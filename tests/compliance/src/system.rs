@@ -178,6 +178,29 @@ impl System {
         children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(is_called)
     }
 
+    /// master's process number.
+    pub fn master(&self) -> u32 {
+        let text = fs::read_to_string(self.path("spool/pid/master.pid")).expect("master has written it");
+        text.trim().parse().expect("a process number")
+    }
+
+    /// The processes that master has started, by number and name.
+    pub fn children(&self) -> Vec<(u32, String)> {
+        children(self.master())
+    }
+
+    /// Posthaste's two large processes, once both are there.
+    pub fn receive_and_deliver(&self) -> Vec<(u32, String)> {
+        let mut found = Vec::new();
+        self.wait_until("receive and deliver run", || {
+            found = self.children();
+            found.retain(|(_, name)| ["receive", "deliver"].contains(&name.as_str()));
+            found.len() == 2
+        });
+        found.sort();
+        found
+    }
+
     /// Waits; the text of a failure shows the log.
     pub fn wait_until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let deadline = Instant::now() + PATIENCE;
@@ -219,6 +242,26 @@ pub fn files(directory: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Processes whose parent is `parent`: number and name.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("Linux").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let text = |file: &str| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
+        let of_parent = text("stat").rsplit_once(") ").and_then(|(_, rest)| {
+            let mut columns = rest.split(' ');
+            let is_zombie = columns.next()? == "Z";
+            columns.next()?.parse::<u32>().ok().filter(|_| !is_zombie)
+        });
+        if of_parent == Some(parent) {
+            let command = text("cmdline");
+            let name = command.split('\0').next().unwrap_or_default();
+            found.push((pid, name.rsplit('/').next().unwrap_or_default().to_owned()));
+        }
     }
     found
 }

@@ -102,8 +102,7 @@ fn with_small_disks() {
     let mail = SmallDisk::mount(&system, "mail", "size=24m,mode=777");
     let logs = SmallDisk::mount(&system, "log", "size=8m,mode=755");
     system.run();
-    let family = processes(&system);
-    assert_eq!(family.len(), 2, "{family:?}");
+    let family = system.receive_and_deliver();
     no_room_at_mail(&system, &queue);
     no_room_for_content(&system, &queue);
     let accepted = load_while_the_disk_fills(&system, &queue);
@@ -119,16 +118,9 @@ fn with_small_disks() {
     for text in &texts {
         assert!(text.lines().last().is_some_and(|line| line.starts_with("end of ")), "in part: {text}");
     }
-    assert_eq!(processes(&system), family, "somebody died\n{}", log(&system));
+    assert_eq!(system.receive_and_deliver(), family, "somebody died\n{}", log(&system));
     assert!(!log(&system).contains("panic:") && !log(&system).contains("killed by"), "{}", log(&system));
     system.command("postfix", &["stop"]);
-}
-
-/// `receive` and `deliver` of a system.
-fn processes(system: &System) -> Vec<String> {
-    let master = fs::read_to_string(system.path("spool/pid/master.pid")).expect("master has written it");
-    let listed = Command::new("pgrep").args(["-P", master.trim(), "-f", "receive|deliver"]).output().unwrap();
-    String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
 }
 
 fn is_drained(system: &System) -> bool {

@@ -76,31 +76,6 @@ fn send(to: SocketAddr, next: &AtomicUsize, is_over: &AtomicBool, promises: &Mut
     }
 }
 
-/// Processes whose parent is `parent`: number and name.
-fn children(parent: u32) -> Vec<(u32, String)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").expect("Linux").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let text = |file: &str| fs::read_to_string(entry.path().join(file)).unwrap_or_default();
-        let of_parent = text("stat").rsplit_once(") ").and_then(|(_, rest)| {
-            let mut columns = rest.split(' ');
-            let is_zombie = columns.next()? == "Z";
-            columns.next()?.parse::<u32>().ok().filter(|_| !is_zombie)
-        });
-        if of_parent == Some(parent) {
-            let command = text("cmdline");
-            let name = command.split('\0').next().unwrap_or_default();
-            found.push((pid, name.rsplit('/').next().unwrap_or_default().to_owned()));
-        }
-    }
-    found
-}
-
-fn master_pid(system: &System) -> u32 {
-    let text = fs::read_to_string(system.path("spool/pid/master.pid")).expect("master has written it");
-    text.trim().parse().expect("a process number")
-}
-
 fn kill(pid: u32) {
     // One that has just ended by itself is as good.
     let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
@@ -108,8 +83,8 @@ fn kill(pid: u32) {
 
 /// Kills one process. False when there is none of that name now.
 fn strike(system: &System, victim: &str) -> bool {
-    let master = master_pid(system);
-    let family = children(master);
+    let master = system.master();
+    let family = system.children();
     if victim == "master" {
         kill(master);
         system.wait_until("the children of a dead master are gone", || {

@@ -46,6 +46,7 @@ async fn deliver(engine: &Rc<Engine>, request: &Rc<DeliveryRequest>) -> Delivery
         return deferred(engine, request, Dsn::temporary(3, 0), "queue file is not open");
     };
     let logger = engine.shared.log.session(&service.tag);
+    engine.shared.faults.at("delivery");
     match &service.program {
         Program::Smtp(client) => smtp::deliver(client, &logger, request, active.file.file()).await,
         Program::Local(local) => local_delivery::deliver(engine, local, &logger, request, &active).await,

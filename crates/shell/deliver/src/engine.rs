@@ -114,6 +114,7 @@ impl Engine {
                 self.scans.scan(&self.shared, queue, restart, names_max);
             }
             Action::Claim { id, from, recipients_max } => {
+                self.shared.faults.at("engine");
                 let event = self.work.claim(self.shared.world.wall(), id, from, recipients_max);
                 self.shared.events.push(event);
             }

@@ -30,7 +30,7 @@ mod virtual_delivery;
 
 use engine::Engine;
 use net::{Builder, Live};
-use process::{Control, Process, Stop, SystemDisk, Wakeups, Zone};
+use process::{Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
 use queue::{Queue, RealDisk, showq::ShowqSettings};
 use std::{rc::Rc, time::Duration};
 use sys::{
@@ -48,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) log: process::Log,
     pub(crate) control: Control,
     pub(crate) stop: Stop,
+    pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
     pub(crate) showq: ShowqSettings,
@@ -72,8 +73,9 @@ fn run(process: Process) -> Result<(), String> {
         RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
     let queue = Queue::new(disk.clone(), process::queue_settings(process.values()));
     process.enter_sandbox(true);
+    let (log, tag) = (process.log(), process::tag(process.values(), "deliver"));
     let ended = net::run(Builder::new(disk), |world| serve(world, queue, process));
-    ended.map_err(|error| format!("start the runtime: {error}"))?
+    process::report_end(&log, &tag, ended)
 }
 
 async fn serve(world: LiveWorld, queue: Queue<SystemDisk>, process: Process) -> Result<(), String> {
@@ -85,6 +87,7 @@ async fn serve(world: LiveWorld, queue: Queue<SystemDisk>, process: Process) -> 
         log: process.log(),
         control: Control::new(control).map_err(|error| error.to_string())?,
         stop: Stop::default(),
+        faults: Faults::new(process.values()),
         wakeups: Wakeups::default(),
         zone: Zone::default(),
         showq: ShowqSettings::load(process.values()),

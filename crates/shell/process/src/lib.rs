@@ -4,6 +4,7 @@
 //! back-off. When master is gone, the process stops: nobody would restart it.
 
 mod control;
+mod faults;
 mod intake;
 mod sandbox;
 mod stop;
@@ -11,6 +12,7 @@ mod trigger;
 mod zone;
 
 pub use control::Control;
+pub use faults::Faults;
 pub use intake::{Ended, Intake, Unaccepted};
 pub use stop::Stop;
 pub use trigger::{Trigger, Wakeups};
@@ -18,9 +20,9 @@ pub use zone::Zone;
 
 use config::{Configuration, ServiceType, Values, params as p};
 use logsink::{Destination, LogSettings, LogSink};
-use maillog::{Logger, Sink};
+use maillog::{Logger, Severity, Sink};
 use queue::{QueueSettings, RealDisk};
-use std::{cell::Cell, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, io, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 use sys::{
     control::{EndpointKind, ServedRow},
     startup::Startup,
@@ -151,6 +153,21 @@ impl Process {
             }
         }
     }
+}
+
+/// Logs why a process ends before its time; the text is for standard error, which few people see.
+pub fn report_end(log: &Log, tag: &str, ended: io::Result<Result<(), String>>) -> Result<(), String> {
+    let trouble = match ended {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(trouble)) => trouble,
+        Err(error) => error.to_string(),
+    };
+    let logger = log.session(tag);
+    match trouble.strip_prefix("panic: ") {
+        Some(why) => logger.write(Severity::Panic, why),
+        None => logger.write(Severity::Fatal, &trouble),
+    }
+    Err(trouble)
 }
 
 /// `syslog_name/service`, as log lines begin.

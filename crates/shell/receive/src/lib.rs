@@ -18,7 +18,7 @@ mod session;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
-use process::{Control, Process, Stop, SystemDisk, Wakeups, Zone};
+use process::{Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
 use std::{rc::Rc, time::Duration};
@@ -35,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) log: process::Log,
     pub(crate) word: DeliverWord,
     pub(crate) stop: Stop,
+    pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
 }
@@ -57,8 +58,9 @@ fn run(process: Process) -> Result<(), String> {
         RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
     let queue = Queue::new(disk.clone(), process::queue_settings(process.values()));
     process.enter_sandbox(false);
+    let (log, tag) = (process.log(), process::tag(process.values(), "receive"));
     let ended = net::run(Builder::new(disk), |world| serve(world, queue, process));
-    ended.map_err(|error| format!("start the runtime: {error}"))?
+    process::report_end(&log, &tag, ended)
 }
 
 async fn serve(
@@ -74,6 +76,7 @@ async fn serve(
         log: process.log(),
         word,
         stop: Stop::default(),
+        faults: Faults::new(process.values()),
         wakeups: Wakeups::default(),
         zone: Zone::default(),
     });

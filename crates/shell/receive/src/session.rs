@@ -84,6 +84,7 @@ impl Connection {
                 session.judged(verdict);
             }
             Action::Open(envelope) => {
+                self.shared.faults.at("session");
                 let opened = self.open(&envelope);
                 session.opened(opened);
             }
