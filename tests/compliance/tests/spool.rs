@@ -1,7 +1,7 @@
 //! One spool, two systems: what one accepted and delivered in part, the other lists, reads and delivers to the end,
 //! to the remaining recipients and to nobody else.
 
-#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use compliance::{
     smtp::{Client, Sink, queue_id},
