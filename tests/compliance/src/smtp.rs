@@ -87,7 +87,8 @@ pub struct Taken {
     pub text: String,
 }
 
-/// A server on a loopback port that takes every message, except for the recipients that it is told to put off.
+/// A server on a loopback port that takes every message, except for the recipients that it is told to put off, and
+/// for those at fail.test, of which there are none.
 #[derive(Clone)]
 pub struct Sink {
     /// Where it listens.
@@ -172,6 +173,8 @@ impl Sink {
                     self.wait_while_stalled(&address);
                     if self.put_off.lock().unwrap_or_else(PoisonError::into_inner).contains(&address) {
                         "450 4.2.1 Not now"
+                    } else if address.ends_with("@fail.test") {
+                        "550 5.1.1 Nobody lives here"
                     } else {
                         recipients.push(address);
                         "250 2.1.5 Ok"
