@@ -19,6 +19,35 @@ pub(super) struct Content {
     pub(super) size_bytes: u64,
     fault: Option<Fault>,
     bdat: Bdat,
+    line: Line,
+}
+
+/// The line in progress of a message that comes by BDAT.
+#[derive(Clone, Copy, Debug, Default)]
+struct Line {
+    bytes: usize,
+    ends_in_cr: bool,
+}
+
+impl Line {
+    /// The bytes of content as Postfix counts them: each of its records, which end at `line_length_limit` or at
+    /// the end of a line, is two bytes longer than its text.
+    fn count(&mut self, content: &[u8], line_length_limit: usize) -> u64 {
+        let mut total = content.len();
+        for piece in content.split_inclusive(|&byte| byte == b'\n') {
+            let text = piece.strip_suffix(b"\n");
+            self.bytes += text.unwrap_or(piece).len();
+            let last = text.unwrap_or(piece).last();
+            self.ends_in_cr = last.map_or(self.ends_in_cr, |&byte| byte == b'\r');
+            if text.is_some() {
+                self.bytes -= usize::from(self.ends_in_cr);
+                total += usize::from(!self.ends_in_cr)
+                    + 2 * self.bytes.checked_div(line_length_limit).unwrap_or(0);
+                *self = Self::default();
+            }
+        }
+        total as u64
+    }
 }
 
 /// Why content is read to its end but not kept.
@@ -148,13 +177,17 @@ impl Session {
 
     /// Passes content on, unless the message is refused already: then it is only read.
     fn keep(&mut self, slice: Slice) -> Option<Next> {
-        let len = match &slice {
-            Slice::Input(range) => range.len(),
-            Slice::Fixed(bytes) => bytes.len(),
+        let bytes = match &slice {
+            Slice::Input(range) => self.input.used(range.clone()),
+            Slice::Fixed(bytes) => bytes,
         };
         let content = &mut self.content;
-        content.size_bytes = content.size_bytes.saturating_add(len as u64);
-        if len == 0 || content.fault.is_some() {
+        let size = match content.is_bdat() {
+            true => content.line.count(bytes, self.settings.limits.line_length_limit),
+            false => bytes.len() as u64,
+        };
+        content.size_bytes = content.size_bytes.saturating_add(size);
+        if bytes.is_empty() || content.fault.is_some() {
             return None;
         }
         let limit = self.settings.limits.message_size_limit;

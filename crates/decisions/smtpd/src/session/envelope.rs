@@ -85,6 +85,7 @@ impl Session {
             }
             Some(value) if is(b"SIZE") => parameters.size_bytes = parse_size(value)?,
             None if is(b"SMTPUTF8") && self.offers_smtputf8() => {}
+            Some(_) if is(b"RET") || is(b"ENVID") => return Err(replies::DSN_OFF.into()),
             Some(value) if is(b"AUTH") => {
                 if parameters.has_auth {
                     return Err(replies::MULTIPLE_AUTH.into());
@@ -138,7 +139,11 @@ impl Session {
             return self.refuse_with(replies::BAD_RECIPIENT);
         };
         let complaint = if let Some(word) = words.next() {
-            Some(Complaint::error(unsupported(word.text)))
+            let is = |name: &[u8]| word.text.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
+            Some(Complaint::error(match is(b"NOTIFY=") || is(b"ORCPT=") {
+                true => replies::DSN_OFF.into(),
+                false => unsupported(word.text),
+            }))
         } else if is_over {
             Some(self.too_many_recipients())
         } else {
