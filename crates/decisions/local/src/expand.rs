@@ -20,8 +20,10 @@ pub trait Router {
 pub enum Step {
     /// Ask an agent that runs as this user to deliver (forward file first, then mailbox).
     Mailbox {
-        /// For the log and for `Delivered-To:`.
+        /// For the log.
         recipient: Address,
+        /// For `Delivered-To:`.
+        delivered_to: Address,
         /// Login name.
         user: BString,
         /// Address extension.
@@ -100,18 +102,19 @@ pub async fn expand<R: Router>(this: &Expansion<'_, R>, sender: &Address, recipi
 /// Expands the text of a forward file that `recipient`'s user was found to have.
 ///
 /// Other local users are reached by a new message, so that each has its own status in the queue; the
-/// user's own address means the mailbox.
+/// user's own address means the mailbox. `delivered_to` is that of the mailbox.
 pub async fn expand_forward_file<R: Router>(
     this: &Expansion<'_, R>,
     sender: &Address,
     recipient: &Address,
+    delivered_to: &Address,
     text: &[u8],
 ) -> Vec<Step> {
     let name = LocalName::split(recipient, &this.settings.extensions);
     let origin = Item {
         address: recipient.clone(),
         sender: sender.clone(),
-        delivered_to: recipient.clone(),
+        delivered_to: delivered_to.clone(),
         owner: Some(name.user),
         from_alias: Some(name.local),
         mailbox_only: false,
@@ -213,7 +216,9 @@ async fn expand_alias<R: Router>(
     };
     let mut origin = item.clone();
     origin.from_alias = Some(key.to_owned());
-    origin.delivered_to = item.address.clone();
+    if !this.settings.frozen_delivered_to {
+        origin.delivered_to = item.address.clone();
+    }
     origin.level += 1;
     if this.settings.extensions.owner_request_special {
         let owner: BString = [b"owner-", key.as_bytes()].concat().into();
@@ -285,6 +290,10 @@ async fn to_user<R: Router>(this: &Expansion<'_, R>, item: &Item, name: &LocalNa
     match user {
         Lookup::Found(_) => Step::Mailbox {
             recipient: item.address.clone(),
+            delivered_to: match this.settings.frozen_delivered_to {
+                true => item.delivered_to.clone(),
+                false => item.address.clone(),
+            },
             user: name.user.clone(),
             extension: name.extension.clone().unwrap_or_default(),
             mailbox_only: item.mailbox_only,

@@ -57,6 +57,8 @@ impl MailboxLocks {
 pub struct LocalSettings {
     /// recipient_delimiter, owner_request_special and the address that is never split
     pub extensions: ExtensionRules,
+    /// frozen_delivered_to
+    pub frozen_delivered_to: bool,
     /// expand_owner_alias
     pub expand_owner_alias: bool,
     /// reset_owner_alias
@@ -98,6 +100,7 @@ impl LocalSettings {
                 owner_request_special: values.bool(p::owner_request_special),
                 double_bounce_sender: values.text(p::double_bounce_sender).as_bytes().into(),
             },
+            frozen_delivered_to: values.bool(p::frozen_delivered_to),
             expand_owner_alias: values.bool(p::expand_owner_alias),
             reset_owner_alias: values.bool(p::reset_owner_alias),
             duplicate_filter_limit: if limit == 0 { usize::MAX } else { limit },

@@ -8,7 +8,7 @@ use queue_format::RecordType;
 use rewrite::Rewriter;
 use std::rc::Rc;
 use tables::Registry;
-use types::{Address, QueueId, Recipient, Trouble};
+use types::{Address, QueueId, Recipient, SendOptions, Trouble};
 use world::World;
 
 /// What became of it.
@@ -40,8 +40,8 @@ impl Injector {
         Ok(Self { shared: Rc::clone(shared), cleanup, tag })
     }
 
-    /// Begins a message.
-    pub(crate) fn begin(&self, source: Source) -> Result<Intake<SystemDisk>, Trouble> {
+    /// Begins a message, which needs SMTPUTF8 where its original does.
+    pub(crate) fn begin(&self, source: Source, original: SendOptions) -> Result<Intake<SystemDisk>, Trouble> {
         let now = self.shared.world.wall();
         let start = |id| Start {
             arrival: now,
@@ -49,7 +49,7 @@ impl Injector {
             zone: self.shared.zone.at(now),
             id,
             source,
-            is_smtputf8: false,
+            is_smtputf8: original.has(SendOptions::SMTPUTF8_REQUESTED),
             logger: self.shared.log.session(&self.tag),
         };
         Intake::open(now, &self.shared.queue, &self.cleanup, start)
@@ -75,12 +75,12 @@ impl Injector {
     /// A whole message of complete lines.
     pub(crate) async fn inject<'a>(
         &self,
-        source: Source,
+        (source, original): (Source, SendOptions),
         sender: &Address,
         recipients: &[Recipient],
         lines: impl Iterator<Item = &'a [u8]>,
     ) -> Result<Injected, Trouble> {
-        let mut intake = self.begin(source)?;
+        let mut intake = self.begin(source, original)?;
         self.envelope(&mut intake, sender, recipients).await;
         for line in lines {
             intake.cleanup.content_record(line, true).await;

@@ -87,18 +87,20 @@ impl Job<'_> {
             let (to, (outcome, status)) = match step {
                 Step::Final { recipient: to, outcome, status } => (to, (outcome, status)),
                 Step::Forward(forward) => {
-                    let result = self.forward(&forward).await;
+                    let result = self.forward(recipient, &forward).await;
                     (forward.delivered_to, result)
                 }
-                Step::Mailbox { recipient: to, user, extension, mailbox_only } => {
+                Step::Mailbox { recipient: to, delivered_to, user, extension, mailbox_only } => {
                     let task = Task::Local { user: user.clone(), extension, mailbox_only };
-                    match self.mailbox(recipient, &to, &user.to_str_lossy(), task).await {
+                    match self.mailbox(recipient, &delivered_to, &user.to_str_lossy(), task).await {
                         Ok(Reply::Done { outcome, status, warnings }) => {
                             warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
                             (to, (outcome, status))
                         }
                         Ok(Reply::Forward { text, .. }) => {
-                            steps.extend(expand_forward_file(&expansion, sender, &to, &text).await);
+                            steps.extend(
+                                expand_forward_file(&expansion, sender, &to, &delivered_to, &text).await,
+                            );
                             continue;
                         }
                         Err(result) => (to, result),
@@ -133,7 +135,7 @@ impl Job<'_> {
     async fn mailbox(
         &self,
         recipient: &Recipient,
-        to: &Address,
+        delivered_to: &Address,
         user: &str,
         task: Task,
     ) -> Result<Reply, (Outcome, Status)> {
@@ -142,7 +144,7 @@ impl Job<'_> {
             task,
             sender: self.request.message.sender.clone(),
             original: recipient.original.clone(),
-            delivered_to: to.clone(),
+            delivered_to: delivered_to.clone(),
         };
         let owner = Owner::Login(user.to_owned());
         self.engine.agents().deliver(&owner, &request, &self.content).await.map_err(|trouble| {
@@ -151,7 +153,8 @@ impl Job<'_> {
         })
     }
 
-    async fn forward(&self, forward: &Forward) -> (Outcome, Status) {
+    /// A copy under another envelope, which says whom the message was for.
+    async fn forward(&self, recipient: &Recipient, forward: &Forward) -> (Outcome, Status) {
         let header = if self.local.settings.delivered_header_in_forward {
             let to = forward.delivered_to.as_bytes().to_ascii_lowercase();
             [b"Delivered-To: ", &to[..]].concat()
@@ -163,12 +166,17 @@ impl Job<'_> {
         let recipients: Vec<Recipient> = forward
             .recipients
             .iter()
-            .map(|address| Recipient { address: address.clone(), ..Recipient::default() })
+            .map(|address| Recipient { address: address.clone(), offset: 0, ..recipient.clone() })
             .collect();
         let injected = self
             .engine
             .injector
-            .inject(cleanup::Source::Forward, &forward.sender, &recipients, headers.into_iter().chain(lines))
+            .inject(
+                (cleanup::Source::Forward, self.request.message.send_options),
+                &forward.sender,
+                &recipients,
+                headers.into_iter().chain(lines),
+            )
             .await;
         match injected {
             Ok(Injected::Queued(id)) => {

@@ -4,6 +4,7 @@ use crate::{Shared, content, engine::Engine, inject::Injected, queue_work::Activ
 use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
 use bstr::ByteSlice;
 use cleanup::Source;
+use message::mail_date;
 use net::contain;
 use process::{Intake, Process, SystemDisk};
 use qmgr::{Append, Event, LogName, Notice};
@@ -174,10 +175,12 @@ async fn send(
             true
         })?;
     }
-    let mut intake = engine.injector.begin(Source::Bounce)?;
+    let mut intake = engine.injector.begin(Source::Bounce, message.send_options)?;
     let recipient = Recipient { address: notification.recipient.clone(), ..Recipient::default() };
     engine.injector.envelope(&mut intake, &notification.sender, &[recipient]).await;
+    let date = format!("Date: {}", mail_date(now, &zone));
     let mut pieces = Pieces::default();
+    pieces.push(Line { bytes: date.as_bytes(), is_complete: true });
     if !composer.begin(entries, &mut |line| pieces.push(line)) {
         return Ok(None);
     }

@@ -156,7 +156,13 @@ fn trouble_defers_and_loops_end() {
 #[test]
 fn forward_files_reach_others_by_new_mail_and_the_owner_by_mailbox() {
     let steps = with_expansion(|e| {
-        now(expand_forward_file(e, &"s@x".into(), &"joe@here".into(), b"# mine\n\\joe, jane\njim@away\n"))
+        now(expand_forward_file(
+            e,
+            &"s@x".into(),
+            &"joe@here".into(),
+            &"joe@here".into(),
+            b"# mine\n\\joe, jane\njim@away\n",
+        ))
     });
     assert_eq!(
         describe(&steps),

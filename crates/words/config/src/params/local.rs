@@ -14,7 +14,7 @@ rows! {
     fallback_transport_maps: text(0, 0), "", "local", Honoured("local"), "The same by recipient.";
     forward_expansion_filter: text(1, 0), "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "local", NotYet, "";
     forward_path: raw(0, 0), "$home/.forward${recipient_delimiter}${extension}, $home/.forward", "local", Honoured("local"), "Where a user's .forward is looked for.";
-    frozen_delivered_to: flag(), "yes", "local", NotYet, "";
+    frozen_delivered_to: flag(), "yes", "local", Honoured("local"), "Keeps Delivered-To: the recipient while aliases and forward files are expanded.";
     home_mailbox: text(0, 0), "", "local", Honoured("local"), "The mailbox below a user's home directory.";
     local_command_shell: text(0, 0), "", "local", NotYet, "";
     local_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "local", NotYet, "";
