@@ -1,6 +1,6 @@
 //! From a resolved recipient to an entry of a destination's queue.
 
-use std::rc::Rc;
+use std::{cmp::Ordering, rc::Rc};
 
 use bstr::ByteSlice;
 use types::{
@@ -63,7 +63,7 @@ impl Core {
         self.recipient_count -= count;
         // Recipients of one domain go together, in a stable order.
         if routed.len() > 1 {
-            routed.sort_by(|a, b| order(&a.recipient.address).cmp(&order(&b.recipient.address)));
+            routed.sort_by(|a, b| order(&a.recipient.address, &b.recipient.address));
         }
         for Routed { recipient, answer } in routed {
             self.route(step, key, recipient, answer);
@@ -350,9 +350,15 @@ impl Core {
     }
 }
 
-fn order(address: &Address) -> (Option<&[u8]>, &[u8]) {
-    let (localpart, domain) = address.split();
-    (domain.map(|domain| domain.as_bytes()), localpart.as_bytes())
+/// By domain (none is last), then by the whole address: `a10@x` comes before `a1@x`.
+fn order(a: &Address, b: &Address) -> Ordering {
+    let folded =
+        |a: &[u8], b: &[u8]| a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+    let domains = match (a.domain(), b.domain()) {
+        (Some(a), Some(b)) => folded(a, b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    };
+    domains.then_with(|| folded(a.as_bytes(), b.as_bytes()))
 }
 
 fn retry(text: &str) -> Way {
