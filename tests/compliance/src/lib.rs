@@ -1,7 +1,9 @@
 //! What the tests of compliance share: whole systems to ask, Posthaste and Debian's Postfix alike.
 
+pub mod client;
 pub mod dialogues;
 pub mod machine;
+pub mod sink;
 pub mod smtp;
 pub mod system;
 pub mod wire;

@@ -39,8 +39,8 @@ pub struct System {
 const STOCK_MASTER_CF: &str = "/usr/share/postfix/master.cf.dist";
 
 impl System {
-    /// Starts a system. `settings` are lines of main.cf after those that every system here has (the last
-    /// definition wins); `$B` in them is the system's directory, below which `mail/` is writable by anyone.
+    /// Starts a system. `settings` are lines of main.cf beside those that every system here has, which they
+    /// replace; `$B` in them is the system's directory, below which `mail/` is writable by anyone.
     pub fn start(which: Which, settings: &str) -> Self {
         let system = Self::prepare(which, settings);
         system.run();
@@ -110,7 +110,13 @@ impl System {
                 )
             }
         };
-        format!("{common}{paths}{settings}\n").replace("$B", &base)
+        let name = |line: &str| line.split_once('=').map(|(name, _)| name.trim().to_owned());
+        let own: Vec<_> = settings.lines().filter_map(name).collect();
+        // Nothing is set twice: both systems would warn.
+        let kept =
+            common.lines().chain(paths.lines()).filter(|line| name(line).is_none_or(|n| !own.contains(&n)));
+        let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+        format!("{kept}{settings}\n").replace("$B", &base)
     }
 
     /// A path below the system's directory: `maillog`, `spool/deferred`, `mail/x`.
