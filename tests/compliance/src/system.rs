@@ -179,7 +179,7 @@ impl System {
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).ok()?;
         let is_called = |pid: &u32| {
             let line = fs::read(format!("/proc/{pid}/cmdline"));
-            line.is_ok_and(|line| line.strip_suffix(b"\0") == Some(name.as_bytes()))
+            line.is_ok_and(|line| line.split(|byte| *byte == 0).next() == Some(name.as_bytes()))
         };
         children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).find(is_called)
     }

@@ -3,19 +3,20 @@
 use crate::Shared;
 use config::params as p;
 use local::agent::{MESSAGE_BYTES_MAX, Reply, Request};
+use net::Channel;
 use process::{Process, Trigger};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     fs::File,
-    io,
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     time::Duration,
 };
 use sys::{
     control::{AgentKind, AgentUser, ToMaster},
-    memory_file, packet,
+    memory_file,
+    packet::{self, Incoming},
 };
 use types::{Instant, Trouble};
 use world::World;
@@ -24,7 +25,7 @@ use world::World;
 const START_LIMIT: Duration = Duration::from_secs(30);
 
 struct Agent {
-    socket: OwnedFd,
+    channel: Channel,
     uses: u32,
     idle_since: Instant,
 }
@@ -39,6 +40,7 @@ pub(crate) struct AgentPool {
     last_request: Cell<u32>,
     max_use: u32,
     max_idle: Duration,
+    ipc_timeout: Duration,
 }
 
 /// As whom to deliver.
@@ -60,6 +62,7 @@ impl AgentPool {
             last_request: Cell::new(0),
             max_use: u32::try_from(values.int(p::max_use)).unwrap_or(1).max(1),
             max_idle: values.time(p::max_idle),
+            ipc_timeout: values.time(p::ipc_timeout),
         };
         pool.start_reaper();
         pool
@@ -83,21 +86,19 @@ impl AgentPool {
         let failed = |what: &str, why: String| Trouble::new(format!("delivery agent: {what}: {why}"));
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
         let bytes = request.encode();
+        let mut agent = self.ask(owner, &bytes, &file).await.map_err(|why| failed("start", why))?;
         let world = &self.shared.world;
-        let mut received = None;
-        while received.is_none() {
-            let (agent, is_used) = match self.take_idle(owner) {
-                Some(agent) => (agent, true),
-                None => (self.start(owner).await.map_err(|why| failed("start", why))?, false),
-            };
-            let bytes = bytes.clone();
-            let file = file.try_clone().map_err(|e| failed("copy content", e.to_string()))?;
-            received = world.blocking(move || talk(agent, &bytes, &file, is_used)).await;
-        }
-        let (received, mut agent) = received.ok_or_else(|| failed("talk", "no answer".to_owned()))?;
-        let packet = received
-            .map_err(|error| failed("talk", error.to_string()))?
-            .ok_or_else(|| failed("talk", "it went away without an answer".to_owned()))?;
+        // No thread waits meanwhile: sixteen mailboxes on a file server that hangs must not stop all others.
+        let mut incoming = Incoming::new(MESSAGE_BYTES_MAX);
+        let answer = agent.channel.read_with(|socket| incoming.receive(socket));
+        let packet = match world.timeout(self.ipc_timeout, answer).await {
+            Some(Ok(Some(packet))) => packet,
+            Some(Ok(None)) => return Err(failed("talk", "it went away without an answer".to_owned())),
+            Some(Err(error)) => return Err(failed("talk", error.to_string())),
+            None => {
+                return Err(failed("talk", format!("no answer within {:?} (ipc_timeout)", self.ipc_timeout)));
+            }
+        };
         let reply =
             Reply::decode(&packet.bytes).map_err(|_| failed("talk", "malformed answer".to_owned()))?;
         if agent.uses < self.max_use {
@@ -105,6 +106,24 @@ impl AgentPool {
             self.idle.borrow_mut().entry(owner.clone()).or_default().push(agent);
         }
         Ok(reply)
+    }
+
+    /// Hands a request to an agent. An idle one that has died meanwhile took nothing, so another can be asked.
+    async fn ask(&self, owner: &Owner, bytes: &[u8], file: &File) -> Result<Agent, String> {
+        loop {
+            let (mut agent, is_used) = match self.take_idle(owner) {
+                Some(agent) => (agent, true),
+                None => (self.start(owner).await?, false),
+            };
+            agent.uses += 1;
+            let sending =
+                agent.channel.write_with(|socket| packet::send(socket, bytes, Some(file.as_fd()))).await;
+            match sending {
+                Ok(()) => return Ok(agent),
+                Err(_) if is_used => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
     }
 
     fn take_idle(&self, owner: &Owner) -> Option<Agent> {
@@ -123,7 +142,8 @@ impl AgentPool {
         world.timeout(START_LIMIT, trigger.wait()).await;
         self.asked.borrow_mut().remove(&request);
         let socket = answer.take().unwrap_or_else(|| Err("no answer from master".to_owned()))?;
-        Ok(Agent { socket, uses: 0, idle_since: world.now() })
+        let channel = Channel::from_fd(socket).map_err(|error| error.to_string())?;
+        Ok(Agent { channel, uses: 0, idle_since: world.now() })
     }
 
     /// Lets agents go that have been idle for max_idle: closing the socket ends them.
@@ -139,19 +159,6 @@ impl AgentPool {
                 idle.retain(|_, agents| !agents.is_empty());
             }
         });
-    }
-}
-
-type Received = io::Result<Option<packet::Packet>>;
-
-/// Asks and waits for the answer. `None` when the agent was an idle one that had died meanwhile: it took nothing,
-/// so another one can be asked.
-fn talk(mut agent: Agent, bytes: &[u8], file: &File, is_used: bool) -> Option<(Received, Agent)> {
-    agent.uses += 1;
-    match packet::send(&agent.socket, bytes, Some(file.as_fd())) {
-        Err(_) if is_used => None,
-        Err(error) => Some((Err(error), agent)),
-        Ok(()) => Some((packet::receive(&agent.socket, MESSAGE_BYTES_MAX), agent)),
     }
 }
 

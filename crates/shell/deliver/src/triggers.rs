@@ -87,11 +87,13 @@ async fn queue_manager(shared: &Shared, mut stream: LiveStream) -> io::Result<()
         if count == 0 {
             return Ok(());
         }
+        // Said a thousand times in one breath, it is still one wish.
+        let (mut flushes, mut looks) = (false, false);
         for &byte in buffer.get(..count).unwrap_or_default() {
             match (&mut line, byte) {
                 (None, b'+') => line = Some(Vec::with_capacity(QueueId::LEN_MAX)),
-                (None, b'A' | b'F') => shared.events.push(Event::Flush(Flush::All)),
-                (None, b'D' | b'I' | b'W') => shared.events.push(Event::QueueNotice),
+                (None, b'A' | b'F') => flushes = true,
+                (None, b'D' | b'I' | b'W') => looks = true,
                 (None, _) => {}
                 (Some(id), b'\n') => {
                     if let Some(id) = std::str::from_utf8(id).ok().and_then(|text| text.parse().ok()) {
@@ -102,6 +104,12 @@ async fn queue_manager(shared: &Shared, mut stream: LiveStream) -> io::Result<()
                 (Some(id), byte) if id.len() < QueueId::LEN_MAX => id.push(byte),
                 (Some(_), _) => line = None,
             }
+        }
+        if flushes {
+            shared.events.push(Event::Flush(Flush::All));
+        }
+        if looks {
+            shared.events.push(Event::QueueNotice);
         }
     }
 }

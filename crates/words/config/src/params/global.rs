@@ -51,7 +51,7 @@ rows! {
     inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("master, rewrite, smtp"), "The protocols used: ipv4, ipv6 or both.";
     internal_mail_filter_classes: text(0, 0), "", "global", NotYet, "";
     ipc_idle: time(1, 0), "5s", "global", NotYet, "";
-    ipc_timeout: time(1, 0), "3600s", "global", NotYet, "";
+    ipc_timeout: time(1, 0), "3600s", "global", Honoured("deliver"), "How long a delivery agent may take over one mailbox before its mail is deferred.";
     ipc_ttl: time(1, 0), "1000s", "global", NotYet, "";
     known_tcp_ports: text(0, 0), "lmtp=24, smtp=25, smtps=submissions=465, submission=587", "global", Honoured("smtp"), "Numbers of service names that no file needs to be asked for.";
     line_length_limit: int(512, 0), "2048", "global", Honoured("cleanup, postdrop, receive, smtp, smtpd"), "How long a line is read in one piece.";
