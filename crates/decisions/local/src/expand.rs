@@ -53,6 +53,8 @@ pub struct Forward {
     pub delivered_to: Address,
     /// Its recipients.
     pub recipients: Vec<Address>,
+    /// A mailing list sends it: what the original's sender said of the recipient does not go along.
+    pub is_list: bool,
 }
 
 /// The message and the recipient that are expanded, and what there is to ask.
@@ -82,6 +84,7 @@ struct Item {
     /// The alias that this address came from: an alias that names itself means the user.
     from_alias: Option<BString>,
     mailbox_only: bool,
+    is_list: bool,
     level: u32,
 }
 
@@ -94,6 +97,7 @@ pub async fn expand<R: Router>(this: &Expansion<'_, R>, sender: &Address, recipi
         owner: None,
         from_alias: None,
         mailbox_only: false,
+        is_list: false,
         level: 0,
     };
     run(this, vec![start]).await
@@ -118,6 +122,7 @@ pub async fn expand_forward_file<R: Router>(
         owner: Some(name.user),
         from_alias: Some(name.local),
         mailbox_only: false,
+        is_list: false,
         level: 1,
     };
     let mut work = Vec::new();
@@ -229,6 +234,7 @@ async fn expand_alias<R: Router>(
                     Lookup::Found(resolved) => {
                         origin.owner = Some(resolved.recipient.localpart().to_owned());
                         origin.sender = resolved.recipient;
+                        origin.is_list = true;
                     }
                     Lookup::Absent | Lookup::TryAgain(_) => return AliasResult::Trouble,
                 }
@@ -335,6 +341,7 @@ fn forward(item: &Item) -> Step {
         sender: item.sender.clone(),
         delivered_to: item.delivered_to.clone(),
         recipients: vec![item.address.clone()],
+        is_list: item.is_list,
     })
 }
 

@@ -35,7 +35,11 @@ pub(crate) fn deliver(
     let is_plain = fs::metadata(path).map_or(true, |status| status.is_file());
     let _dotlock = if delivery.locks.style.dotlock && is_plain {
         let what = format!("unable to create lock file {}.lock", path.display());
-        Some(lock::dotlock(path, delivery.locks).map_err(|error| fail(&error, &what))?)
+        Some(lock::dotlock(path, delivery.locks).map_err(|error| match error.kind() {
+            // Somebody works on the mailbox: that passes.
+            io::ErrorKind::WouldBlock => Trouble::new(Dsn::temporary(2, 0), format!("{what}: File exists")),
+            _ => fail(&error, &what),
+        })?)
     } else {
         None
     };

@@ -13,7 +13,8 @@ use local::{
 use maillog::Logger;
 use std::{collections::VecDeque, rc::Rc};
 use types::{
-    Address, DeliveryReport, DeliveryRequest, Dsn, Outcome, Recipient, RecipientReport, Relay, Status,
+    Address, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, Outcome, Recipient, RecipientReport, Relay,
+    Status,
 };
 
 /// Delivers each recipient of a request.
@@ -163,11 +164,8 @@ impl Job<'_> {
         };
         let lines = self.content.lines();
         let headers = (!header.is_empty()).then_some(&header[..]);
-        let recipients: Vec<Recipient> = forward
-            .recipients
-            .iter()
-            .map(|address| Recipient { address: address.clone(), offset: 0, ..recipient.clone() })
-            .collect();
+        let recipients: Vec<Recipient> =
+            forward.recipients.iter().map(|address| forwarded(recipient, forward.is_list, address)).collect();
         let injected = self
             .engine
             .injector
@@ -189,6 +187,19 @@ impl Job<'_> {
             }
         }
     }
+}
+
+/// A recipient of a forwarded message: an alias hands on what the sender asked for, a mailing list does not
+/// (RFC 3461 section 5.2.7).
+fn forwarded(recipient: &Recipient, is_list: bool, address: &Address) -> Recipient {
+    if is_list {
+        return Recipient { address: address.clone(), ..Recipient::default() };
+    }
+    let notify = match recipient.dsn_notify.0 {
+        DsnNotify::SUCCESS => DsnNotify::NEVER,
+        other => other & !DsnNotify::SUCCESS,
+    };
+    Recipient { address: address.clone(), offset: 0, dsn_notify: DsnNotify(notify), ..recipient.clone() }
 }
 
 const fn rank(outcome: Outcome) -> u8 {
