@@ -153,6 +153,36 @@ fn check_deliveries(sink: &Sink, successor: &System) {
     assert_eq!(delivered, expected, "{}", successor.log());
 }
 
+/// Many deliveries of one message that fail at the same moment write to one log: each waits for the others.
+#[test]
+fn no_record_of_simultaneous_failures_is_lost() {
+    const DESTINATIONS: usize = 20;
+    let routes: String = (1..=DESTINATIONS).map(|n| format!("d{n}.test=smtp:[127.0.0.{n}]:1, ")).collect();
+    let domains: String = (1..=DESTINATIONS).map(|n| format!("d{n}.test ")).collect();
+    let system = System::start(
+        Which::Posthaste,
+        &format!(
+            "relay_domains = {domains}\nrelay_recipient_maps =\ntransport_maps = inline:{{ {routes} }}\n\
+             smtpd_recipient_limit = 100\n"
+        ),
+    );
+    let recipients: Vec<String> = (1..=DESTINATIONS).map(|n| format!("u@d{n}.test")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    send(&system, &recipients);
+    system.wait_until("the message is deferred", || system.queued("deferred") == 1);
+    let logs = files(&system.path("spool/defer"));
+    let text = std::fs::read_to_string(&logs[0]).expect("a defer log");
+    for recipient in recipients {
+        assert_eq!(
+            text.matches(&format!("\nrecipient={recipient}\n")).count(),
+            1,
+            "{text}\n{}",
+            system.log()
+        );
+    }
+    assert!(!system.log().contains("warning: "), "{}", system.log());
+}
+
 #[test]
 fn postfix_delivers_the_rest_of_our_spool() {
     hand_over(Which::Posthaste, Which::Postfix);

@@ -106,6 +106,21 @@ fn links_directories_and_strange_names_are_no_messages() {
 }
 
 #[test]
+fn what_was_flushed_before_its_time_is_tried_at_once_after_a_crash() {
+    let spool = Spool::new("queue-flushed");
+    let queue = spool.queue();
+    let message = queue.new_message(NOW).unwrap();
+    message.set_modified(NOW + std::time::Duration::from_secs(3600)).unwrap();
+    let id = message.commit().unwrap();
+    let Claimed::Taken(flushed) = queue.claim(NOW, QueueName::Incoming, &id, true).unwrap() else {
+        unreachable!()
+    };
+    drop(flushed);
+    assert_eq!(queue.recover_active(NOW).unwrap(), 1);
+    assert!(matches!(queue.claim(NOW, QueueName::Incoming, &id, false).unwrap(), Claimed::Taken(_)));
+}
+
+#[test]
 fn what_another_process_works_on_is_put_back_for_later() {
     let spool = Spool::new("queue-busy");
     let queue = spool.queue();
