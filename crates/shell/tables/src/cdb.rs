@@ -111,7 +111,8 @@ impl CdbTable {
                 return self.bytes(key_at + u64::from(key_size), value_size as usize).map(Some);
             }
         }
-        Ok(None)
+        // Whoever makes a table leaves room in it: one without an empty slot was overwritten.
+        Err(self.bad())
     }
 }
 

@@ -61,7 +61,8 @@ fn parse_meta(page: &[u8]) -> Option<Meta> {
     })
 }
 
-/// The newer of the two metas.
+/// The newer of the two metas; `None` unless both are there: the one that is left of a file that was cut or
+/// overwritten may be that of an older table, or of an empty one.
 fn newest_meta(file: &File) -> std::io::Result<Option<Meta>> {
     let read = |offset| -> std::io::Result<Option<Meta>> {
         let mut page = [0; META_SIZE];
@@ -75,8 +76,8 @@ fn newest_meta(file: &File) -> std::io::Result<Option<Meta>> {
     let second = read(first.map_or(4096, |meta| meta.page_size as u64))?;
     Ok(match (first, second) {
         (Some(first), Some(second)) if second.transaction > first.transaction => Some(second),
-        (None, second) => second,
-        (first, _) => first,
+        (Some(first), Some(_)) => Some(first),
+        _ => None,
     })
 }
 
