@@ -219,7 +219,8 @@ impl<'a> Composer<'a> {
     /// The original's sender in external form.
     fn sender(&self) -> Vec<u8> {
         let sender = &self.original.message.sender;
-        let sender = if sender.is_null() { b"MAILER-DAEMON" } else { sender.as_bytes() };
+        let sender =
+            if sender.is_null() { self.settings.mailer_daemon.as_bytes() } else { sender.as_bytes() };
         quote_822_local(sender, QuoteOptions::default()).into_owned()
     }
 

@@ -20,6 +20,8 @@ pub struct BounceSettings {
     pub maximal_queue_lifetime: std::time::Duration,
     /// `double_bounce_sender@myorigin`
     pub double_bounce_sender: String,
+    /// `MAILER-DAEMON@myorigin`: who a message without sender is from.
+    pub mailer_daemon: String,
     /// `mail_name` with everything that cannot be part of a header name turned into `-`.
     pub mail_name: String,
     /// `bounce` of notify_classes.
@@ -59,6 +61,7 @@ impl BounceSettings {
                 values.text(p::double_bounce_sender),
                 values.text(p::myorigin)
             ),
+            mailer_daemon: format!("MAILER-DAEMON@{}", values.text(p::myorigin)),
             mail_name,
             notify_bounce: has("bounce"),
             notify_2bounce: has("2bounce"),

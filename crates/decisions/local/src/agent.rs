@@ -108,6 +108,9 @@ impl Request {
     }
 }
 
+/// The type of a diagnostic that an agent gives: what the operating system said.
+const UNIX: &str = "x-unix";
+
 impl Reply {
     /// For the wire.
     #[must_use]
@@ -120,7 +123,9 @@ impl Reply {
                     Outcome::Bounced => b"bounced",
                 };
                 let dsn = status.dsn.to_string();
-                let mut fields = vec![word, dsn.as_bytes(), &status.reason[..]];
+                let diagnostic: &[u8] =
+                    status.diagnostic.as_ref().filter(|(kind, _)| kind == UNIX).map_or(b"", |(_, text)| text);
+                let mut fields = vec![word, dsn.as_bytes(), &status.reason[..], diagnostic];
                 fields.extend(warnings.iter().map(|w| &w[..]));
                 encode_fields(&fields)
             }
@@ -152,8 +157,11 @@ impl Reply {
         if dsn.class != class {
             return Err(Malformed);
         }
+        let (diagnostic, rest) = rest.split_first().ok_or(Malformed)?;
+        let diagnostic = (!diagnostic.is_empty()).then(|| (UNIX.to_owned(), BString::from(*diagnostic)));
         let warnings = rest.iter().map(|w| BString::from(*w)).collect();
-        Ok(Self::Done { outcome, status: Status::new(dsn, *third), warnings })
+        let status = Status { diagnostic, ..Status::new(dsn, *third) };
+        Ok(Self::Done { outcome, status, warnings })
     }
 }
 
@@ -202,7 +210,10 @@ mod tests {
     fn replies_survive_the_wire_and_must_be_consistent() {
         let done = |outcome, dsn| Reply::Done {
             outcome,
-            status: Status::new(dsn, "why"),
+            status: Status {
+                diagnostic: Some(("x-unix".to_owned(), "input/output error".into())),
+                ..Status::new(dsn, "why")
+            },
             warnings: vec!["careful".into()],
         };
         let good = done(Outcome::Bounced, Dsn::permanent(2, 2));

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use types::{
-    Address, DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, Recipient,
+    DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, Recipient,
     RecipientReport, Relay, Status, Timing, Trouble,
 };
 
@@ -12,6 +12,7 @@ use crate::{
     destination::{Condition, Destination},
     event::{Action, AgentFailure, Disposition, LogLine, LogName, Ticket},
     job::{in_destination, in_peer},
+    members,
     slab::Key,
 };
 
@@ -65,7 +66,8 @@ impl Core {
         let (message, destination) = (self.entries[key].message, self.entries[key].destination);
         let at = self.destinations[destination].transport;
         self.transports[at].busy_count -= 1;
-        let dispositions = complete(&named(&request, report.expanded), report.recipients);
+        let dispositions = complete(&request, report.recipients, report.session);
+        self.messages[message].flags.is_corrupt |= report.is_corrupt;
         self.settle(step, message, dispositions);
         self.unthrottle_transport(at);
         match report.destination_unavailable {
@@ -283,8 +285,9 @@ impl Core {
     /// What is to be done about results: successes are marked, failures and delays recorded first.
     pub(crate) fn settle(&mut self, step: &mut Step<'_>, key: Key<Message>, dispositions: Vec<Disposition>) {
         let (mut bounced, mut deferred, mut traced) = (Vec::new(), Vec::new(), Vec::new());
-        for mut disposition in dispositions {
-            if self.settings.soft_bounce && disposition.report.outcome == Outcome::Bounced {
+        let soft_bounce = self.settings.soft_bounce;
+        for mut disposition in dispositions.into_iter().flat_map(|all| members::each(all, soft_bounce)) {
+            if soft_bounce && disposition.report.outcome == Outcome::Bounced {
                 soften(&mut disposition.report);
             }
             match disposition.report.outcome {
@@ -321,7 +324,7 @@ impl Core {
             }
             message.unmarked.push(offset);
         }
-        step.log(LogLine::Delivery(disposition, self.settings.delay_logging_resolution_limit));
+        step.log(LogLine::Delivery(disposition.into(), self.settings.delay_logging_resolution_limit));
     }
 
     /// Records are where they belong, or could not be written.
@@ -346,10 +349,16 @@ impl Core {
                 (LogName::Bounce, Err(_)) => {
                     disposition.report.outcome = Outcome::Deferred;
                     disposition.report.status = Status::new(Dsn::temporary(3, 0), "bounce service failure");
-                    step.log(LogLine::Delivery(disposition, self.settings.delay_logging_resolution_limit));
+                    step.log(LogLine::Delivery(
+                        disposition.into(),
+                        self.settings.delay_logging_resolution_limit,
+                    ));
                 }
                 (LogName::Defer, _) => {
-                    step.log(LogLine::Delivery(disposition, self.settings.delay_logging_resolution_limit));
+                    step.log(LogLine::Delivery(
+                        disposition.into(),
+                        self.settings.delay_logging_resolution_limit,
+                    ));
                 }
                 (LogName::Bounce | LogName::Trace, _) => self.finished(step, key, disposition),
             }
@@ -364,22 +373,8 @@ fn soften(report: &mut RecipientReport) {
     report.status.dsn = report.status.dsn.with_class(DsnClass::Temporary);
 }
 
-/// The request with the recipients that local(8) made of those it was given; their marks stay where they are.
-fn named(request: &Rc<DeliveryRequest>, expanded: Vec<(usize, Address)>) -> Rc<DeliveryRequest> {
-    if expanded.is_empty() {
-        return Rc::clone(request);
-    }
-    let mut request = DeliveryRequest::clone(request);
-    for (index, address) in expanded {
-        if let Some(recipient) = request.recipients.get_mut(index) {
-            recipient.address = address;
-        }
-    }
-    Rc::new(request)
-}
-
 /// Exactly one result for each recipient of the request, with the times that the queue manager knows.
-fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>) -> Vec<Disposition> {
+fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>, session: u32) -> Vec<Disposition> {
     let before_active = request.active_since.since(request.message.arrival);
     let in_queue_manager = request.agent_since.since(request.active_since);
     let mut seen = vec![false; request.recipients.len()];
@@ -390,14 +385,14 @@ fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>) -> Vec
         {
             report.timing.before_active = before_active;
             report.timing.in_queue_manager = in_queue_manager;
-            all.push(Disposition { request: Rc::clone(request), report });
+            all.push(Disposition { request: Rc::clone(request), report, member: None, session });
         }
     };
     reports.into_iter().for_each(&mut add);
     for index in 0..request.recipients.len() {
         let status = Status::new(Dsn::temporary(3, 0), "delivery agent gave no status");
         let timing = Timing::default();
-        add(RecipientReport { index, outcome: Outcome::Deferred, status, relay: Relay::None, timing });
+        add(RecipientReport::new(index, Outcome::Deferred, status, Relay::None, timing));
     }
     all
 }

@@ -46,13 +46,7 @@ fn all(request: &DeliveryRequest, outcome: Outcome, class: DsnClass) -> Delivery
     let dsn = if dsn.class == class { dsn } else { Dsn { class, subject: 0, detail: 0 } };
     let status = Status::new(dsn, text.as_bytes());
     let recipients = (0..request.recipients.len())
-        .map(|index| RecipientReport {
-            index,
-            outcome,
-            status: status.clone(),
-            relay: Relay::None,
-            timing: Timing::default(),
-        })
+        .map(|index| RecipientReport::new(index, outcome, status.clone(), Relay::None, Timing::default()))
         .collect();
     DeliveryReport { recipients, ..DeliveryReport::default() }
 }

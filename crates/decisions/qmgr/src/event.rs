@@ -184,13 +184,17 @@ pub struct Disposition {
     pub request: Rc<DeliveryRequest>,
     /// Index, outcome, status, relay, timing.
     pub report: RecipientReport,
+    /// One of the addresses that the recipient stands for, when it is about that one.
+    pub member: Option<Box<Recipient>>,
+    /// The number in brackets of the delivery's log lines; 0 if it has none yet.
+    pub session: u32,
 }
 
 impl Disposition {
     /// The recipient.
     #[must_use]
     pub fn recipient(&self) -> Option<&Recipient> {
-        self.request.recipients.get(self.report.index)
+        self.member.as_deref().or_else(|| self.request.recipients.get(self.report.index))
     }
 }
 
@@ -226,7 +230,7 @@ pub enum LogLine {
     /// `from=<..>, size=.., nrcpt=.. (queue active)`
     Active(QueueId, Rc<MessageAttributes>, u64),
     /// One recipient's result, logged by the service of its transport; delay_logging_resolution_limit.
-    Delivery(Disposition, u8),
+    Delivery(Box<Disposition>, u8),
     /// `status=expired, returned to sender`
     Expired(QueueId, Rc<MessageAttributes>),
     /// `status=force-expired, returned to sender`
@@ -262,7 +266,7 @@ impl LogLine {
                     id: done.request.queue_id,
                     recipient: done.recipient()?,
                     relay: &report.relay,
-                    connection_uses: 0,
+                    connection_uses: report.connection_uses,
                     timing: report.timing,
                     delay: total(&report.timing),
                     outcome: report.outcome,

@@ -26,6 +26,7 @@ mod event;
 mod finish;
 mod intake;
 mod job;
+mod members;
 mod route;
 mod scheduler;
 mod settings;

@@ -240,7 +240,9 @@ impl Core {
                 active_since: message.active_since,
                 agent_since: step.wall,
             }),
-            report: RecipientReport { index: 0, outcome, status, relay: Relay::None, timing },
+            report: RecipientReport::new(0, outcome, status, Relay::None, timing),
+            member: None,
+            session: 0,
         }
     }
 

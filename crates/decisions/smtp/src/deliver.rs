@@ -344,6 +344,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let unknown = || Status::new(Dsn::temporary(3, 0), "server unavailable or unable to receive mail");
         let status = self.trouble.take().unwrap_or_else(unknown);
         self.ledger.is_last_server = true;
+        self.ledger.connection_uses = 0;
         self.connected = None;
         let failure = Failure { status, scope: Scope::Site, is_soft_before_last: false };
         let clock = self.clock();

@@ -63,10 +63,13 @@ pub async fn hosts(
 ) -> Found {
     let mut search = Search { dns, network, settings, status: None };
     let detects_loops = wants_mx && destination.port == 25;
+    // RFC 6531 section 3.2: the DNS knows names in ASCII. A name that has no such form is asked for as it is.
+    let ascii = if destination.host.is_ascii() { None } else { config::domain_to_ascii(&destination.host) };
+    let host = ascii.as_deref().unwrap_or(&destination.host);
     let mut found = if wants_mx && !destination.is_literal && settings.has_dns {
-        search.domain(&destination.host, detects_loops).await
+        search.domain(host, detects_loops).await
     } else {
-        search.host(&destination.host, detects_loops).await
+        search.host(host, detects_loops).await
     };
     order(settings, &mut found.hosts, &mut random);
     if found.status.is_none() && found.hosts.is_empty() {

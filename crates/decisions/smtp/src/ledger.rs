@@ -71,6 +71,8 @@ pub(crate) struct Ledger<'a> {
     pub(crate) is_last_server: bool,
     /// Some server took part in a whole transaction: the destination is not dead.
     pub(crate) had_session: bool,
+    /// How many messages the connection has carried that failures and successes come from now.
+    pub(crate) connection_uses: u32,
 }
 
 impl<'a> Ledger<'a> {
@@ -83,11 +85,17 @@ impl<'a> Ledger<'a> {
             report: DeliveryReport::default(),
             is_last_server: false,
             had_session: false,
+            connection_uses: 0,
         }
     }
 
     pub(crate) fn left(&self) -> &[usize] {
         &self.left
+    }
+
+    /// The queue file's content is damaged.
+    pub(crate) fn set_corrupt(&mut self) {
+        self.report.is_corrupt = true;
     }
 
     pub(crate) fn into_report(self) -> DeliveryReport {
@@ -146,6 +154,8 @@ impl<'a> Ledger<'a> {
             connection,
             transmission: clock.now.saturating_sub(connection),
         };
-        self.report.recipients.push(RecipientReport { index, outcome, status, relay: relay.clone(), timing });
+        let report = RecipientReport::new(index, outcome, status, relay.clone(), timing);
+        let connection_uses = self.connection_uses;
+        self.report.recipients.push(RecipientReport { connection_uses, ..report });
     }
 }

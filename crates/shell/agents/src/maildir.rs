@@ -59,7 +59,7 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 /// Writes and syncs; returns device and inode, which make the name unique.
 fn write(mut file: File, delivery: &Delivery<'_>) -> Result<(u64, u64), Trouble> {
-    let failed = |error: io::Error| Trouble::io(&error, Dsn::permanent(3, 0), "error writing message");
+    let failed = |error: io::Error| Trouble::copying(&error, Dsn::permanent(3, 0), "error writing message");
     let mut written = 0_u64;
     let mut last = b'\n';
     let mut put = |bytes: &[u8]| {
@@ -71,7 +71,8 @@ fn write(mut file: File, delivery: &Delivery<'_>) -> Result<(u64, u64), Trouble>
         file.write_all(bytes).map_err(failed)
     };
     put(delivery.headers)?;
-    let unreadable = |error: io::Error| Trouble::io(&error, Dsn::temporary(3, 0), "error reading message");
+    let unreadable =
+        |error: io::Error| Trouble::copying(&error, Dsn::temporary(3, 0), "error reading message");
     delivery.content.copy(unreadable, &mut put)?;
     if last != b'\n' {
         file.write_all(b"\n").map_err(failed)?;

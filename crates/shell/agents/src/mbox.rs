@@ -91,7 +91,7 @@ fn append(mut file: File, old_length: u64, delivery: &Delivery<'_>) -> Result<()
 }
 
 fn write(file: &mut File, old_length: u64, delivery: &Delivery<'_>) -> Result<(), Trouble> {
-    let failed = |error: io::Error| Trouble::io(&error, Dsn::permanent(3, 0), "error writing message");
+    let failed = |error: io::Error| Trouble::copying(&error, Dsn::permanent(3, 0), "error writing message");
     let mut length = old_length;
     let mut put = |bytes: &[u8]| {
         length += bytes.len() as u64;
@@ -103,7 +103,8 @@ fn write(file: &mut File, old_length: u64, delivery: &Delivery<'_>) -> Result<()
     put(&[delivery.from_line, delivery.headers].concat())?;
     let mut quote = MboxQuote::default();
     let mut out = Vec::new();
-    let unreadable = |error: io::Error| Trouble::io(&error, Dsn::temporary(3, 0), "error reading message");
+    let unreadable =
+        |error: io::Error| Trouble::copying(&error, Dsn::temporary(3, 0), "error reading message");
     delivery.content.copy(unreadable, |chunk| {
         out.clear();
         quote.chunk(chunk, &mut out);

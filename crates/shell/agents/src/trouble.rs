@@ -9,16 +9,23 @@ use types::{Dsn, DsnClass, Outcome, Status};
 pub(crate) struct Trouble {
     pub(crate) dsn: Dsn,
     pub(crate) reason: String,
+    /// The kind of error in the words of sysexits(3), for notifications.
+    pub(crate) diagnostic: Option<&'static str>,
 }
 
 impl Trouble {
     pub(crate) fn new(dsn: Dsn, reason: impl Into<String>) -> Self {
-        Self { dsn, reason: reason.into() }
+        Self { dsn, reason: reason.into(), diagnostic: None }
     }
 
     /// `what` names the operation and the file.
     pub(crate) fn io(error: &io::Error, default: Dsn, what: impl std::fmt::Display) -> Self {
         Self::new(mailbox_dsn(error, default), format!("{what}: {}", text(error)))
+    }
+
+    /// Content could not be read or written.
+    pub(crate) fn copying(error: &io::Error, default: Dsn, what: &str) -> Self {
+        Self { diagnostic: Some("input/output error"), ..Self::io(error, default, what) }
     }
 
     /// The same trouble with words put before its reason.
@@ -31,7 +38,8 @@ impl Trouble {
             DsnClass::Permanent => Outcome::Bounced,
             DsnClass::Success | DsnClass::Temporary => Outcome::Deferred,
         };
-        (outcome, Status::new(self.dsn, self.reason))
+        let diagnostic = self.diagnostic.map(|text| ("x-unix".to_owned(), text.into()));
+        (outcome, Status { diagnostic, ..Status::new(self.dsn, self.reason) })
     }
 }
 

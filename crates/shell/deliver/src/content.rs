@@ -1,15 +1,57 @@
 //! A message's content as lines of text that end with LF, for agents and for forwarding.
 
 use crate::queue_work::Active;
-use queue_format::{Reader, RecordType};
-use types::Trouble;
+use queue_format::{ReadError, Reader, RecordType};
+use std::fmt;
+use types::{QueueId, Trouble};
+
+/// Why the content of a message cannot be had.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    id: QueueId,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    Record(char, u64),
+    Short(u64),
+    Error(ReadError),
+}
+
+impl Unreadable {
+    /// Reading it again would not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match &self.why {
+            Why::Record(..) | Why::Short(_) => true,
+            Why::Error(error) => !error.is_temporary(),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id;
+        match &self.why {
+            Why::Record(found, at) => write!(f, "{id}: bad record type '{found}' at {at}"),
+            Why::Short(at) => write!(f, "{id}: content ends at {at}"),
+            Why::Error(error) => write!(f, "{id}: {error}"),
+        }
+    }
+}
+
+impl From<Unreadable> for Trouble {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::new(unreadable.to_string())
+    }
+}
 
 /// Calls `take` with each content record: its bytes, and whether the line ends there.
 pub(crate) fn for_each_record(
     active: &Active,
     mut take: impl FnMut(&[u8], bool) -> bool,
-) -> Result<(), Trouble> {
-    let id = active.file.id();
+) -> Result<(), Unreadable> {
+    let unreadable = |why| Unreadable { id: active.file.id(), why };
     let mut reader = Reader::new(&active.file);
     reader.seek(active.envelope.sizes.data_offset);
     loop {
@@ -25,17 +67,17 @@ pub(crate) fn for_each_record(
                     return Ok(());
                 } else {
                     let found = char::from(record.record_type.0);
-                    return Err(Trouble::new(format!("{id}: bad record type '{found}' at {offset}")));
+                    return Err(unreadable(Why::Record(found, offset)));
                 }
             }
-            Ok(None) => return Err(Trouble::new(format!("{id}: content ends at {offset}"))),
-            Err(error) => return Err(Trouble::new(format!("{id}: {error}"))),
+            Ok(None) => return Err(unreadable(Why::Short(offset))),
+            Err(error) => return Err(unreadable(Why::Error(error))),
         }
     }
 }
 
 /// All of it.
-pub(crate) fn text(active: &Active) -> Result<Vec<u8>, Trouble> {
+pub(crate) fn text(active: &Active) -> Result<Vec<u8>, Unreadable> {
     let expected = usize::try_from(active.envelope.sizes.content_bytes).unwrap_or(0).min(64 << 20);
     let mut text = Vec::with_capacity(expected + 1024);
     for_each_record(active, |bytes, is_complete| {

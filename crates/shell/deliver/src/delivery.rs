@@ -1,7 +1,7 @@
 //! A delivery request goes to its transport, and comes back as a report.
 
-use crate::{engine::Engine, local_delivery, services::Program, virtual_delivery};
-use maillog::Severity;
+use crate::{content::Unreadable, engine::Engine, local_delivery, services::Program, virtual_delivery};
+use maillog::{Logger, Severity};
 use net::contain;
 use qmgr::{AgentFailure, Event, Ticket};
 use std::rc::Rc;
@@ -47,7 +47,7 @@ async fn deliver(engine: &Rc<Engine>, request: &Rc<DeliveryRequest>) -> Delivery
     };
     let logger = engine.shared.log.session(&service.tag);
     engine.shared.faults.at("delivery");
-    match &service.program {
+    let mut report = match &service.program {
         Program::Smtp(client) => smtp::deliver(client, &logger, request, active.file.file()).await,
         Program::Local(local) => local_delivery::deliver(engine, local, &logger, request, &active).await,
         Program::Virtual(virtual_) => {
@@ -58,19 +58,28 @@ async fn deliver(engine: &Rc<Engine>, request: &Rc<DeliveryRequest>) -> Delivery
             logger.warning(&format!("{}: transport {}: {why}", request.queue_id, request.transport));
             deferred(engine, request, Dsn::temporary(3, 0), "mail transport unavailable")
         }
-    }
+    };
+    report.session = logger.session();
+    report
+}
+
+/// All deferred, as the content could not be read; one that cannot be understood is damaged for good.
+pub(crate) fn unreadable(
+    engine: &Engine,
+    request: &DeliveryRequest,
+    logger: &Logger,
+    unreadable: &Unreadable,
+) -> DeliveryReport {
+    logger.warning(&unreadable.to_string());
+    let report = deferred(engine, request, Dsn::temporary(3, 0), "error reading message");
+    DeliveryReport { is_corrupt: unreadable.is_damage(), ..report }
 }
 
 /// Every recipient deferred for one reason.
 pub(crate) fn deferred(engine: &Engine, request: &DeliveryRequest, dsn: Dsn, reason: &str) -> DeliveryReport {
     let timing = timing(engine, request);
-    let report = |index| RecipientReport {
-        index,
-        outcome: Outcome::Deferred,
-        status: Status::new(dsn, reason),
-        relay: Relay::None,
-        timing,
-    };
+    let report =
+        |index| RecipientReport::new(index, Outcome::Deferred, Status::new(dsn, reason), Relay::None, timing);
     let recipients = (0..request.recipients.len()).map(report).collect();
     DeliveryReport { recipients, ..DeliveryReport::default() }
 }

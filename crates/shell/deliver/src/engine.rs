@@ -148,7 +148,7 @@ impl Engine {
     fn log(&self, line: &LogLine) {
         let logger = match line {
             LogLine::Delivery(done, _) => match self.services.get(&done.request.transport) {
-                Some(service) => &self.shared.log.session(&service.tag),
+                Some(service) => &self.shared.log.numbered(&service.tag, done.session),
                 None => &self.qmgr_log,
             },
             LogLine::Warning(text) => return self.qmgr_log.warning(text),

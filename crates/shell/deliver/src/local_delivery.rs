@@ -11,10 +11,13 @@ use local::{
     expand, expand_forward_file,
 };
 use maillog::Logger;
-use std::{collections::VecDeque, rc::Rc};
+use std::{
+    collections::{HashSet, VecDeque},
+    rc::Rc,
+};
 use types::{
-    Address, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, Outcome, Recipient, RecipientReport, Relay,
-    Status,
+    Address, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, MemberReport, Outcome, Recipient,
+    RecipientReport, Relay, Status, Timing,
 };
 
 /// Delivers each recipient of a request.
@@ -27,37 +30,17 @@ pub(crate) async fn deliver(
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
-        Err(trouble) => {
-            logger.warning(&trouble.to_string());
-            return delivery::deferred(engine, request, Dsn::temporary(3, 0), "error reading message");
-        }
+        Err(unreadable) => return delivery::unreadable(engine, request, logger, &unreadable),
     };
     let job = Job { engine, local, logger, request, delivered: DeliveredTo::scan(&content), content };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
-        let mut results = job.recipient(recipient).await;
-        let worst = results
-            .iter()
-            .enumerate()
-            .max_by_key(|(at, result)| (rank(result.outcome), std::cmp::Reverse(*at)));
-        let Some(at) = worst.map(|(at, _)| at) else { continue };
-        let Done { to, outcome, status } = results.remove(at);
-        results.iter().for_each(|done| job.log(recipient, done));
-        if to != recipient.address {
-            report.expanded.push((index, to));
-        }
+        let members = job.recipient(recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
         let timing = delivery::timing(engine, request);
-        report.recipients.push(RecipientReport { index, outcome, status, relay, timing });
+        report.recipients.push(combine(index, recipient, members, relay, timing));
     }
     report
-}
-
-/// What became of one address that a recipient was expanded to.
-struct Done {
-    to: Address,
-    outcome: Outcome,
-    status: Status,
 }
 
 struct Job<'a> {
@@ -70,8 +53,9 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// What became of all its steps, at least one: a recipient is done when all of them are.
-    async fn recipient(&self, recipient: &Recipient) -> Vec<Done> {
+    /// What became of all its steps. Copies under another envelope go out last, and only if nothing has to be
+    /// tried again: the next try would send them again.
+    async fn recipient(&self, recipient: &Recipient) -> Vec<MemberReport> {
         let router = AliasRouter(&self.local.rewriter);
         let expansion = Expansion {
             settings: &self.local.settings,
@@ -83,20 +67,30 @@ impl Job<'_> {
         };
         let sender = &self.request.message.sender;
         let mut steps = VecDeque::from(expand(&expansion, sender, &recipient.address).await);
-        let mut results = Vec::new();
+        let (mut members, mut forwards) = (Vec::new(), Vec::new());
+        // Who is named twice gets one copy: forward files that were asked for, mailboxes that were written.
+        let (mut asked, mut written) = (HashSet::new(), HashSet::new());
         while let Some(step) = steps.pop_front() {
-            let (to, (outcome, status)) = match step {
-                Step::Final { recipient: to, outcome, status } => (to, (outcome, status)),
+            let (address, (outcome, status)) = match step {
+                Step::Final { recipient, outcome, status } => (recipient, (outcome, status)),
                 Step::Forward(forward) => {
-                    let result = self.forward(recipient, &forward).await;
-                    (forward.delivered_to, result)
+                    forwards.push(forward);
+                    continue;
                 }
                 Step::Mailbox { recipient: to, delivered_to, user, extension, mailbox_only } => {
+                    let who = (user.to_ascii_lowercase(), extension.to_ascii_lowercase());
+                    if written.contains(&who) || (!mailbox_only && !asked.insert(who.clone())) {
+                        continue;
+                    }
                     let task = Task::Local { user: user.clone(), extension, mailbox_only };
-                    match self.mailbox(recipient, &delivered_to, &user.to_str_lossy(), task).await {
+                    let result = match self
+                        .mailbox(recipient, &delivered_to, &user.to_str_lossy(), task)
+                        .await
+                    {
                         Ok(Reply::Done { outcome, status, warnings }) => {
+                            written.insert(who);
                             warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
-                            (to, (outcome, status))
+                            (outcome, status)
                         }
                         Ok(Reply::Forward { text, .. }) => {
                             steps.extend(
@@ -104,33 +98,21 @@ impl Job<'_> {
                             );
                             continue;
                         }
-                        Err(result) => (to, result),
-                    }
+                        Err(result) => result,
+                    };
+                    (to, result)
                 }
             };
-            results.push(Done { to, outcome, status });
+            members.push(MemberReport { address, outcome, status });
         }
-        if results.is_empty() {
-            let status = Status::new(Dsn::temporary(3, 0), "nothing to deliver to");
-            results.push(Done { to: recipient.address.clone(), outcome: Outcome::Deferred, status });
+        for forward in forwards {
+            if members.iter().any(|member| member.outcome == Outcome::Deferred) {
+                break;
+            }
+            let (outcome, status) = self.forward(recipient, &forward).await;
+            members.push(MemberReport { address: recipient.address.clone(), outcome, status });
         }
-        results
-    }
-
-    /// One of several results; the scheduler logs the one that decides.
-    fn log(&self, recipient: &Recipient, done: &Done) {
-        let timing = delivery::timing(self.engine, self.request);
-        self.logger.event(&maillog::Event::Delivery(maillog::DeliveryEvent {
-            id: self.request.queue_id,
-            recipient: &Recipient { address: done.to.clone(), ..recipient.clone() },
-            relay: &Relay::Service(self.request.transport.as_str().to_owned()),
-            connection_uses: 0,
-            timing,
-            delay: timing.before_active + timing.in_queue_manager + timing.transmission,
-            outcome: done.outcome,
-            status: &done.status,
-            delay_logging_resolution_limit: self.local.delay_decimals,
-        }));
+        members
     }
 
     async fn mailbox(
@@ -155,7 +137,7 @@ impl Job<'_> {
     }
 
     /// A copy under another envelope, which says whom the message was for.
-    async fn forward(&self, recipient: &Recipient, forward: &Forward) -> (Outcome, Status) {
+    async fn forward(&self, original: &Recipient, forward: &Forward) -> (Outcome, Status) {
         let header = if self.local.settings.delivered_header_in_forward {
             let to = forward.delivered_to.as_bytes().to_ascii_lowercase();
             [b"Delivered-To: ", &to[..]].concat()
@@ -165,7 +147,7 @@ impl Job<'_> {
         let lines = self.content.lines();
         let headers = (!header.is_empty()).then_some(&header[..]);
         let recipients: Vec<Recipient> =
-            forward.recipients.iter().map(|address| forwarded(recipient, forward.is_list, address)).collect();
+            forward.recipients.iter().map(|address| forwarded(original, forward.is_list, address)).collect();
         let injected = self
             .engine
             .injector
@@ -200,6 +182,25 @@ fn forwarded(recipient: &Recipient, is_list: bool, address: &Address) -> Recipie
         other => other & !DsnNotify::SUCCESS,
     };
     Recipient { address: address.clone(), offset: 0, dsn_notify: DsnNotify(notify), ..recipient.clone() }
+}
+
+/// One report: the recipient's own result, or the worst of its members and each of them.
+fn combine(
+    index: usize,
+    recipient: &Recipient,
+    mut members: Vec<MemberReport>,
+    relay: Relay,
+    timing: Timing,
+) -> RecipientReport {
+    let Some(worst) = members.iter().max_by_key(|member| rank(member.outcome)) else {
+        let status = Status::new(Dsn::temporary(3, 0), "nothing to deliver to");
+        return RecipientReport::new(index, Outcome::Deferred, status, relay, timing);
+    };
+    let (outcome, status) = (worst.outcome, worst.status.clone());
+    if members.len() == 1 && members.iter().all(|member| member.address == recipient.address) {
+        members.clear();
+    }
+    RecipientReport { members, ..RecipientReport::new(index, outcome, status, relay, timing) }
 }
 
 const fn rank(outcome: Outcome) -> u8 {

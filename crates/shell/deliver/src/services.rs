@@ -39,8 +39,6 @@ pub(crate) struct Local {
     pub(crate) users: Rc<dyn Users>,
     pub(crate) rewriter: Rc<Rewriter>,
     pub(crate) transport: Transport,
-    /// delay_logging_resolution_limit
-    pub(crate) delay_decimals: u8,
 }
 
 /// What virtual(8) needs.
@@ -126,7 +124,6 @@ impl Maker<'_> {
             users: Rc::new(SystemUsers),
             rewriter: Rc::new(Rewriter::new(RewriteSettings::load(values)?, &registry)),
             transport: Transport::new(name),
-            delay_decimals: u8::try_from(values.int(p::delay_logging_resolution_limit)).unwrap_or(2),
         })))
     }
 

@@ -12,6 +12,11 @@ use world::{Stream, World};
 /// Longest request to flush, in bytes.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
 
+/// The answers of flush(8): done, wrong parameter, not for this site.
+const FLUSH_OK: i32 = 0;
+const FLUSH_BAD: i32 = 3;
+const FLUSH_DENY: i32 = 4;
+
 /// How long a client of flush or showq may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(100);
 
@@ -116,7 +121,7 @@ async fn queue_manager(shared: &Shared, mut stream: LiveStream) -> io::Result<()
 
 /// flush(8)'s protocol: one request, one status.
 async fn flush(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
-    let greeting = attr::Encoder::new().text("protocol", "flush_protocol").finish();
+    let greeting = attr::Encoder::new().text("protocol", "queue_flush_protocol").finish();
     stream.write_all(&greeting).await?;
     let asked = shared.world.timeout(CLIENT_LIMIT, request(&mut stream)).await;
     let Some(Ok(Some(attributes))) = asked else { return Ok(()) };
@@ -125,10 +130,11 @@ async fn flush(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
     let status = match id.filter(|_| is_file) {
         Some(id) => {
             shared.events.push(Event::Flush(Flush::Messages(vec![id])));
-            0
+            FLUSH_OK
         }
+        None if is_file => FLUSH_BAD,
         // What a site's mail is, is not known here yet.
-        None => 2,
+        None => FLUSH_DENY,
     };
     stream.write_all(&attr::Encoder::new().int("status", status).finish()).await
 }

@@ -21,10 +21,7 @@ pub(crate) async fn deliver(
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
-        Err(trouble) => {
-            logger.warning(&trouble.to_string());
-            return delivery::deferred(engine, request, Dsn::temporary(3, 0), "error reading message");
-        }
+        Err(unreadable) => return delivery::unreadable(engine, request, logger, &unreadable),
     };
     let job = Job { engine, virtual_, logger, request, content };
     let mut report = DeliveryReport::default();
@@ -32,7 +29,7 @@ pub(crate) async fn deliver(
         let (outcome, status) = job.recipient(recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
         let timing = delivery::timing(engine, request);
-        report.recipients.push(RecipientReport { index, outcome, status, relay, timing });
+        report.recipients.push(RecipientReport::new(index, outcome, status, relay, timing));
     }
     report
 }

@@ -50,9 +50,14 @@ pub struct Server {
 impl Server {
     /// Starts a server on a free port of 127.0.0.1.
     pub fn start(zone: &str) -> io::Result<Self> {
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), zone)
+    }
+
+    /// Starts a server at an address; the port may be 0 for a free one.
+    pub fn start_at(address: SocketAddr, zone: &str) -> io::Result<Self> {
         let lines = zone.lines().filter_map(parse_line).collect();
         let zone = Arc::new(Zone { lines, queries: AtomicU32::new(0), stops: AtomicBool::new(false) });
-        let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let tcp = TcpListener::bind(address)?;
         let address = tcp.local_addr()?;
         let udp = UdpSocket::bind(address)?;
         udp.set_read_timeout(Some(Duration::from_millis(100)))?;
@@ -156,6 +161,8 @@ impl Zone {
             _ => Rcode::NXDOMAIN,
         };
         let mut answer = MessageBuilder::new_vec().start_answer(query, rcode).ok()?;
+        // Without it, and without an answer, the C library takes the server for one that does not know.
+        answer.header_mut().set_ra(true);
         if self.has(asked, "TRUNCATE") && is_udp {
             answer.header_mut().set_tc(true);
             return Some(answer.finish());

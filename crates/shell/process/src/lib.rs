@@ -58,7 +58,13 @@ impl Log {
     pub fn session(&self, tag: &str) -> Logger {
         let next = self.last_session.get() % SESSION_MAX + 1;
         self.last_session.set(next);
-        Logger::new(Rc::clone(&self.sink), tag, next)
+        self.numbered(tag, next)
+    }
+
+    /// A logger that goes on with the number of one that is gone; 0 for a new number.
+    #[must_use]
+    pub fn numbered(&self, tag: &str, session: u32) -> Logger {
+        if session == 0 { self.session(tag) } else { Logger::new(Rc::clone(&self.sink), tag, session) }
     }
 }
 

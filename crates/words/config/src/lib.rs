@@ -34,6 +34,7 @@ pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
 pub use namespace::{Finding, LEGACY, Namespace, Sources, is_client_parameter};
 pub use number::{compatibility_level, time_in_seconds, time_unit};
+pub use punycode::domain_to_ascii;
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};
 pub use values::Values;

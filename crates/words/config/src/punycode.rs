@@ -9,7 +9,7 @@ const T_MAX: u32 = 26;
 const LABEL: usize = 63;
 
 /// A domain name in its ASCII form; what is ASCII already comes back as it is.
-pub(crate) fn domain_to_ascii(name: &str) -> Option<String> {
+pub fn domain_to_ascii(name: &str) -> Option<String> {
     if name.is_empty() {
         return None;
     }

@@ -203,6 +203,30 @@ pub struct RecipientReport {
     pub relay: Relay,
     /// Where the time went.
     pub timing: Timing,
+    /// How many messages the connection has carried with this one; 0 without a connection.
+    pub connection_uses: u32,
+    /// What became of each member, when the recipient is an alias: they are logged, and notified of, in its
+    /// place. Empty for a recipient that stands for itself.
+    pub members: Vec<MemberReport>,
+}
+
+impl RecipientReport {
+    /// A report on a recipient that stands for itself, without a connection.
+    #[must_use]
+    pub fn new(index: usize, outcome: Outcome, status: Status, relay: Relay, timing: Timing) -> Self {
+        Self { index, outcome, status, relay, timing, connection_uses: 0, members: Vec::new() }
+    }
+}
+
+/// The final word on one of the addresses that an alias stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberReport {
+    /// `to=` of the log line.
+    pub address: Address,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Why.
+    pub status: Status,
 }
 
 /// The answer to a delivery request: a report for each recipient, and word on the destination.
@@ -210,9 +234,12 @@ pub struct RecipientReport {
 pub struct DeliveryReport {
     /// Exactly one for each recipient of the request; a recipient without one is deferred.
     pub recipients: Vec<RecipientReport>,
-    /// Recipients, by index, that an alias replaced: the log and notifications name what they became.
-    pub expanded: Vec<(usize, Address)>,
     /// The destination (or, for agents without a next hop, the service) could not be used at all:
     /// the scheduler may throttle it and need not try its other messages now.
     pub destination_unavailable: Option<Status>,
+    /// The number in brackets of the log lines that this delivery has written, for those that follow; 0 if it
+    /// has written none.
+    pub session: u32,
+    /// The queue file's content cannot be understood: the message is to be set aside.
+    pub is_corrupt: bool,
 }

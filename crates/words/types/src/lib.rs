@@ -16,8 +16,8 @@ mod time;
 
 pub use address::{Address, Domain};
 pub use delivery::{
-    BodyEncoding, DeliveryReport, DeliveryRequest, DsnNotify, DsnReturn, MessageAttributes, Outcome,
-    Recipient, RecipientReport, Relay, SendOptions, Status, Timing,
+    BodyEncoding, DeliveryReport, DeliveryRequest, DsnNotify, DsnReturn, MemberReport, MessageAttributes,
+    Outcome, Recipient, RecipientReport, Relay, SendOptions, Status, Timing,
 };
 pub use dsn::{Dsn, DsnClass};
 pub use lookup::{Lookup, Trouble};

@@ -578,13 +578,7 @@ fn report(request: &DeliveryRequest, answer: Answer) -> DeliveryReport {
     let recipients = if answer == Answer::Silent { 0..0 } else { all };
     DeliveryReport {
         recipients: recipients
-            .map(|index| RecipientReport {
-                index,
-                outcome,
-                status: status.clone(),
-                relay: Relay::None,
-                timing: Timing::default(),
-            })
+            .map(|index| RecipientReport::new(index, outcome, status.clone(), Relay::None, Timing::default()))
             .collect(),
         destination_unavailable: (answer == Answer::Dead).then_some(status),
         ..DeliveryReport::default()

@@ -99,6 +99,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let relay = Relay::Host(session.peer().with_port());
         let name = &session.peer().name;
         let clock = self.clock();
+        self.ledger.connection_uses = session.uses();
         // Recipients that this server said something about.
         let mut unmarked = which.to_vec();
         let mut reached_end = !verdicts.is_empty();
@@ -171,7 +172,11 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         }
     }
 
-    async fn send_content(&self, connection: &mut Connection<W::Stream>, limit: Duration) -> Input<'static> {
+    async fn send_content(
+        &mut self,
+        connection: &mut Connection<W::Stream>,
+        limit: Duration,
+    ) -> Input<'static> {
         let message = &self.request.message;
         let line_limit = self.client.settings.smtp_line_length_limit;
         let mut reader = ContentReader::new(message.data_offset, message.content_bytes, line_limit);
@@ -194,7 +199,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         Input::ContentDone
     }
 
-    fn unreadable(&self, connection: &Connection<W::Stream>, trouble: &ContentTrouble) -> Input<'static> {
+    fn unreadable(&mut self, connection: &Connection<W::Stream>, trouble: &ContentTrouble) -> Input<'static> {
         let id = self.request.queue_id;
         match trouble {
             ContentTrouble::Unreadable(error) => {
@@ -207,7 +212,8 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             }
             ContentTrouble::Malformed => {
                 self.logger.warning(&format!("{id}: bad record in message content"));
-                Input::ContentFailed(Dsn::temporary(3, 0), "unreadable mail queue entry".to_owned())
+                self.ledger.set_corrupt();
+                Input::ContentFailed(Dsn::permanent(3, 0), "unreadable mail queue entry".to_owned())
             }
         }
     }

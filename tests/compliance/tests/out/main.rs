@@ -1,0 +1,17 @@
+//! Everything on the way out, on running systems: real DNS packets, real servers on port 25 of addresses of
+//! loopback, in a network that each test has for itself. Where the answer should be equal, Debian's Postfix is
+//! asked the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot do its work fails"
+)]
+
+mod aliases;
+mod bounces;
+mod network;
+mod retry;
+mod routes;
+mod sink;
+mod traffic;
