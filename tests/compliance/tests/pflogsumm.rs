@@ -106,6 +106,7 @@ fn sections(report: &str) -> BTreeMap<&str, Vec<&str>> {
     sections
 }
 
+/// seed: S128, S149
 #[test]
 fn pflogsumm_counts_the_same() {
     let (theirs, ours) = (report(Which::Postfix), report(Which::Posthaste));

@@ -1,5 +1,6 @@
 //! The one line that every delivery agent writes for every recipient.
 
+use crate::address::External;
 use std::{fmt, time::Duration};
 use types::{Outcome, QueueId, Recipient, Relay, Status, Timing};
 
@@ -28,11 +29,11 @@ pub struct DeliveryEvent<'a> {
 
 impl fmt::Display for DeliveryEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: to=<{}>", self.id, self.recipient.address)?;
+        write!(f, "{}: to=<{}>", self.id, External(&self.recipient.address))?;
         let original = &self.recipient.original;
         let differs = !original.as_bytes().eq_ignore_ascii_case(self.recipient.address.as_bytes());
         if !original.is_null() && differs {
-            write!(f, ", orig_to=<{original}>")?;
+            write!(f, ", orig_to=<{}>", External(original))?;
         }
         match self.relay {
             Relay::None => f.write_str(", relay=none")?,

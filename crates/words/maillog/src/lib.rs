@@ -7,6 +7,7 @@
 //! The process number in brackets is a *session number*: unique for each connection or delivery,
 //! because log readers group lines by it.
 
+mod address;
 mod bounce;
 mod cleanup;
 mod delivery;

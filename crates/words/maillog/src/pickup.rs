@@ -1,5 +1,6 @@
 //! Lines of pickup(8).
 
+use crate::address::External;
 use std::fmt;
 use types::{Address, QueueId};
 
@@ -20,7 +21,7 @@ pub enum PickupEvent<'a> {
 impl fmt::Display for PickupEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Taken { id, uid, sender } => write!(f, "{id}: uid={uid} from=<{sender}>"),
+            Self::Taken { id, uid, sender } => write!(f, "{id}: uid={uid} from=<{}>", External(sender)),
         }
     }
 }

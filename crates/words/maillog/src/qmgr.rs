@@ -1,5 +1,6 @@
 //! Lines of qmgr(8).
 
+use crate::address::External;
 use std::fmt;
 use types::{Address, QueueId};
 
@@ -31,14 +32,18 @@ impl fmt::Display for QmgrEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Active { id, sender, size_bytes, recipients } => {
-                write!(f, "{id}: from=<{sender}>, size={size_bytes}, nrcpt={recipients} (queue active)")
+                write!(
+                    f,
+                    "{id}: from=<{}>, size={size_bytes}, nrcpt={recipients} (queue active)",
+                    External(sender)
+                )
             }
             Self::Removed(id) => write!(f, "{id}: removed"),
             Self::Expired(id, sender) => {
-                write!(f, "{id}: from=<{sender}>, status=expired, returned to sender")
+                write!(f, "{id}: from=<{}>, status=expired, returned to sender", External(sender))
             }
             Self::ForceExpired(id, sender) => {
-                write!(f, "{id}: from=<{sender}>, status=force-expired, returned to sender")
+                write!(f, "{id}: from=<{}>, status=force-expired, returned to sender", External(sender))
             }
             Self::Skipped(id) => write!(f, "{id}: skipped, still being delivered"),
         }

@@ -25,6 +25,8 @@ struct Outcome {
     replies: Vec<String>,
     /// Each copy: where it went, and the bytes.
     copies: Vec<(String, Vec<u8>)>,
+    /// What the log says of each delivery, without its times.
+    deliveries: Vec<String>,
 }
 
 const SETTINGS: &str = "
@@ -94,6 +96,9 @@ fn run(which: Which, mails: &[Mail]) -> Outcome {
         outcome.copies.push((mailbox, normalised(&fs::read(&file).unwrap(), &ids)));
     }
     outcome.copies.sort();
+    let log = system.log().replace(&able.port.to_string(), "ABLE").replace(&bare.port.to_string(), "BARE");
+    outcome.deliveries = log.lines().filter_map(|line| delivery(&without_ids(line, &ids))).collect();
+    outcome.deliveries.sort();
     outcome
 }
 
@@ -105,6 +110,15 @@ fn boxes(mails: &[Mail]) -> String {
         all.filter_map(|recipient| recipient.to_lowercase().strip_suffix("@box.test").map(str::to_owned));
     let all: BTreeSet<String> = all.chain(named).filter(|name| !name.contains('+')).collect();
     all.iter().map(|name| format!("{name}@box.test {name}/\n")).collect()
+}
+
+/// `to=<...>, relay=..., dsn=..., status=...`, if the line tells of a delivery.
+fn delivery(line: &str) -> Option<String> {
+    let (_, text) = line.split_once(": to=<")?;
+    let (before, rest) = text.split_once(", delay=")?;
+    // How many deliveries shared a connection is a matter of the moment.
+    let before = before.split(", conn_use=").next()?;
+    Some(format!("to=<{before}, {}", rest.get(rest.find("dsn=")?..)?))
 }
 
 /// Sends messages, in one session as far as they come by SMTP.
@@ -275,6 +289,7 @@ fn what_comes_out_is_the_same() {
         let ours = run(Which::Posthaste, &mails);
         (theirs.join().unwrap(), ours)
     });
+    assert_eq!(ours.deliveries, theirs.deliveries);
     println!("{} messages, {} copies", mails.len(), theirs.copies.len());
     let differences = differences(&theirs, &ours, &mails);
     assert!(differences.is_empty(), "{} differences:\n{}", differences.len(), differences.join("\n"));
