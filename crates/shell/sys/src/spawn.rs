@@ -34,10 +34,14 @@ pub struct Child<'a> {
     pub channel: OwnedFd,
 }
 
-/// This program's own file.
+/// This program's own file; when that was replaced meanwhile, the new one: a reload then starts the new version.
 #[must_use]
 pub fn own_program() -> PathBuf {
-    PathBuf::from("/proc/self/exe")
+    let same = PathBuf::from("/proc/self/exe");
+    let link = std::fs::read_link(&same).unwrap_or_default();
+    // proc(5): what the link of a file that is gone ends with.
+    let replaced = link.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    replaced.filter(|path| path.is_file()).unwrap_or(same)
 }
 
 /// The program `name` in the directory of this one, or else this one, which then finds out by its name what to do.
