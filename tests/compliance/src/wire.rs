@@ -209,7 +209,7 @@ pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
 /// What a process is made of, for tests of bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
-    /// Memory that is its own, in KiB.
+    /// Memory that it has written, in KiB. (Pages of its program are shared with whoever else runs it just then.)
     pub memory_kib: u64,
     /// Open descriptors.
     pub descriptors: usize,
@@ -225,6 +225,6 @@ impl Footprint {
             line.split_ascii_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
         };
         let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process is ours");
-        Self { memory_kib: number("Private_Dirty:") + number("Private_Clean:"), descriptors: open.count() }
+        Self { memory_kib: number("Private_Dirty:"), descriptors: open.count() }
     }
 }
