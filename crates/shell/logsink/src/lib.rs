@@ -1,23 +1,26 @@
 //! Where rendered log lines go: to syslog, to `maillog_file`, to standard output.
 //!
 //! Postfix's processes send their lines to postlogd(8), which owns the file. Here master opens the file once, as
-//! whoever it was started by, and hands each process a descriptor for appending; a line is one `write`, which
-//! the kernel appends as a whole. Programs that a user runs cannot open the file and send their lines to
+//! whoever it was started by, and hands each process a descriptor for appending; a line, or a [`Batch`] of
+//! whole lines, is one `write`, which the kernel appends as a whole. Programs that a user runs cannot open the file and send their lines to
 //! `public/postlog`, as in Postfix.
 //!
 //! Diagnostics: nothing here fails or waits. What could not be written is counted, and the count is written as a
 //! warning before the next line that gets through.
 
+mod batch;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
+pub use batch::Batch;
 pub use settings::{Destination, Facility, Format, LogSettings};
 
 use maillog::{Line, Severity, Sink};
 use std::{
     cell::{Cell, RefCell},
+    fmt::Write as _,
     fs::File,
     io::{self, Write},
     os::{
@@ -25,6 +28,7 @@ use std::{
         unix::{fs::OpenOptionsExt, net::UnixDatagram},
     },
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use sys::clock::LocalTime;
 
@@ -42,12 +46,25 @@ pub struct LogSink {
     facility: Facility,
     host: String,
     dropped: Cell<u64>,
+    stamp: RefCell<Stamp>,
+    /// A line being made; kept for its memory.
+    text: RefCell<String>,
+}
+
+/// The text of a second: lines come much more often than seconds.
+#[derive(Debug, Default)]
+struct Stamp {
+    seconds: u64,
+    time: LocalTime,
+    text: String,
 }
 
 #[derive(Debug)]
 enum Target {
     /// A file or terminal that takes whole lines.
     Stream(File),
+    /// A file whose lines wait for the end of a turn.
+    Batched(Batch),
     /// The system's logger, connected when first needed and again when it was restarted.
     Syslog { path: PathBuf, socket: RefCell<Option<UnixDatagram>> },
     /// postlogd's socket.
@@ -76,37 +93,82 @@ impl LogSink {
     }
 
     fn with(target: Target, settings: &LogSettings) -> Self {
-        let host = settings.host.clone();
-        Self { target, format: settings.format, facility: settings.facility, host, dropped: Cell::new(0) }
+        Self {
+            target,
+            format: settings.format,
+            facility: settings.facility,
+            host: settings.host.clone(),
+            dropped: Cell::new(0),
+            stamp: RefCell::default(),
+            text: RefCell::default(),
+        }
     }
 
-    fn render(&self, line: Line<'_>) -> Vec<u8> {
+    /// For an event loop that calls [`Batch::flush`] before it waits: the lines of one turn are one write. `None`
+    /// when the destination is no file. Warnings, and what is worse, are written at once.
+    pub fn batched(&mut self) -> Option<Batch> {
+        let Target::Stream(file) = &self.target else { return None };
+        let batch = Batch::new(file.try_clone().ok()?);
+        self.target = Target::Batched(batch.clone());
+        Some(batch)
+    }
+
+    fn render(&self, into: &mut String, line: Line<'_>) {
         let Line { severity, tag, session, text } = line;
-        let (time, prefix, host) = (LocalTime::now(), severity.prefix(), &self.host);
-        let mut text = match (&self.target, self.format) {
+        let (prefix, host) = (severity.prefix(), &self.host);
+        self.renew_stamp();
+        let stamp = self.stamp.borrow();
+        // A String takes all that is written to it.
+        let _ = match (&self.target, self.format) {
             (Target::Syslog { .. }, _) => {
                 let priority = self.facility.code() * 8 + level(severity);
-                format!("<{priority}>{} {tag}[{session}]: {prefix}{text}", time.syslog_stamp())
+                write!(into, "<{priority}>{} {tag}[{session}]: {prefix}{text}", stamp.text)
             }
-            (_, Format::Json) => json(&time, line, host),
-            (_, Format::Postfix) => format!("{} {host} {tag}[{session}]: {prefix}{text}", time.file_stamp()),
+            (_, Format::Json) => into.write_str(&json(&stamp.time, line, host)),
+            (_, Format::Postfix) => {
+                write!(into, "{} {host} {tag}[{session}]: {prefix}{text}", stamp.text)
+            }
         };
-        if text.len() > LINE_BYTES_MAX && self.format == Format::Postfix {
-            text.truncate(text.floor_char_boundary(LINE_BYTES_MAX));
+        if into.len() > LINE_BYTES_MAX && self.format == Format::Postfix {
+            into.truncate(into.floor_char_boundary(LINE_BYTES_MAX));
         }
-        if matches!(self.target, Target::Stream(_)) {
-            text.push('\n');
+        if matches!(self.target, Target::Stream(_) | Target::Batched(_)) {
+            into.push('\n');
         }
-        text.into_bytes()
+    }
+
+    fn renew_stamp(&self) {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs());
+        let mut stamp = self.stamp.borrow_mut();
+        if stamp.seconds != seconds || stamp.text.is_empty() {
+            let time = LocalTime::at(i64::try_from(seconds).unwrap_or(0));
+            let text = match self.target {
+                Target::Syslog { .. } => time.syslog_stamp(),
+                _ => time.file_stamp(),
+            };
+            *stamp = Stamp { seconds, time, text };
+        }
     }
 
     fn send(&self, line: Line<'_>) -> bool {
-        self.target.write(&self.render(line)).is_ok()
+        let mut text = self.text.borrow_mut();
+        text.clear();
+        self.render(&mut text, line);
+        match &self.target {
+            Target::Batched(batch) => {
+                batch.add(text.as_bytes(), line.severity > Severity::Info);
+                true
+            }
+            target => target.write(text.as_bytes()).is_ok(),
+        }
     }
 }
 
 impl Sink for LogSink {
     fn write(&self, line: Line<'_>) {
+        if let Target::Batched(batch) = &self.target {
+            self.dropped.set(self.dropped.get().saturating_add(batch.take_lost()));
+        }
         let dropped = self.dropped.get();
         if dropped > 0 {
             let text = format!("{dropped} log lines were lost, because the log could not take them in time");
@@ -135,6 +197,10 @@ impl Target {
             Self::Stream(file) => {
                 let mut file = file;
                 file.write_all(bytes)
+            }
+            Self::Batched(batch) => {
+                batch.add(bytes, true);
+                Ok(())
             }
             Self::Syslog { path, socket } | Self::Postlog { path, socket } => {
                 // A logger that was restarted has a new socket under the old name.

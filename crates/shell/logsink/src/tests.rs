@@ -103,3 +103,28 @@ fn a_datagram_of_a_user_cannot_forge_a_second_line() {
     append_datagram(&mut File::create(&path).unwrap(), b"one\ntwo").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"one?two\n");
 }
+
+#[test]
+fn a_batch_is_written_at_the_end_of_a_turn_and_a_warning_at_once() {
+    let directory = temporary("batch");
+    let path = directory.join("mail.log");
+    let prefix = directory.to_str().unwrap();
+    let settings =
+        settings(&[("maillog_file", path.to_str().unwrap()), ("maillog_file_prefixes", prefix)]).unwrap();
+    let mut sink = LogSink::open(&settings).unwrap();
+    let batch = sink.batched().unwrap();
+    let count = || std::fs::read_to_string(&path).unwrap().lines().count();
+    let info = |text| Line { severity: Severity::Info, ..line(text) };
+    sink.write(info("one"));
+    sink.write(info("two"));
+    assert_eq!(count(), 0);
+    batch.flush();
+    assert_eq!(count(), 2);
+    sink.write(info("three"));
+    sink.write(line("what is wrong is seen at once, in its order"));
+    assert_eq!(count(), 4);
+    sink.write(info("last"));
+    drop((sink, batch));
+    assert_eq!(count(), 5);
+    std::fs::remove_dir_all(directory).unwrap();
+}

@@ -18,11 +18,13 @@ use types::{Instant, WallTime};
 use world::{Disk, Endpoint, World};
 
 /// What an executor is made of.
-#[derive(Debug)]
 pub struct Builder<D> {
     disk: D,
     blocking_threads: usize,
+    before_waiting: Option<Hook>,
 }
+
+type Hook = Box<dyn Fn() + Send + Sync>;
 
 impl<D: Disk> Builder<D> {
     /// Threads for blocking work unless [`Self::blocking_threads`] says otherwise: enough that the syncs of
@@ -31,13 +33,20 @@ impl<D: Disk> Builder<D> {
 
     /// An executor whose world has `disk`.
     pub fn new(disk: D) -> Self {
-        Self { disk, blocking_threads: Self::BLOCKING_THREADS }
+        Self { disk, blocking_threads: Self::BLOCKING_THREADS, before_waiting: None }
     }
 
     /// The most threads for [`World::blocking`], at least 1.
     #[must_use]
     pub fn blocking_threads(mut self, threads_max: usize) -> Self {
         self.blocking_threads = threads_max;
+        self
+    }
+
+    /// Called at the end of each turn, when nothing is left to do but wait.
+    #[must_use]
+    pub fn before_waiting(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.before_waiting = Some(Box::new(hook));
         self
     }
 }
@@ -48,8 +57,11 @@ pub fn run<D: Disk, F: Future>(
     builder: Builder<D>,
     main: impl FnOnce(Live<D>) -> F,
 ) -> io::Result<F::Output> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    if let Some(hook) = builder.before_waiting {
+        runtime.on_thread_park(hook);
+    }
+    let runtime = runtime.enable_all().build_local(Default::default())?;
     let live = Live(Rc::new(Inner {
         disk: builder.disk,
         pool: Pool::new(builder.blocking_threads),

@@ -313,3 +313,17 @@ fn a_stream_that_always_has_something_lets_others_run() {
     sender.join().unwrap().unwrap();
     assert!(turns_of_others > 10, "others had {turns_of_others} turns");
 }
+
+#[test]
+fn the_hook_is_called_before_the_loop_waits() {
+    let turns = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = std::sync::Arc::clone(&turns);
+    let hook = move || {
+        count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    };
+    run(Builder::new(NoDisk).before_waiting(hook), |live| async move {
+        live.sleep(Duration::from_millis(2)).await;
+    })
+    .unwrap();
+    assert!(turns.load(std::sync::atomic::Ordering::Relaxed) > 0);
+}

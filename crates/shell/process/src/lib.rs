@@ -19,7 +19,7 @@ pub use trigger::{Trigger, Wakeups};
 pub use zone::Zone;
 
 use config::{Configuration, ServiceType, Values, params as p};
-use logsink::{Destination, LogSettings, LogSink};
+use logsink::{Batch, Destination, LogSettings, LogSink};
 use maillog::{Logger, Severity, Sink};
 use queue::{QueueSettings, RealDisk};
 use std::{cell::Cell, io, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
@@ -46,6 +46,7 @@ pub struct Process {
 #[derive(Clone)]
 pub struct Log {
     sink: Rc<dyn Sink>,
+    batch: Option<Batch>,
     last_session: Rc<Cell<u32>>,
 }
 
@@ -66,6 +67,23 @@ impl Log {
     pub fn numbered(&self, tag: &str, session: u32) -> Logger {
         if session == 0 { self.session(tag) } else { Logger::new(Rc::clone(&self.sink), tag, session) }
     }
+
+    /// Writes the lines of this turn, so that what somebody else logs about the same mail comes after them.
+    pub fn flush(&self) {
+        if let Some(batch) = &self.batch {
+            batch.flush();
+        }
+    }
+
+    /// [`Self::flush`], for [`net::Builder::before_waiting`].
+    pub fn flusher(&self) -> impl Fn() + Send + Sync + 'static {
+        let batch = self.batch.clone();
+        move || {
+            if let Some(batch) = &batch {
+                batch.flush();
+            }
+        }
+    }
 }
 
 impl Process {
@@ -80,8 +98,9 @@ impl Process {
             Destination::File(path) => take(root_files, path),
             Destination::Syslog | Destination::Stdout => None,
         };
-        let sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
-        let log = Log { sink: Rc::new(sink), last_session: Rc::new(Cell::new(std::process::id())) };
+        let mut sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
+        let batch = sink.batched();
+        let log = Log { sink: Rc::new(sink), batch, last_session: Rc::new(Cell::new(std::process::id())) };
         let process = Self { configuration: Rc::new(configuration), rows, control, log };
         process.report_configuration();
         Ok(process)
@@ -163,6 +182,7 @@ impl Process {
 
 /// Logs why a process ends before its time; the text is for standard error, which few people see.
 pub fn report_end(log: &Log, tag: &str, ended: io::Result<Result<(), String>>) -> Result<(), String> {
+    log.flush();
     let trouble = match ended {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(trouble)) => trouble,

@@ -33,6 +33,7 @@ pub(crate) struct DeliverWord(Rc<Inner>);
 struct Inner {
     world: Live<SystemDisk>,
     endpoint: Endpoint,
+    log: process::Log,
     waiting: RefCell<Vec<u8>>,
     is_sending: Cell<bool>,
 }
@@ -44,6 +45,7 @@ impl DeliverWord {
         Self(Rc::new(Inner {
             world,
             endpoint: Endpoint::Unix(path),
+            log: process.log(),
             waiting: RefCell::default(),
             is_sending: Cell::new(false),
         }))
@@ -105,6 +107,8 @@ impl Inner {
                 }
                 continue;
             }
+            // A message's lines begin with ours.
+            self.log.flush();
             stream.write_all(&bytes).await?;
         }
     }

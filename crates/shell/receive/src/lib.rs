@@ -59,7 +59,8 @@ fn run(process: Process) -> Result<(), String> {
     let queue = Queue::new(disk.clone(), process::queue_settings(process.values()));
     process.enter_sandbox(false);
     let (log, tag) = (process.log(), process::tag(process.values(), "receive"));
-    let ended = net::run(Builder::new(disk), |world| serve(world, queue, process));
+    let builder = Builder::new(disk).before_waiting(log.flusher());
+    let ended = net::run(builder, |world| serve(world, queue, process));
     process::report_end(&log, &tag, ended)
 }
 
