@@ -24,7 +24,8 @@ pub struct Listener(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpListener),
+    /// With its address, where that is the address of every connection too.
+    Tcp(TcpListener, Option<SocketAddr>),
     Unix(UnixListener),
 }
 
@@ -36,7 +37,10 @@ impl Listener {
         if socket.domain()? == socket2::Domain::UNIX {
             Ok(Self(Kind::Unix(UnixListener::from_std(socket.into())?)))
         } else {
-            Ok(Self(Kind::Tcp(TcpListener::from_std(socket.into())?)))
+            // Accepted connections inherit it: replies are whole batches, so there is nothing to wait for.
+            socket.set_tcp_nodelay(true)?;
+            let local = socket.local_addr()?.as_socket().filter(|local| !local.ip().is_unspecified());
+            Ok(Self(Kind::Tcp(TcpListener::from_std(socket.into())?, local)))
         }
     }
 
@@ -51,7 +55,7 @@ impl Listener {
     /// Where it listens.
     pub fn local(&self) -> io::Result<Endpoint> {
         Ok(match &self.0 {
-            Kind::Tcp(socket) => Endpoint::Inet(socket.local_addr()?),
+            Kind::Tcp(socket, _) => Endpoint::Inet(socket.local_addr()?),
             Kind::Unix(socket) => {
                 let address = socket.local_addr()?;
                 Endpoint::Unix(address.as_pathname().map_or_else(PathBuf::new, PathBuf::from))
@@ -62,9 +66,9 @@ impl Listener {
     /// The next connection, and, for TCP, who it is.
     pub async fn accept(&self) -> io::Result<(LiveStream, Option<SocketAddr>)> {
         match &self.0 {
-            Kind::Tcp(socket) => {
+            Kind::Tcp(socket, local) => {
                 let (stream, peer) = socket.accept().await?;
-                Ok((LiveStream::tcp(stream), Some(peer)))
+                Ok((LiveStream::accepted(stream, *local), Some(peer)))
             }
             Kind::Unix(socket) => Ok((LiveStream::unix(socket.accept().await?.0), None)),
         }

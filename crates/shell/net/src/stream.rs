@@ -17,6 +17,8 @@ pub struct LiveStream {
     kind: Kind,
     // The runtime takes a new socket for readable until a call has said otherwise.
     is_fresh: bool,
+    /// Our address, where it is known without asking.
+    local: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -31,12 +33,17 @@ impl LiveStream {
     pub(crate) fn tcp(socket: TcpStream) -> Self {
         // Only a dead connection refuses the option, and its next read says so.
         let _ = socket.set_nodelay(true);
-        Self { kind: Kind::Tcp(socket), is_fresh: true }
+        Self::accepted(socket, None)
+    }
+
+    /// Takes over a TCP socket that inherited its options from its listener.
+    pub(crate) fn accepted(socket: TcpStream, local: Option<SocketAddr>) -> Self {
+        Self { kind: Kind::Tcp(socket), is_fresh: true, local }
     }
 
     /// Takes over a connected UNIX-domain socket.
     pub(crate) fn unix(socket: UnixStream) -> Self {
-        Self { kind: Kind::Unix(socket), is_fresh: true }
+        Self { kind: Kind::Unix(socket), is_fresh: true, local: None }
     }
 
     /// Takes over a descriptor of a connected stream socket (inherited, or received from another process).
@@ -128,7 +135,7 @@ impl world::Stream for LiveStream {
 
     fn local(&self) -> Option<SocketAddr> {
         match &self.kind {
-            Kind::Tcp(socket) => socket.local_addr().ok(),
+            Kind::Tcp(socket) => self.local.or_else(|| socket.local_addr().ok()),
             Kind::Unix(_) => None,
         }
     }

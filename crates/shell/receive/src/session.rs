@@ -57,7 +57,6 @@ impl Connection {
             let goodbye = farewell(&self.service.settings.myhostname);
             let _ = self.shared.world.timeout(FAREWELL_LIMIT, self.stream.write_all(&goodbye)).await;
         }
-        let _ = self.stream.shutdown().await;
     }
 
     /// One action; false when the session is over.
