@@ -61,6 +61,12 @@ fn temporary_path(directory: &str, number: u32) -> PathBuf {
 }
 
 impl<D: Disk> Queue<D> {
+    /// Half of the files are used: it is time for [`Self::refill_pool`].
+    #[must_use]
+    pub fn is_pool_low(&self) -> bool {
+        self.shared.pool.len() <= self.settings().pool_files / 2
+    }
+
     /// Makes files until the pool has [`crate::QueueSettings::pool_files`]. For a blocking thread; new messages do not wait for it. Returns
     /// how many files are ready.
     pub fn refill_pool(&self) -> io::Result<usize> {

@@ -18,7 +18,7 @@ mod session;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
-use process::{Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
+use process::{Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Zone};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
 use std::{rc::Rc, time::Duration};
@@ -38,6 +38,16 @@ pub(crate) struct Shared {
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
+    pool_is_low: Trigger,
+}
+
+impl Shared {
+    /// To be called when a queue file was taken from the pool.
+    pub(crate) fn refill_when_low(&self) {
+        if self.queue.is_pool_low() {
+            self.pool_is_low.pull();
+        }
+    }
 }
 
 /// The process; returns its exit code.
@@ -80,6 +90,7 @@ async fn serve(
         faults: Faults::new(process.values()),
         wakeups: Wakeups::default(),
         zone: Zone::default(),
+        pool_is_low: Trigger::default(),
     });
     keep_pool_full(&shared);
     shared.word.look();
@@ -141,14 +152,14 @@ async fn drain(world: &Live<SystemDisk>, slots: &[Slots], deadline: Duration) {
 /// Makes queue files ahead of time, off the path of messages.
 fn keep_pool_full(shared: &Rc<Shared>) {
     let (world, queue) = (shared.world.clone(), shared.queue.clone());
-    let stop = shared.stop.clone();
+    let (stop, is_low) = (shared.stop.clone(), shared.pool_is_low.clone());
     shared.world.spawn(async move {
         let adopted = queue.clone();
         let _ = world.blocking(move || adopted.adopt_pool()).await;
         while !stop.is_set() {
             let refilled = queue.clone();
             let _ = world.blocking(move || refilled.refill_pool()).await;
-            world.sleep(Duration::from_millis(50)).await;
+            stop.cut(is_low.wait()).await;
         }
     });
 }

@@ -139,6 +139,7 @@ impl Connection {
         match Intake::open(now, &shared.queue, &self.service.cleanup, start) {
             Ok(intake) => {
                 let id = intake.id();
+                shared.refill_when_low();
                 self.message = Some(intake);
                 Ok(id)
             }
