@@ -1,11 +1,12 @@
 # make test   installs what the tests need (when run by root) and runs them all
 # make ci     what .ci/run runs
 # make build  the programs, optimised
+# make bench  speed and memory beside Postfix
 
 # Debian packages that tests use: the reference itself, clients, and a log reader.
 PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflogsumm libpcre2-dev pkg-config
 
-.PHONY: build test prepare fmt clippy tidy ci
+.PHONY: build test prepare fmt clippy tidy ci bench
 
 build:
 	cargo build --release -p posthaste -p posthaste-agent -p postdrop
@@ -34,3 +35,10 @@ tidy:
 	cargo xtask tidy
 
 ci: fmt clippy tidy test
+
+# Beside Debian's Postfix, as root; about ten minutes. bench/RESULTS.md keeps what was measured.
+bench: build
+	rm -f bench/results.jsonl
+	cd bench && POSTHASTE_BIN="$(CURDIR)/target/release/posthaste" BENCH_RESULTS=results.jsonl \
+		./run -s inbound-discard:s20,relay:s20,idle-connections:2000 -p postfix,posthaste -n 3
+	cd bench && ./compare results.jsonl
