@@ -1,7 +1,5 @@
 //! Commands of ordinary users against a machine whose small program is really set-gid.
 
-#![expect(clippy::expect_used, reason = "a test may fail")]
-
 use compliance::{
     machine::{INTERNET_SITE, Machine},
     system::Which,
