@@ -33,6 +33,10 @@ fn run(which: Which, main_cf: &str) -> Run {
     for (uid, pid) in processes(&machine) {
         assert_ne!(uid, 0, "process {pid} of the mail system is root");
     }
+    for line in machine.log() {
+        let priority = line.strip_prefix('<').and_then(|rest| rest.split_once('>')?.0.parse::<u8>().ok());
+        assert!(priority.is_some_and(|number| number / 8 == 2), "not of syslog's mail facility: {line}");
+    }
     Run { events: machine.events(), mailbox }
 }
 
@@ -70,6 +74,9 @@ fn check(main_cf: &str) {
     assert!(of_ours[0].contains("smtpd_tls_security_level = may: TLS is not offered yet"), "{of_ours:?}");
 }
 
+/// All of this is read from the system's log socket.
+///
+/// seed: S126, S150
 #[test]
 fn an_internet_site_starts_and_delivers() {
     check(INTERNET_SITE);
