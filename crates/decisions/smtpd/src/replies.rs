@@ -14,6 +14,7 @@ pub(crate) const OK: FixedReply = ok(0, 0, "Ok");
 pub(crate) const SENDER_OK: FixedReply = ok(1, 0, "Ok");
 pub(crate) const RECIPIENT_OK: FixedReply = ok(1, 5, "Ok");
 pub(crate) const BYE: FixedReply = FixedReply::new(221, Dsn::success(0, 0), "Bye");
+pub(crate) const MUST_STARTTLS: FixedReply = no(530, 7, 0, "Must issue a STARTTLS command first");
 pub(crate) const NOT_SMTP: FixedReply =
     FixedReply::new(221, Dsn::success(7, 0), "Error: I can break rules, too. Goodbye.");
 pub(crate) const START_DATA: FixedReply = FixedReply::bare(354, "End data with <CR><LF>.<CR><LF>");

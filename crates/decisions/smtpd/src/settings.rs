@@ -47,6 +47,9 @@ pub struct Limits {
 /// What is spoken.
 #[derive(Clone, Debug)]
 pub struct Protocol {
+    /// Mail is taken under TLS only: `smtpd_tls_security_level` above `may`, or `smtpd_enforce_tls`, or
+    /// `smtpd_tls_wrappermode`. As long as there is no TLS, that means: from nobody.
+    pub requires_tls: bool,
     /// postconf(5) `smtpd_helo_required`
     pub smtpd_helo_required: bool,
     /// postconf(5) `strict_rfc821_envelopes`
@@ -171,6 +174,7 @@ impl Protocol {
         };
         let is_set = |id| !values.text(id).trim().is_empty();
         Ok(Self {
+            requires_tls: requires_tls(values),
             smtpd_helo_required: values.bool(p::smtpd_helo_required),
             strict_rfc821_envelopes: values.bool(p::strict_rfc821_envelopes),
             disable_vrfy_command: values.bool(p::disable_vrfy_command),
@@ -210,4 +214,12 @@ impl Codes {
 /// A reply code; what is none is noticed where it is used, as Postfix does.
 fn code(values: &Values, id: config::params::Id) -> u16 {
     u16::try_from(values.int(id)).unwrap_or(0)
+}
+
+fn requires_tls(values: &Values) -> bool {
+    let is_enforced = match values.text(p::smtpd_tls_security_level) {
+        "" => values.bool(p::smtpd_enforce_tls),
+        level => !matches!(level, "none" | "may"),
+    };
+    is_enforced || values.bool(p::smtpd_tls_wrappermode)
 }

@@ -67,9 +67,11 @@ impl SmtpService {
         settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
         if let Some(asked) = asks_for_tls(values) {
             let service = &row.service;
-            logger.warning(&format!(
-                "service {service}: {asked}: TLS is not offered yet; sessions are in clear text"
-            ));
+            let consequence = match settings.protocol.requires_tls {
+                true => "no mail is taken: set the level to may for mail in clear text",
+                false => "sessions are in clear text",
+            };
+            logger.warning(&format!("service {service}: {asked}: TLS is not offered yet; {consequence}"));
         }
         let registry = Registry::new(values, logger);
         let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));

@@ -165,6 +165,11 @@ impl Session {
         if verb != Verb::Quit && self.is_denied() {
             return;
         }
+        if self.settings.protocol.requires_tls && !self.peer.is_stand_alone && !is_allowed_in_clear(verb) {
+            self.say(replies::MUST_STARTTLS);
+            self.errors.error_count += 1;
+            return;
+        }
         (self.verb, self.place) = (verb, verb.as_str());
         let ends_group = matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Data | Verb::Noop | Verb::Vrfy);
         let must_wait = ends_group || !self.greeting.is_esmtp();
@@ -325,4 +330,12 @@ impl Session {
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().map(|c| if c.is_control() || c == '\u{fffd}' { '?' } else { c }).collect()
+}
+
+/// What a client may say before TLS where TLS is required (RFC 3207 section 4).
+const fn is_allowed_in_clear(verb: Verb) -> bool {
+    matches!(
+        verb,
+        Verb::Helo | Verb::Ehlo | Verb::Noop | Verb::Quit | Verb::Help | Verb::Starttls | Verb::Xclient
+    )
 }
