@@ -76,7 +76,9 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, String> {
 
 fn make_folder(directory: &Path) -> Result<PathBuf, String> {
     let shown = directory.display();
-    let trouble = |error: io::Error| format!("{shown}: {}", config_files::reason(&error));
+    let trouble = |error: io::Error| {
+        format!("{shown}: {}: give a folder that you may write", config_files::reason(&error))
+    };
     if directory.is_file() {
         return Err(format!("{shown} is a file: give a folder"));
     }

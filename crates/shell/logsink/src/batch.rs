@@ -10,7 +10,7 @@ use std::{
 const BATCH_BYTES: usize = 16 * 1024;
 
 /// The lines that one process has not written yet. Clones share them. When the process is killed, the lines of
-/// its last turn are lost, each of them whole.
+/// its last turn are lost.
 #[derive(Clone, Debug)]
 pub struct Batch(Arc<Mutex<Waiting>>);
 
