@@ -4,7 +4,7 @@ use crate::{content::Unreadable, engine::Engine, local_delivery, services::Progr
 use maillog::{Logger, Severity};
 use net::contain;
 use qmgr::{AgentFailure, Event, Ticket};
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, RecipientReport, Relay, Status, Timing};
 use world::World;
 
@@ -23,7 +23,7 @@ pub(crate) fn start(engine: &Rc<Engine>, ticket: Ticket, request: Rc<DeliveryReq
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
-        let event = match contain(deliver(&engine, &request)).await {
+        let event = match contain(pin!(deliver(&engine, &request))).await {
             Ok(report) => Event::Report(ticket, report),
             Err(why) => {
                 // A bug: this delivery is over, and its recipients are tried again.

@@ -10,7 +10,7 @@ use net::contain;
 use process::Process;
 use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::{RewriteSettings, Rewriter};
-use std::{cell::RefCell, collections::HashSet, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashSet, pin::pin, rc::Rc, time::Duration};
 use tables::Registry;
 use types::QueueId;
 use world::World;
@@ -124,9 +124,12 @@ impl Engine {
             Action::Resolve { id, message, recipients } => {
                 let this = Rc::clone(self);
                 self.shared.world.spawn(async move {
-                    let routing = routing::resolve(&this.rewriter, &message.sender, &recipients);
+                    let resolved = {
+                        let routing = routing::resolve(&this.rewriter, &message.sender, &recipients);
+                        contain(pin!(routing)).await
+                    };
                     // A bug defers these recipients, not the whole queue.
-                    let routed = contain(routing).await.unwrap_or_else(|why| {
+                    let routed = resolved.unwrap_or_else(|why| {
                         this.qmgr_log.write(Severity::Panic, &format!("{id}: {why}"));
                         routing::none(recipients, &why)
                     });

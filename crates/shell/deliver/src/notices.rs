@@ -9,7 +9,7 @@ use net::contain;
 use process::{Intake, Process, SystemDisk};
 use qmgr::{Append, Event, LogName, Notice};
 use queue_format::LogEntry;
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use types::{MessageAttributes, QueueId, QueueName, Recipient, Trouble};
 use world::World;
 
@@ -87,7 +87,7 @@ pub(crate) fn notify(engine: &Rc<Engine>, id: QueueId, notice: Notice, message: 
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
-        let made = contain(notify_now(&engine, id, notice, &message)).await;
+        let made = contain(pin!(notify_now(&engine, id, notice, &message))).await;
         let result = made.unwrap_or_else(|why| Err(Trouble::new(format!("panic: {why}"))));
         if let Err(trouble) = &result {
             engine.shared.log.session(&engine.notices.tag).warning(&format!("{id}: notification: {trouble}"));

@@ -8,7 +8,7 @@ use std::{
     cell::RefCell,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
     task::Poll,
 };
 
@@ -30,8 +30,9 @@ pub fn remember_panics() {
 
 /// Runs `task`; the error is the text of its panic. The task is gone then, and what it had borrowed is to be used
 /// no further than to say goodbye.
-pub async fn contain<T>(task: impl Future<Output = T>) -> Result<T, String> {
-    let mut task = pin!(task);
+///
+/// It is pinned by the caller: a future that is handed over by value is kept twice, and sessions are many.
+pub async fn contain<T>(mut task: Pin<&mut impl Future<Output = T>>) -> Result<T, String> {
     poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),

@@ -71,7 +71,8 @@ pub fn run<D: Disk, F: Future>(
     }));
     let panic = Rc::clone(&live.0.panic);
     runtime.block_on(async move {
-        let mut main = pin!(contain(main(live)));
+        let main = pin!(main(live));
+        let mut main = pin!(contain(main));
         poll_fn(|context| {
             if let Poll::Ready(ended) = main.as_mut().poll(context) {
                 return Poll::Ready(ended.map_err(|text| bug(&text)));
@@ -178,8 +179,9 @@ impl<D: Disk> World for Live<D> {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         let panic = Rc::clone(&self.0.panic);
+        let mut task = Box::pin(task);
         drop(tokio::task::spawn_local(async move {
-            if let Err(text) = contain(task).await {
+            if let Err(text) = contain(task.as_mut()).await {
                 let mut panic = panic.borrow_mut();
                 panic.text.get_or_insert(text);
                 panic.waker.take().into_iter().for_each(Waker::wake);

@@ -209,7 +209,9 @@ fn blocking_work_runs_side_by_side_within_the_limit() {
 
 #[test]
 fn a_panic_that_is_contained_ends_nothing_else() {
-    let text = run(Builder::new(NoDisk), |_| async { crate::contain(async { panic!("boom") }).await });
+    let text = run(Builder::new(NoDisk), |_| async {
+        crate::contain(std::pin::pin!(async { panic!("boom") })).await
+    });
     assert_eq!(text.unwrap(), Err::<(), _>("boom".to_owned()));
 }
 

@@ -6,7 +6,7 @@ use maillog::Severity;
 use net::{Listener, LiveStream, Permit, contain};
 use process::{Ended, Intake, SystemDisk};
 use smtpd::{Action, Envelope, Peer, Session, peer_name};
-use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
 use world::{Stream, World};
 
@@ -49,8 +49,11 @@ impl Connection {
         };
         let now = self.shared.world.now();
         let mut session = Session::new(Rc::clone(&self.service.settings), peer, logger.clone(), now);
-        let turns = contain(async { while self.turn(&mut session).await {} });
-        if let Err(why) = turns.await {
+        let ended = {
+            let turns = pin!(async { while self.turn(&mut session).await {} });
+            contain(turns).await
+        };
+        if let Err(why) = ended {
             // A bug. The session is in no state to go on, and the message that it was taking in is dropped.
             logger.write(Severity::Panic, &why);
             self.message = None;
