@@ -3,7 +3,7 @@
 //! `params::NAME` is the number of the parameter NAME, the key of every accessor of [`crate::Values`].
 //! A row says how the value is read, its bounds, its default expression, which programs of Postfix read it,
 //! and whether a setting has its effect here. To mark a parameter as honoured, replace the word `NotYet` in its row by
-//! `Honoured("your-crate")` and say in the last field, in one sentence of our own, what it is for; then run `cargo xtask params`.
+//! `Honoured("your-crate")`, look whether its last field, one sentence of our own, says what it is for, and run `cargo xtask params`.
 
 mod bounce;
 mod cleanup;

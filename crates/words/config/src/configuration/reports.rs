@@ -103,12 +103,12 @@ fn setting(values: &Values, name: &str, value: &str) -> Option<(Severity, String
         return Some((Severity::Fatal, format!("malformed compatibility level syntax: \"{text}\"")));
     }
     match id.row().status {
-        Status::NotYet if asks_for_nothing(values, id, text) => None,
+        Status::Honoured(_) => None,
+        Status::NotYet | Status::NoEffect(_) if asks_for_nothing(values, id, text) => None,
         Status::NotYet => Some((Severity::Note, format!("parameter {name} has no effect yet"))),
         Status::NoEffect(reason) => {
             Some((Severity::Note, format!("parameter {name} has no effect: {reason}")))
         }
-        Status::Honoured(_) => None,
     }
 }
 

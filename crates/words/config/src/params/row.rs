@@ -71,7 +71,7 @@ pub enum Kind {
 /// Whether a setting has its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Read by the named crate.
+    /// Read by the named crates; `postconf` for what is only shown.
     Honoured(&'static str),
     /// Known, and without effect so far; a setting is reported when the configuration is loaded.
     NotYet,
@@ -92,7 +92,7 @@ pub struct Row {
     pub readers: &'static str,
     /// Whether a setting has its effect.
     pub status: Status,
-    /// What it is for, in one sentence; empty for what is not yet honoured.
+    /// What it is for, in one sentence.
     pub doc: &'static str,
 }
 

@@ -4,18 +4,18 @@ use super::row::*;
 
 rows! {
     after rewrite;
-    bounce_service_name: text(1, 0), "bounce", "global", NotYet, "";
-    cleanup_service_name: text(1, 0), "cleanup", "global", NotYet, "";
-    connection_cache_service_name: text(1, 0), "scache", "smtp", NotYet, "";
-    defer_service_name: text(1, 0), "defer", "global", NotYet, "";
-    error_service_name: text(1, 0), "error", "global", NotYet, "";
-    flush_service_name: text(1, 0), "flush", "global", NotYet, "";
-    pickup_service_name: text(1, 0), "pickup", "global", NotYet, "";
-    postlog_service_name: text(1, 0), "postlog", "global", NotYet, "";
-    proxymap_service_name: text(1, 0), "proxymap", "global", NotYet, "";
-    proxywrite_service_name: text(1, 0), "proxywrite", "global", NotYet, "";
+    bounce_service_name: text(1, 0), "bounce", "global", NotYet, "The service that keeps lists of failed recipients and makes bounces.";
+    cleanup_service_name: text(1, 0), "cleanup", "global", NotYet, "The row of master.cf whose settings clean up new mail.";
+    connection_cache_service_name: text(1, 0), "scache", "smtp", NoEffect("idle connections stay in the process that uses them; there is no cache server"), "The service that keeps idle connections for all clients.";
+    defer_service_name: text(1, 0), "defer", "global", NotYet, "The service that keeps lists of recipients who have to wait.";
+    error_service_name: text(1, 0), "error", "global", NotYet, "The transport for mail that must fail.";
+    flush_service_name: text(1, 0), "flush", "global", Honoured("postdrop"), "The service that knows which deferred mail is for which destination.";
+    pickup_service_name: text(1, 0), "pickup", "global", Honoured("postdrop"), "The service that takes in mail that local users submitted.";
+    postlog_service_name: text(1, 0), "postlog", "global", NotYet, "The service that writes maillog_file.";
+    proxymap_service_name: text(1, 0), "proxymap", "global", NoEffect("a process opens `proxy:` tables itself"), "The service that looks up `proxy:` tables.";
+    proxywrite_service_name: text(1, 0), "proxywrite", "global", NoEffect("a process opens `proxy:` tables itself"), "The service that changes `proxy:` tables.";
     queue_service_name: text(1, 0), "qmgr", "global", Honoured("receive"), "The name of the queue manager's service.";
-    rewrite_service_name: text(1, 0), "rewrite", "global", NotYet, "";
-    showq_service_name: text(1, 0), "showq", "global", NotYet, "";
-    trace_service_name: text(1, 0), "trace", "global", NotYet, "";
+    rewrite_service_name: text(1, 0), "rewrite", "global", NotYet, "The row of master.cf whose settings rewrite and resolve addresses.";
+    showq_service_name: text(1, 0), "showq", "global", Honoured("postdrop"), "The service that lists the queue.";
+    trace_service_name: text(1, 0), "trace", "global", NotYet, "The service that keeps lists for reports of successful deliveries.";
 }
