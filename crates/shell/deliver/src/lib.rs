@@ -30,7 +30,7 @@ mod virtual_delivery;
 
 use engine::Engine;
 use net::{Builder, Live};
-use process::{Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
+use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
 use queue::{Queue, RealDisk, showq::ShowqSettings};
 use std::{rc::Rc, time::Duration};
 use sys::{
@@ -58,7 +58,7 @@ pub(crate) struct Shared {
 /// The process; returns its exit code.
 #[must_use]
 pub fn main(startup: Startup) -> i32 {
-    match Process::begin(startup).and_then(run) {
+    match Process::begin(startup).and_then(|(process, assigned)| run(&process, assigned)) {
         Ok(()) => 0,
         Err(trouble) => {
             eprintln!("deliver: fatal: {trouble}");
@@ -67,7 +67,7 @@ pub fn main(startup: Startup) -> i32 {
     }
 }
 
-fn run(process: Process) -> Result<(), String> {
+fn run(process: &Process, assigned: Assigned) -> Result<(), String> {
     let directory = process.queue_directory();
     let disk: SystemDisk =
         RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
@@ -75,13 +75,17 @@ fn run(process: Process) -> Result<(), String> {
     process.enter_sandbox(true);
     let (log, tag) = (process.log(), process::tag(process.values(), "deliver"));
     let builder = Builder::new(disk).before_waiting(log.flusher());
-    let ended = net::run(builder, |world| serve(world, queue, process));
+    let ended = net::run(builder, |world| serve(world, queue, process, assigned));
     process::report_end(&log, &tag, ended)
 }
 
-async fn serve(world: LiveWorld, queue: Queue<SystemDisk>, process: Process) -> Result<(), String> {
-    let Process { control, .. } = &process;
-    let control = control.try_clone().map_err(|error| error.to_string())?;
+async fn serve(
+    world: LiveWorld,
+    queue: Queue<SystemDisk>,
+    process: &Process,
+    assigned: Assigned,
+) -> Result<(), String> {
+    let Assigned { rows, control } = assigned;
     let shared = Rc::new(Shared {
         world: world.clone(),
         queue,
@@ -90,14 +94,14 @@ async fn serve(world: LiveWorld, queue: Queue<SystemDisk>, process: Process) -> 
         stop: Stop::default(),
         faults: Faults::new(process.values()),
         wakeups: Wakeups::default(),
-        zone: Zone::default(),
+        zone: Zone::new(process.host.zone.clone()),
         showq: ShowqSettings::load(process.values()),
         events: events::Events::default(),
     });
-    let engine = Engine::new(&shared, &process)?;
-    triggers::start(&shared, &process.rows)?;
+    let engine = Engine::new(&shared, process)?;
+    triggers::start(&shared, rows)?;
     shared.control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let _lock = lock::take(&shared, &process).await?;
+    let _lock = lock::take(&shared, process).await?;
     let running = Rc::clone(&engine);
     world.spawn(async move { running.run().await });
     let deadline = listen_to_master(&shared, &engine).await;

@@ -56,10 +56,10 @@ impl Services {
     pub(crate) fn open(shared: &Shared, process: &Process) -> Self {
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
             shared.world.clone(),
-            ResolvConf::parse(&system_text("/etc/resolv.conf")),
+            ResolvConf::parse(&process.host.resolv_conf),
             Resolver::<Live<SystemDisk>>::CACHE_ENTRIES,
         ));
-        let hosts = Rc::new(HostNames::parse(&system_text("/etc/hosts")));
+        let hosts = Rc::new(HostNames::parse(&process.host.hosts));
         let maker = Maker { shared, dns, hosts };
         let rows = process.configuration.master_cf().rows.iter();
         let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
@@ -145,9 +145,4 @@ impl Maker<'_> {
     fn registry(&self, values: &Values, program: &str) -> Registry {
         Registry::new(values, self.shared.log.session(&process::tag(values, program)))
     }
-}
-
-/// A system file's text; one that is not there is empty, as for the C library.
-fn system_text(path: &str) -> String {
-    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use std::{io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use types::QueueId;
 use wire::attr;
-use world::{Stream, World};
+use world::{Accept, Stream, World};
 
 /// Longest request to flush, in bytes.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -21,10 +21,9 @@ const FLUSH_DENY: i32 = 4;
 const CLIENT_LIMIT: Duration = Duration::from_secs(100);
 
 /// Listens on the rows of this process.
-pub(crate) fn start(shared: &Rc<Shared>, rows: &[ServedRow]) -> Result<(), String> {
+pub(crate) fn start(shared: &Rc<Shared>, rows: Vec<ServedRow>) -> Result<(), String> {
     for row in rows {
-        for socket in &row.listeners {
-            let socket = socket.try_clone().map_err(|error| error.to_string())?;
+        for socket in row.listeners {
             let listener = Listener::from_fd(socket).map_err(|error| error.to_string())?;
             let shared = Rc::clone(shared);
             let world = shared.world.clone();

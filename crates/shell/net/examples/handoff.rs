@@ -121,7 +121,7 @@ async fn idle(live: &Live<NoDisk>, sessions: usize) {
                 let _ = world.timeout(Duration::from_secs(300), stream.readable()).await;
             });
         };
-        listener.accept_all(&world, &slots, serve, |error| eprintln!("{error}")).await;
+        net::accept_all(&world, &listener, &slots, serve, |error| eprintln!("{error}")).await;
     });
     let mut clients = Vec::with_capacity(sessions);
     let before = resident_kib();

@@ -1,6 +1,6 @@
 //! Listeners that were bound elsewhere, and the loop that accepts from them.
 
-use crate::{Live, stream::LiveStream};
+use crate::stream::LiveStream;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 use tokio::net::{TcpListener, UnixListener};
-use world::{Disk, Endpoint, World};
+use world::{Accept, Endpoint, World};
 
 /// How long a listener rests when the system has no descriptors or memory left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_secs(1);
@@ -62,9 +62,12 @@ impl Listener {
             }
         })
     }
+}
 
-    /// The next connection, and, for TCP, who it is.
-    pub async fn accept(&self) -> io::Result<(LiveStream, Option<SocketAddr>)> {
+impl Accept for Listener {
+    type Stream = LiveStream;
+
+    async fn accept(&self) -> io::Result<(LiveStream, Option<SocketAddr>)> {
         match &self.0 {
             Kind::Tcp(socket, local) => {
                 let (stream, peer) = socket.accept().await?;
@@ -73,28 +76,28 @@ impl Listener {
             Kind::Unix(socket) => Ok((LiveStream::unix(socket.accept().await?.0), None)),
         }
     }
+}
 
-    /// Accepts for as long as it is polled: takes a place in `slots` first, so that at the limit new clients
-    /// wait in the kernel's backlog, and hands stream and place to `serve`, which starts the session.
-    /// `trouble` hears of failures; when descriptors or memory have run out, accepting rests a second.
-    pub async fn accept_all<D: Disk>(
-        &self,
-        live: &Live<D>,
-        slots: &Slots,
-        mut serve: impl FnMut(LiveStream, Option<SocketAddr>, Permit),
-        mut trouble: impl FnMut(&io::Error),
-    ) {
-        loop {
-            let permit = slots.take().await;
-            match self.accept().await {
-                Ok((stream, peer)) => serve(stream, peer, permit),
-                // The client gave up between its SYN and our accept, or we were interrupted.
-                Err(error) if is_of_one_client(&error) => {}
-                Err(error) => {
-                    trouble(&error);
-                    drop(permit);
-                    live.sleep(EXHAUSTED_PAUSE).await;
-                }
+/// Accepts for as long as it is polled: takes a place in `slots` first, so that at the limit new clients
+/// wait in the kernel's backlog, and hands stream and place to `serve`, which starts the session.
+/// `trouble` hears of failures; when descriptors or memory have run out, accepting rests a second.
+pub async fn accept_all<W: World>(
+    world: &W,
+    listener: &impl Accept<Stream = W::Stream>,
+    slots: &Slots,
+    mut serve: impl FnMut(W::Stream, Option<SocketAddr>, Permit),
+    mut trouble: impl FnMut(&io::Error),
+) {
+    loop {
+        let permit = slots.take().await;
+        match listener.accept().await {
+            Ok((stream, peer)) => serve(stream, peer, permit),
+            // The client gave up between its SYN and our accept, or we were interrupted.
+            Err(error) if is_of_one_client(&error) => {}
+            Err(error) => {
+                trouble(&error);
+                drop(permit);
+                world.sleep(EXHAUSTED_PAUSE).await;
             }
         }
     }

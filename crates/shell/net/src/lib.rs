@@ -18,7 +18,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Listener, Permit, Slots};
+pub use accept::{Listener, Permit, Slots, accept_all};
 pub use contain::{contain, remember_panics};
 pub use live::{Builder, Live, run};
 pub use signal::{Signal, Signals};

@@ -1,6 +1,6 @@
 //! The world of real sockets, tried on loopback.
 
-use crate::{Builder, Channel, Datagrams, Fifo, Listener, LiveStream, Slots, run};
+use crate::{Builder, Channel, Datagrams, Fifo, Listener, LiveStream, Slots, accept_all, run};
 use std::{
     cell::{Cell, RefCell},
     ffi::OsStr,
@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 use types::{Instant, WallTime};
-use world::{Disk, DiskFile, Endpoint, FileStatus, OpenMode, Stream, World};
+use world::{Accept, Disk, DiskFile, Endpoint, FileStatus, OpenMode, Stream, World};
 
 struct NoDisk;
 struct NoFile;
@@ -142,7 +142,7 @@ fn a_listener_respects_its_places() {
         let (world, accepting, held) = (live.clone(), slots.clone(), Rc::clone(&sessions));
         live.spawn(async move {
             let serve = |stream, _, permit| held.borrow_mut().push((stream, permit));
-            listener.accept_all(&world, &accepting, serve, |error| panic!("{error}")).await;
+            accept_all(&world, &*listener, &accepting, serve, |error| panic!("{error}")).await;
         });
         let mut clients = Vec::new();
         for _ in 0..3 {

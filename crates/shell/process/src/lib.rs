@@ -5,6 +5,7 @@
 
 mod control;
 mod faults;
+mod host;
 mod intake;
 mod sandbox;
 mod stop;
@@ -13,6 +14,7 @@ mod zone;
 
 pub use control::Control;
 pub use faults::Faults;
+pub use host::Host;
 pub use intake::{Ended, Intake, Unaccepted};
 pub use stop::Stop;
 pub use trigger::{Trigger, Wakeups};
@@ -35,11 +37,17 @@ pub type SystemDisk = Arc<RealDisk>;
 pub struct Process {
     /// main.cf and master.cf.
     pub configuration: Rc<Configuration>,
-    /// The rows that it serves, with their listeners.
+    /// What the C library would read.
+    pub host: Host,
+    log: Log,
+}
+
+/// What master gave a process to work with.
+pub struct Assigned {
+    /// The rows to serve, with their listeners.
     pub rows: Vec<ServedRow>,
     /// The channel to master, for [`Control::new`].
     pub control: OwnedFd,
-    log: Log,
 }
 
 /// Makes loggers with numbers of their own.
@@ -87,8 +95,8 @@ impl Log {
 }
 
 impl Process {
-    /// Begins: configuration, log, sandbox. The error is for standard error.
-    pub fn begin(startup: Startup) -> Result<Self, String> {
+    /// Begins: configuration, log. The error is for standard error.
+    pub fn begin(startup: Startup) -> Result<(Self, Assigned), String> {
         net::remember_panics();
         let Startup { control, config_directory, rows, root_files, .. } = startup;
         let configuration = config_files::load(&config_directory).map_err(|trouble| trouble.to_string())?;
@@ -101,9 +109,16 @@ impl Process {
         let mut sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
         let batch = sink.batched();
         let log = Log { sink: Rc::new(sink), batch, last_session: Rc::new(Cell::new(std::process::id())) };
-        let process = Self { configuration: Rc::new(configuration), rows, control, log };
+        let process = Self { configuration: Rc::new(configuration), host: Host::read(), log };
         process.report_configuration();
-        Ok(process)
+        Ok((process, Assigned { rows, control }))
+    }
+
+    /// A process that was told everything: nothing is read from the system.
+    #[must_use]
+    pub fn told(configuration: Configuration, host: Host, sink: Rc<dyn Sink>) -> Self {
+        let log = Log { sink, batch: None, last_session: Rc::default() };
+        Self { configuration: Rc::new(configuration), host, log }
     }
 
     /// Makes loggers.

@@ -1,7 +1,6 @@
 //! The word to `deliver` that something has arrived. It may be lost: `deliver` also looks by itself.
 
-use net::{Live, LiveStream};
-use process::{Process, SystemDisk};
+use process::Process;
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -28,18 +27,18 @@ const LOOK: &[u8] = b"I";
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// Sends queue ids over one lasting connection, many in one write.
-pub(crate) struct DeliverWord(Rc<Inner>);
+pub(crate) struct DeliverWord<W: World>(Rc<Inner<W>>);
 
-struct Inner {
-    world: Live<SystemDisk>,
+struct Inner<W: World> {
+    world: W,
     endpoint: Endpoint,
     log: process::Log,
     waiting: RefCell<Vec<u8>>,
     is_sending: Cell<bool>,
 }
 
-impl DeliverWord {
-    pub(crate) fn new(world: Live<SystemDisk>, process: &Process) -> Self {
+impl<W: World> DeliverWord<W> {
+    pub(crate) fn new(world: W, process: &Process) -> Self {
         let service = process.values().text(config::params::queue_service_name);
         let path: PathBuf = process.queue_directory().join("public").join(service);
         Self(Rc::new(Inner {
@@ -77,7 +76,7 @@ impl DeliverWord {
     }
 }
 
-impl Inner {
+impl<W: World> Inner<W> {
     /// Sends until nothing waits. Where a connection breaks, `deliver` was restarted, perhaps after it had read some
     /// of the ids: the new one is told to look into `incoming` itself.
     async fn send_all(&self) {
@@ -96,7 +95,7 @@ impl Inner {
         self.is_sending.set(false);
     }
 
-    async fn send_to(&self, mut stream: LiveStream) -> io::Result<()> {
+    async fn send_to(&self, mut stream: W::Stream) -> io::Result<()> {
         loop {
             let bytes = self.waiting.take();
             if bytes.is_empty() {

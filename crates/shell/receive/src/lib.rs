@@ -8,6 +8,8 @@
 //! The process accepts nothing else from the network than what [`smtpd`] understands, opens no connection but
 //! to the resolver, and reads no queue file but those it writes and maildrop.
 //!
+//! [`Receive`] is all of it over a [`World`]; [`main`] runs it live, under master.
+//!
 //! Diagnostics: a session that panics ends with 421 and the others go on. A disk that fails is 4xx. When
 //! master is gone, sessions are finished and the process ends.
 
@@ -18,7 +20,7 @@ mod session;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
-use process::{Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Zone};
+use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Zone};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
 use std::{rc::Rc, time::Duration};
@@ -26,14 +28,14 @@ use sys::{
     control::{ServedRow, ToChild, ToMaster},
     startup::Startup,
 };
-use world::World;
+use world::{Accept, World};
 
 /// What the parts of this process share.
-pub(crate) struct Shared {
-    pub(crate) world: Live<SystemDisk>,
-    pub(crate) queue: Queue<SystemDisk>,
+pub(crate) struct Shared<W: World> {
+    pub(crate) world: W,
+    pub(crate) queue: Queue<W::Disk>,
     pub(crate) log: process::Log,
-    pub(crate) word: DeliverWord,
+    pub(crate) word: DeliverWord<W>,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
@@ -41,7 +43,7 @@ pub(crate) struct Shared {
     pool_is_low: Trigger,
 }
 
-impl Shared {
+impl<W: World> Shared<W> {
     /// To be called when a queue file was taken from the pool.
     pub(crate) fn refill_when_low(&self) {
         if self.queue.is_pool_low() {
@@ -50,10 +52,68 @@ impl Shared {
     }
 }
 
+/// All ways in, at work.
+pub struct Receive<W: World> {
+    shared: Rc<Shared<W>>,
+    slots: Vec<Slots>,
+}
+
+impl<W: World> Receive<W> {
+    /// Begins to serve rows of master.cf, each with what it listens on.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn start<L: Accept<Stream = W::Stream>>(
+        world: &W,
+        queue: Queue<W::Disk>,
+        process: &Process,
+        rows: Vec<(ServedRow, Vec<L>)>,
+    ) -> Result<Self, String> {
+        let shared = Rc::new(Shared {
+            world: world.clone(),
+            queue,
+            log: process.log(),
+            word: DeliverWord::new(world.clone(), process),
+            stop: Stop::default(),
+            faults: Faults::new(process.values()),
+            wakeups: Wakeups::default(),
+            zone: Zone::new(process.host.zone.clone()),
+            pool_is_low: Trigger::default(),
+        });
+        keep_pool_full(&shared);
+        shared.word.look();
+        let slots = start_rows(&shared, process, rows)?;
+        Ok(Self { shared, slots })
+    }
+
+    /// The wake-up time of a service has come.
+    pub fn wake_up(&self, service: &str) {
+        self.shared.wakeups.pull(service);
+    }
+
+    /// Accepts no more, and lets open sessions finish, within `deadline`.
+    pub async fn drain(&self, deadline: Duration) {
+        self.shared.stop.set();
+        let world = &self.shared.world;
+        let finished = async {
+            while self.sessions() > 0 {
+                world.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        world.timeout(deadline, finished).await;
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.slots.iter().map(Slots::taken).sum()
+    }
+}
+
 /// The process; returns its exit code.
 #[must_use]
 pub fn main(startup: Startup) -> i32 {
-    match Process::begin(startup).and_then(run) {
+    match Process::begin(startup).and_then(|(process, assigned)| run(&process, assigned)) {
         Ok(()) => 0,
         Err(trouble) => {
             eprintln!("receive: fatal: {trouble}");
@@ -62,7 +122,7 @@ pub fn main(startup: Startup) -> i32 {
     }
 }
 
-fn run(process: Process) -> Result<(), String> {
+fn run(process: &Process, assigned: Assigned) -> Result<(), String> {
     let directory = process.queue_directory();
     let disk: SystemDisk =
         RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
@@ -70,55 +130,52 @@ fn run(process: Process) -> Result<(), String> {
     process.enter_sandbox(false);
     let (log, tag) = (process.log(), process::tag(process.values(), "receive"));
     let builder = Builder::new(disk).before_waiting(log.flusher());
-    let ended = net::run(builder, |world| serve(world, queue, process));
+    let ended = net::run(builder, |world| serve(world, queue, process, assigned));
     process::report_end(&log, &tag, ended)
 }
 
 async fn serve(
     world: Live<SystemDisk>,
     queue: Queue<SystemDisk>,
-    mut process: Process,
+    process: &Process,
+    assigned: Assigned,
 ) -> Result<(), String> {
-    let rows = std::mem::take(&mut process.rows);
-    let word = DeliverWord::new(world.clone(), &process);
-    let shared = Rc::new(Shared {
-        world: world.clone(),
-        queue,
-        log: process.log(),
-        word,
-        stop: Stop::default(),
-        faults: Faults::new(process.values()),
-        wakeups: Wakeups::default(),
-        zone: Zone::default(),
-        pool_is_low: Trigger::default(),
-    });
-    keep_pool_full(&shared);
-    shared.word.look();
-    let slots = start_rows(&shared, &process, rows)?;
-    let control = Control::new(process.control).map_err(|error| error.to_string())?;
+    let Assigned { rows, control } = assigned;
+    let rows = rows.into_iter().map(listening).collect::<Result<_, _>>()?;
+    let receive = Receive::start(&world, queue, process, rows)?;
+    let control = Control::new(control).map_err(|error| error.to_string())?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let deadline = listen_to_master(&shared, &control).await;
-    shared.stop.set();
-    drain(&world, &slots, deadline).await;
+    let deadline = listen_to_master(&receive, &control).await;
+    receive.drain(deadline).await;
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
 }
 
-fn start_rows(shared: &Rc<Shared>, process: &Process, rows: Vec<ServedRow>) -> Result<Vec<Slots>, String> {
+/// A row with its sockets in this process's hands.
+fn listening(mut row: ServedRow) -> Result<(ServedRow, Vec<Listener>), String> {
+    let sockets = std::mem::take(&mut row.listeners).into_iter();
+    let listeners = sockets.map(Listener::from_fd).collect::<Result<_, _>>();
+    Ok((row, listeners.map_err(|error| error.to_string())?))
+}
+
+fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
+    shared: &Rc<Shared<W>>,
+    process: &Process,
+    rows: Vec<(ServedRow, Vec<L>)>,
+) -> Result<Vec<Slots>, String> {
     let mut all_slots = Vec::new();
-    for row in rows {
+    for (row, listeners) in rows {
         let values = process.row_values(&row);
         match row.program.as_str() {
             "smtpd" => {
                 let service = Rc::new(SmtpService::new(shared, process, &row, &values)?);
                 all_slots.push(service.slots.clone());
-                for socket in row.listeners {
-                    let listener = Listener::from_fd(socket).map_err(|error| error.to_string())?;
+                for listener in listeners {
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
                 }
             }
-            "pickup" => maildrop::start(shared, process, &row.service, &values, row.listeners)?,
+            "pickup" => maildrop::start(shared, process, &row.service, &values, listeners)?,
             // Their work is done by function calls; a row that is here by placement needs no loop.
             _ => {}
         }
@@ -127,10 +184,10 @@ fn start_rows(shared: &Rc<Shared>, process: &Process, rows: Vec<ServedRow>) -> R
 }
 
 /// Waits until it is time to go, and says how much time there is.
-async fn listen_to_master(shared: &Shared, control: &Control) -> Duration {
+async fn listen_to_master(receive: &Receive<Live<SystemDisk>>, control: &Control) -> Duration {
     loop {
         match control.receive().await {
-            Some(ToChild::Wakeup { service, .. }) => shared.wakeups.pull(&service),
+            Some(ToChild::Wakeup { service, .. }) => receive.wake_up(&service),
             Some(ToChild::Drain { deadline }) => return deadline,
             Some(ToChild::Stop) | None => return Duration::ZERO,
             Some(_) => {}
@@ -138,19 +195,8 @@ async fn listen_to_master(shared: &Shared, control: &Control) -> Duration {
     }
 }
 
-/// Lets open sessions finish, within bounds.
-async fn drain(world: &Live<SystemDisk>, slots: &[Slots], deadline: Duration) {
-    let busy = || slots.iter().any(|slots| slots.taken() > 0);
-    let finished = async {
-        while busy() {
-            world.sleep(Duration::from_millis(20)).await;
-        }
-    };
-    world.timeout(deadline, finished).await;
-}
-
 /// Makes queue files ahead of time, off the path of messages.
-fn keep_pool_full(shared: &Rc<Shared>) {
+fn keep_pool_full<W: World>(shared: &Rc<Shared<W>>) {
     let (world, queue) = (shared.world.clone(), shared.queue.clone());
     let (stop, is_low) = (shared.stop.clone(), shared.pool_is_low.clone());
     shared.world.spawn(async move {

@@ -8,15 +8,14 @@ use crate::Shared;
 use cleanup::{CleanupService, CleanupSettings, Source as Origin, Start};
 use config::Values;
 use maillog::{Event, Logger, PickupEvent};
-use net::Listener;
-use process::{Ended, Intake, Process, SystemDisk, Trigger};
+use process::{Ended, Intake, Process, Trigger};
 use queue::QueueFile;
 use queue_format::{Reader, RecordType};
 use rewrite::{RewriteSettings, Rewriter};
-use std::{os::fd::OwnedFd, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 use tables::Registry;
 use types::{Address, QueueId, QueueName, WallTime};
-use world::{DiskFile, Stream, World};
+use world::{Accept, Disk, DiskFile, Stream, World};
 
 /// Record types that may stand in the sections of a maildrop file; the first one ends the section.
 const ENVELOPE: &[u8] = b"MCTcFILSDRO/WVA>K<ion";
@@ -26,8 +25,8 @@ const EXTRACTED: &[u8] = b"EDRO/PreAFIL>Kon";
 /// How long somebody may take to say that there is mail.
 const TRIGGER_LIMIT: Duration = Duration::from_secs(10);
 
-struct Pickup {
-    shared: Rc<Shared>,
+struct Pickup<W: World> {
+    shared: Rc<Shared<W>>,
     cleanup: Rc<CleanupService>,
     tag: String,
     cleanup_tag: String,
@@ -37,12 +36,12 @@ struct Pickup {
 }
 
 /// Starts to look into maildrop: at once, when somebody says so on a listener, at each wake-up, and now and then.
-pub(crate) fn start(
-    shared: &Rc<Shared>,
+pub(crate) fn start<W: World>(
+    shared: &Rc<Shared<W>>,
     process: &Process,
     service: &str,
     values: &Values,
-    listeners: Vec<OwnedFd>,
+    listeners: Vec<impl Accept<Stream = W::Stream>>,
 ) -> Result<(), String> {
     let invalid = |invalid: config::Invalid| invalid.to_string();
     let tag = process::tag(values, "pickup");
@@ -58,8 +57,7 @@ pub(crate) fn start(
         queue_run_delay: process.row_wakeup(service).unwrap_or(Duration::from_secs(60)),
         trigger: shared.wakeups.trigger(service),
     });
-    for socket in listeners {
-        let listener = Listener::from_fd(socket).map_err(|error| error.to_string())?;
+    for listener in listeners {
         let pickup = Rc::clone(&pickup);
         shared.world.spawn(async move { pickup.listen(listener).await });
     }
@@ -75,8 +73,8 @@ enum Kept {
     Malformed(String),
 }
 
-impl Pickup {
-    async fn listen(&self, listener: Listener) {
+impl<W: World> Pickup<W> {
+    async fn listen(&self, listener: impl Accept<Stream = W::Stream>) {
         let accepting = async {
             while let Ok((mut stream, _)) = listener.accept().await {
                 // What is written does not matter: the connection is the message.
@@ -167,8 +165,8 @@ impl Pickup {
 
     async fn copy(
         &self,
-        file: &QueueFile<SystemDisk>,
-        intake: &mut Intake<SystemDisk>,
+        file: &QueueFile<W::Disk>,
+        intake: &mut Intake<W::Disk>,
         logger: &Logger,
     ) -> Result<(), Kept> {
         let mut reader = Reader::new(file).with_record_limit(self.line_length_limit);
@@ -204,8 +202,8 @@ impl Pickup {
 
     async fn copy_content(
         &self,
-        reader: &mut Reader<&QueueFile<SystemDisk>>,
-        intake: &mut Intake<SystemDisk>,
+        reader: &mut Reader<&QueueFile<W::Disk>>,
+        intake: &mut Intake<W::Disk>,
         uid: u32,
         submitted: WallTime,
     ) -> Result<(), Kept> {
@@ -223,8 +221,8 @@ impl Pickup {
 }
 
 /// The next record of a section; `None` at its end.
-fn next(
-    reader: &mut Reader<&QueueFile<SystemDisk>>,
+fn next<D: Disk>(
+    reader: &mut Reader<&QueueFile<D>>,
     section: &[u8],
 ) -> Result<Option<(RecordType, Vec<u8>)>, Kept> {
     let offset = reader.position();

@@ -5,7 +5,7 @@ use cleanup::{CleanupService, CleanupSettings};
 use config::{Values, params as p};
 use dns::{HostNames, HostsFirst, ResolvConf, Resolver};
 use net::Slots;
-use process::{Process, SystemDisk};
+use process::Process;
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -54,8 +54,8 @@ fn asks_for_tls(values: &Values) -> Option<String> {
 }
 
 impl SmtpService {
-    pub(crate) fn new(
-        shared: &Shared,
+    pub(crate) fn new<W: World>(
+        shared: &Shared<W>,
         process: &Process,
         row: &ServedRow,
         values: &Values,
@@ -77,10 +77,10 @@ impl SmtpService {
         let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
             shared.world.clone(),
-            ResolvConf::parse(&read_system("/etc/resolv.conf")),
-            Resolver::<net::Live<SystemDisk>>::CACHE_ENTRIES,
+            ResolvConf::parse(&process.host.resolv_conf),
+            Resolver::<W>::CACHE_ENTRIES,
         ));
-        let hosts = HostNames::parse(&read_system("/etc/hosts"));
+        let hosts = HostNames::parse(&process.host.hosts);
         let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));
         let around = Surroundings {
             tables: &registry,
@@ -104,13 +104,8 @@ impl SmtpService {
     }
 }
 
-/// A system file's text; one that is not there is empty, as for the C library.
-fn read_system(path: &str) -> String {
-    std::fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-}
-
 /// Asks the file system at most once a second.
-fn free_bytes(shared: &Shared) -> Rc<dyn Fn() -> u64> {
+fn free_bytes<W: World>(shared: &Shared<W>) -> Rc<dyn Fn() -> u64> {
     let (world, queue) = (shared.world.clone(), shared.queue.clone());
     let known: Cell<Option<(Instant, u64)>> = Cell::new(None);
     Rc::new(move || {

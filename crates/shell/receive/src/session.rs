@@ -3,20 +3,24 @@
 use crate::{Shared, service::SmtpService};
 use cleanup::{SmtpClient, Source, Start};
 use maillog::Severity;
-use net::{Listener, LiveStream, Permit, contain};
-use process::{Ended, Intake, SystemDisk};
+use net::{Permit, accept_all, contain};
+use process::{Ended, Intake};
 use smtpd::{Action, Envelope, Peer, Session, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
-use world::{Stream, World};
+use world::{Accept, Stream, World};
 
 /// How long a client may take to hear the last words of a session that met a bug.
 const FAREWELL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Accepts until the process stops.
-pub(crate) async fn accept(shared: Rc<Shared>, service: Rc<SmtpService>, listener: Listener) {
+pub(crate) async fn accept<W: World>(
+    shared: Rc<Shared<W>>,
+    service: Rc<SmtpService>,
+    listener: impl Accept<Stream = W::Stream>,
+) {
     let logger = shared.log.session(&service.tag);
-    let serve = |stream: LiveStream, peer: Option<SocketAddr>, permit: Permit| {
+    let serve = |stream: W::Stream, peer: Option<SocketAddr>, permit: Permit| {
         let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
         let world = shared.world.clone();
         world.spawn(async move {
@@ -28,18 +32,18 @@ pub(crate) async fn accept(shared: Rc<Shared>, service: Rc<SmtpService>, listene
         });
     };
     let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
-    let accepting = listener.accept_all(&shared.world, &service.slots, serve, trouble);
+    let accepting = accept_all(&shared.world, &listener, &service.slots, serve, trouble);
     shared.stop.cut(accepting).await;
 }
 
-struct Connection {
-    shared: Rc<Shared>,
+struct Connection<W: World> {
+    shared: Rc<Shared<W>>,
     service: Rc<SmtpService>,
-    stream: LiveStream,
-    message: Option<Intake<SystemDisk>>,
+    stream: W::Stream,
+    message: Option<Intake<W::Disk>>,
 }
 
-impl Connection {
+impl<W: World> Connection<W> {
     async fn run(mut self, peer: Peer) {
         let logger = self.shared.log.session(&self.service.tag);
         let peer = if self.service.smtpd_peername_lookup {

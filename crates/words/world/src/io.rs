@@ -34,6 +34,15 @@ pub trait Stream: 'static {
     fn local(&self) -> Option<SocketAddr>;
 }
 
+/// Something that others connect to.
+pub trait Accept: 'static {
+    /// What a connection is.
+    type Stream: Stream;
+
+    /// The next connection, and, for TCP, who it is.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>>;
+}
+
 /// Time, tasks, connections and disk. Cheap to clone; one for each executor.
 pub trait World: Clone + 'static {
     /// A connected byte stream.
