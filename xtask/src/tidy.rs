@@ -1,9 +1,10 @@
 //! The house rules that a machine can check: directions between crates, names that a layer may not use, `unsafe`, the
-//! length of files.
+//! length of files, the ledger of parameters.
 //!
 //! Manifests are read as lines, not asked of `cargo metadata`: every dependency of this workspace is one line
 //! `name.workspace = true`, which is itself a rule.
 
+mod ledger;
 mod manifests;
 mod sources;
 
@@ -45,13 +46,18 @@ pub(crate) fn run() -> ExitCode {
         Ok(found) => found,
         Err(why) => vec![why],
     };
+    let mut reads = ledger::Reads::default();
     for file in rust_files(&root) {
         let shown = file.strip_prefix(&root).unwrap_or(&file).to_string_lossy().into_owned();
         match fs::read_to_string(&file) {
-            Ok(text) => found.extend(sources::check(&shown, &text)),
+            Ok(text) => {
+                found.extend(sources::check(&shown, &text));
+                reads.note(&shown, &text);
+            }
             Err(error) => found.push(format!("{shown}: {error}")),
         }
     }
+    found.extend(reads.check());
     for text in &found {
         eprintln!("tidy: {text}");
     }

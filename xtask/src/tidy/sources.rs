@@ -41,11 +41,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<String> {
     let is_low = Layer::of(path) <= Layer::Decisions;
     let is_test = path.contains("/tests/") || path.ends_with("tests.rs");
     let may_be_unsafe = UNSAFE_IN.iter().any(|prefix| path.starts_with(prefix)) || path.starts_with("xtask/");
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
-    for (number, line) in code.lines().enumerate().map(|(at, line)| (at + 1, line.trim())) {
-        if line.starts_with("//") {
-            continue;
-        }
+    for (number, line) in code(text) {
         if !may_be_unsafe
             && (line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl"))
         {
@@ -58,6 +54,13 @@ pub(super) fn check(path: &str, text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The lines of code with their numbers, without comments and the tests at the end.
+pub(super) fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text);
+    let lines = code.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    lines.filter(|(_, line)| !line.starts_with("//"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::row::*;
 rows! {
     after postscreen;
     bounce_queue_lifetime: time(0, 8640000), "5d", "oqmgr,qmgr", Honoured("qmgr"), "How long an undeliverable notice is tried.";
-    confirm_delay_cleared: flag(), "no", "oqmgr,qmgr", Honoured("qmgr"), "Tells the sender when a delayed message went out after all.";
+    confirm_delay_cleared: flag(), "no", "oqmgr,qmgr", NotYet, "Tells the sender when a delayed message went out after all.";
     default_delivery_slot_cost: int(0, 0), "5", "postconf,qmgr", Honoured("qmgr"), "How many deliveries of a big message earn a slot for a small one.";
     default_delivery_slot_discount: int(0, 100), "50", "postconf,qmgr", Honoured("qmgr"), "How much of a slot is granted, in percent.";
     default_delivery_slot_loan: int(0, 0), "3", "postconf,qmgr", Honoured("qmgr"), "How many slots are granted beforehand.";

@@ -8,7 +8,7 @@ rows! {
     allow_percent_hack: flag(), "yes", "trivial-rewrite", Honoured("rewrite"), "Reads user%domain as user@domain.";
     append_at_myorigin: flag(), "yes", "trivial-rewrite", Honoured("rewrite"), "Completes an address without domain with myorigin.";
     default_transport: text(1, 0), "smtp", "trivial-rewrite", Honoured("rewrite"), "Transport and next hop for everything else.";
-    empty_address_recipient: text(1, 0), "MAILER-DAEMON", "cleanup,showq,trivial-rewrite", Honoured("cleanup, rewrite"), "Who gets mail to the empty address.";
+    empty_address_recipient: text(1, 0), "MAILER-DAEMON", "cleanup,showq,trivial-rewrite", Honoured("cleanup, queue, rewrite"), "Who gets mail to the empty address.";
     empty_address_relayhost_maps_lookup_key: text(1, 0), "<>", "trivial-rewrite", Honoured("rewrite"), "What stands for the empty sender in the table of relay hosts.";
     relay_transport: text(1, 0), "relay", "trivial-rewrite", Honoured("rewrite"), "Transport and next hop for relay_domains.";
     relocated_maps: text(0, 0), "", "proxymap,trivial-rewrite", Honoured("rewrite"), "Tables of people who moved.";

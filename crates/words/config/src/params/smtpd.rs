@@ -6,7 +6,7 @@ rows! {
     after smtp;
     access_map_defer_code: int(0, 0), "450", "smtpd", NotYet, "The reply code of the access table action DEFER.";
     access_map_reject_code: int(0, 0), "554", "smtpd", NotYet, "The reply code of the access table action REJECT.";
-    alias_maps: text(0, 0), "$default_database_type:/etc/aliases, nis:mail.aliases", "local,proxymap,smtpd", Honoured("tables"), "Tables that local delivery looks a name up in.";
+    alias_maps: text(0, 0), "$default_database_type:/etc/aliases, nis:mail.aliases", "local,proxymap,smtpd", Honoured("deliver, tables"), "Tables that local delivery looks a name up in.";
     allow_untrusted_routing: flag(), "no", "smtpd", Honoured("smtpd"), "Relays addresses that carry a route of their own.";
     bounce_notice_recipient: text(1, 0), "postmaster", "bounce,smtpd", Honoured("bounce"), "Who gets copies of bounced mail's headers.";
     broken_sasl_auth_clients: flag(), "no", "smtpd", NotYet, "Announces AUTH in the old form with an equal sign as well.";
@@ -78,7 +78,7 @@ rows! {
     smtpd_min_data_rate: int(1, 0), "500", "smtpd", Honoured("smtpd"), "How fast a request must come in.";
     smtpd_noop_commands: text(0, 0), "", "smtpd", Honoured("smtpd"), "Commands that do nothing.";
     smtpd_null_access_lookup_key: text(0, 0), "<>", "smtpd", NotYet, "What stands for the empty sender in access tables.";
-    smtpd_peername_lookup: flag(), "yes", "smtpd", Honoured("receive"), "Looks up the client's name.";
+    smtpd_peername_lookup: flag(), "yes", "smtpd", Honoured("receive, smtpd"), "Looks up the client's name.";
     smtpd_per_request_deadline: flag(), "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", "smtpd", Honoured("smtpd"), "Time limits hold for a whole command.";
     smtpd_policy_service_default_action: text(1, 0), "451 4.3.5 Server configuration problem", "smtpd", NotYet, "What happens if a policy service fails.";
     smtpd_policy_service_max_idle: time(1, 0), "300s", "smtpd", NotYet, "After what idle time a connection to a policy service is closed.";
@@ -118,7 +118,7 @@ rows! {
     smtpd_sender_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a sender.";
     smtpd_service_name: text(1, 0), "smtpd", "postscreen", NotYet, "The service that postscreen hands clients to.";
     smtpd_soft_error_limit: int(1, 0), "10", "smtpd", Honoured("smtpd"), "How many errors make replies slow.";
-    smtpd_timeout: time(1, 0), "${stress?{10}:{300}}s", "smtpd", Honoured("config-files, smtpd"), "How long a client may take.";
+    smtpd_timeout: time(1, 0), "${stress?{10}:{300}}s", "smtpd", Honoured("smtpd"), "How long a client may take.";
     smtpd_upstream_proxy_protocol: text(0, 0), "", "smtpd", NotYet, "The protocol by which a proxy before this server names the real client.";
     smtpd_upstream_proxy_timeout: time(1, 0), "5s", "smtpd", NotYet, "How long the proxy before this server may take to name the real client.";
     stress: text(0, 0), "", "postscreen,smtpd", NotYet, "Set to `yes` by master while a service is at its process limit; other defaults depend on it.";
