@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 use types::{Instant, WallTime};
-use world::{Endpoint, World};
+use world::{Endpoint, Walk, World};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 type Acceptor = Rc<dyn Fn(SimStream)>;
@@ -159,6 +159,7 @@ impl SimWorld {
 impl World for SimWorld {
     type Stream = SimStream;
     type Disk = SimDisk;
+    type Walk<T: Send + 'static> = SimWalk<T>;
 
     fn now(&self) -> Instant {
         self.inner.now.get()
@@ -229,6 +230,19 @@ impl World for SimWorld {
         work()
     }
 
+    fn walk<T: Send + 'static>(
+        &self,
+        _: usize,
+        work: impl FnOnce(&mut dyn FnMut(T) -> bool) + Send + 'static,
+    ) -> SimWalk<T> {
+        let mut items = VecDeque::new();
+        work(&mut |item| {
+            items.push_back(item);
+            true
+        });
+        SimWalk(RefCell::new(items))
+    }
+
     fn disk(&self) -> &SimDisk {
         &self.inner.disk
     }
@@ -244,6 +258,17 @@ impl World for SimWorld {
             Poll::Pending => end.as_mut().poll(context).map(|()| None),
         })
         .await
+    }
+}
+
+/// What a walk found, all of it at its beginning.
+pub struct SimWalk<T>(RefCell<VecDeque<T>>);
+
+impl<T: 'static> Walk<T> for SimWalk<T> {
+    async fn take(&self, items_max: usize) -> (Vec<T>, bool) {
+        let mut items = self.0.borrow_mut();
+        let count = items.len().min(items_max);
+        (items.drain(..count).collect(), items.is_empty())
     }
 }
 

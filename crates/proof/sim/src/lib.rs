@@ -12,7 +12,7 @@ mod stream;
 
 pub use chance::Chance;
 pub use disk::{SimDisk, SimFile};
-pub use executor::{SimWorld, Simulation};
+pub use executor::{SimWalk, SimWorld, Simulation};
 pub use no_loss::NoLoss;
 pub use one_final_status::{FinalStatus, OneFinalStatus};
 pub use stream::{SimStream, pipe};

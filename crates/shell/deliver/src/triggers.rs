@@ -7,7 +7,7 @@ use std::{io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use types::QueueId;
 use wire::attr;
-use world::{Accept, Stream, World};
+use world::{Accept, Stream, Walk, World};
 
 /// Longest request to flush, in bytes.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -19,6 +19,9 @@ const FLUSH_DENY: i32 = 4;
 
 /// How long a client of flush or showq may take.
 const CLIENT_LIMIT: Duration = Duration::from_secs(100);
+
+/// Batches of a listing that may be ahead of its reader.
+const BATCHES_AHEAD_MAX: usize = 4;
 
 /// Listens on the rows of this process.
 pub(crate) fn start(shared: &Rc<Shared>, rows: Vec<ServedRow>) -> Result<(), String> {
@@ -159,24 +162,25 @@ async fn request(stream: &mut LiveStream) -> io::Result<Option<attr::Attributes>
 async fn show_queue(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
     let queue = shared.queue.clone();
     let (world, settings) = (shared.world.clone(), shared.showq.clone());
-    let (sender, receiver) = std::sync::mpsc::sync_channel::<Vec<u8>>(4);
-    let listing = std::thread::Builder::new().name("showq".to_owned()).spawn(move || {
-        let mut write = |bytes: &[u8]| {
-            sender.send(bytes.to_vec()).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    let listing = world.walk(BATCHES_AHEAD_MAX, move |give: &mut dyn FnMut(Vec<u8>) -> bool| {
+        let mut write = |bytes: &[u8]| match give(bytes.to_vec()) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::BrokenPipe.into()),
         };
         // The client sees a listing that was cut; what is wrong with a file is said when it is delivered.
         let _ = queue::showq::list(&queue, &settings, &mut write, &mut |_warning| {});
     });
-    drop(listing?);
-    let mut receiver = Some(receiver);
-    while let Some(listed) = receiver.take() {
-        let next = world.blocking(move || (listed.recv(), listed)).await;
-        let (Ok(bytes), listed) = next else { break };
-        match world.timeout(CLIENT_LIMIT, stream.write_all(&bytes)).await {
-            Some(written) => written?,
-            None => break,
+    loop {
+        let (batches, is_end) = listing.take(1).await;
+        for bytes in batches {
+            match world.timeout(CLIENT_LIMIT, stream.write_all(&bytes)).await {
+                Some(written) => written?,
+                None => return Ok(()),
+            }
         }
-        receiver = Some(listed);
+        if is_end {
+            break;
+        }
     }
     stream.shutdown().await
 }

@@ -13,6 +13,7 @@ mod live;
 mod pool;
 mod signal;
 mod stream;
+mod walk;
 mod watch;
 
 #[cfg(test)]
@@ -23,4 +24,5 @@ pub use contain::{contain, remember_panics};
 pub use live::{Builder, Live, run};
 pub use signal::{Signal, Signals};
 pub use stream::LiveStream;
+pub use walk::LiveWalk;
 pub use watch::{Channel, Datagrams, Fifo};

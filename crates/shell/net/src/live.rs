@@ -1,6 +1,6 @@
 //! The real world.
 
-use crate::{contain, pool::Pool, stream::LiveStream};
+use crate::{contain, pool::Pool, stream::LiveStream, walk::LiveWalk};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -155,6 +155,7 @@ impl<D: Disk> Live<D> {
 impl<D: Disk> World for Live<D> {
     type Stream = LiveStream;
     type Disk = D;
+    type Walk<T: Send + 'static> = LiveWalk<D, T>;
 
     fn now(&self) -> Instant {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -212,6 +213,14 @@ impl<D: Disk> World for Live<D> {
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.0.pool.run(work).await
+    }
+
+    fn walk<T: Send + 'static>(
+        &self,
+        ahead_max: usize,
+        work: impl FnOnce(&mut dyn FnMut(T) -> bool) + Send + 'static,
+    ) -> LiveWalk<D, T> {
+        LiveWalk::start(self.clone(), ahead_max, work)
     }
 
     fn disk(&self) -> &D {

@@ -43,12 +43,21 @@ pub trait Accept: 'static {
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>>;
 }
 
+/// What somebody else makes, item by item.
+pub trait Walk<T>: 'static {
+    /// The next items, at most `items_max`, and whether there are no more. May give fewer, or none, when the
+    /// next one is long in coming.
+    fn take(&self, items_max: usize) -> impl Future<Output = (Vec<T>, bool)>;
+}
+
 /// Time, tasks, connections and disk. Cheap to clone; one for each executor.
 pub trait World: Clone + 'static {
     /// A connected byte stream.
     type Stream: Stream;
     /// The disk below `queue_directory`.
     type Disk: Disk;
+    /// What [`Self::walk`] gives.
+    type Walk<T: Send + 'static>: Walk<T>;
 
     /// The monotonic clock.
     fn now(&self) -> Instant;
@@ -83,6 +92,13 @@ pub trait World: Clone + 'static {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T>;
+    /// Lets `work` hand over items from a thread of its own, which is at most `ahead_max` of them ahead, and is
+    /// told false when nobody takes them any more. Where no thread can be had there are no items.
+    fn walk<T: Send + 'static>(
+        &self,
+        ahead_max: usize,
+        work: impl FnOnce(&mut dyn FnMut(T) -> bool) + Send + 'static,
+    ) -> Self::Walk<T>;
     /// The queue's disk.
     fn disk(&self) -> &Self::Disk;
     /// A random number, for jitter and tie-breaking; not for secrets.
