@@ -1,6 +1,6 @@
 //! Agents that run as the owners of mailboxes: asked for at master, used for several deliveries, let go.
 
-use crate::Shared;
+use crate::shared::Shared;
 use config::params as p;
 use local::agent::{MESSAGE_BYTES_MAX, Reply, Request};
 use net::Channel;

@@ -1,8 +1,8 @@
 //! Tells the scheduler what happened and carries out what it wants, in its order.
 
 use crate::{
-    Shared, agent_pool::AgentPool, delivery, inject::Injector, notices, queue_work::QueueWork, routing,
-    scan::Scans, services::Services,
+    agent_pool::AgentPool, context::Context, delivery, inject::Injector, notices, queue_work::QueueWork,
+    routing, scan::Scans, services::Services, shared::Shared,
 };
 use config::ServiceType;
 use maillog::Severity;
@@ -15,14 +15,10 @@ use tables::Registry;
 use types::QueueId;
 use world::World;
 
-/// All that deliveries need.
+/// The scheduler and its hands.
 pub(crate) struct Engine {
-    pub(crate) shared: Rc<Shared>,
-    pub(crate) work: QueueWork,
-    pub(crate) services: Services,
-    pub(crate) injector: Rc<Injector>,
-    pub(crate) notices: notices::Notices,
-    agents: AgentPool,
+    shared: Rc<Shared>,
+    context: Rc<Context>,
     rewriter: Rc<Rewriter>,
     scans: Scans,
     scheduler: RefCell<Scheduler>,
@@ -46,12 +42,16 @@ impl Engine {
         let scheduler = Scheduler::new(SchedulerSettings::load(&values, limits));
         let rewriter = Rc::new(Rewriter::new(settings, &registry));
         let injector = Rc::new(Injector::new(shared, process, &rewriter)?);
-        Ok(Rc::new(Self {
+        let context = Context {
+            shared: Rc::clone(shared),
             work: QueueWork::new(shared.queue.clone()),
             services: Services::open(shared, process),
             notices: notices::Notices::new(shared, process),
             agents: AgentPool::new(shared, process),
             injector,
+        };
+        Ok(Rc::new(Self {
+            context: Rc::new(context),
             rewriter,
             scans: Scans::default(),
             scheduler: RefCell::new(scheduler),
@@ -61,7 +61,7 @@ impl Engine {
     }
 
     pub(crate) fn agents(&self) -> &AgentPool {
-        &self.agents
+        &self.context.agents
     }
 
     /// Until the process stops.
@@ -115,11 +115,11 @@ impl Engine {
             }
             Action::Claim { id, from, recipients_max } => {
                 self.shared.faults.at("engine");
-                let event = self.work.claim(self.shared.world.wall(), id, from, recipients_max);
+                let event = self.context.work.claim(self.shared.world.wall(), id, from, recipients_max);
                 self.shared.events.push(event);
             }
             Action::ReadRecipients { id, offset, recipients_max } => {
-                self.shared.events.push(self.work.more_recipients(id, offset, recipients_max));
+                self.shared.events.push(self.context.work.more_recipients(id, offset, recipients_max));
             }
             Action::Resolve { id, message, recipients } => {
                 let this = Rc::clone(self);
@@ -136,12 +136,12 @@ impl Engine {
                     this.shared.events.push(Event::Resolved(id, routed));
                 });
             }
-            Action::Deliver(ticket, request) => delivery::start(self, ticket, request),
+            Action::Deliver(ticket, request) => delivery::start(&self.context, ticket, request),
             Action::Log(line) => self.log(&line),
-            Action::Append(append) => notices::append(self, append),
-            Action::Notify { id, notice, message } => notices::notify(self, id, notice, message),
+            Action::Append(append) => notices::append(&self.context, append),
+            Action::Notify { id, notice, message } => notices::notify(&self.context, id, notice, message),
             quick => {
-                if let Err(trouble) = self.work.perform(self.shared.world.wall(), &quick) {
+                if let Err(trouble) = self.context.work.perform(self.shared.world.wall(), &quick) {
                     self.qmgr_log.warning(&trouble);
                 }
             }
@@ -150,7 +150,7 @@ impl Engine {
 
     fn log(&self, line: &LogLine) {
         let logger = match line {
-            LogLine::Delivery(done, _) => match self.services.get(&done.request.transport) {
+            LogLine::Delivery(done, _) => match self.context.services.get(&done.request.transport) {
                 Some(service) => &self.shared.log.numbered(&service.tag, done.session),
                 None => &self.qmgr_log,
             },

@@ -1,6 +1,6 @@
 //! What happened, in order, for the one task that tells the scheduler.
 
-use crate::LiveWorld;
+use crate::shared::LiveWorld;
 use qmgr::Event;
 use std::{
     cell::RefCell,

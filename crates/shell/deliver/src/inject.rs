@@ -1,6 +1,6 @@
 //! Mail of our own: forwarded copies and notifications, through cleanup into the queue.
 
-use crate::Shared;
+use crate::shared::Shared;
 use cleanup::{CleanupService, CleanupSettings, Source, Start};
 use process::{Ended, Intake, Process, SystemDisk};
 use qmgr::Event;

@@ -14,6 +14,7 @@
 
 mod agent_pool;
 mod content;
+mod context;
 mod delivery;
 mod engine;
 mod events;
@@ -25,35 +26,21 @@ mod queue_work;
 mod routing;
 mod scan;
 mod services;
+mod shared;
 mod triggers;
 mod virtual_delivery;
 
 use engine::Engine;
-use net::{Builder, Live};
+use net::Builder;
 use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
 use queue::{Queue, RealDisk, showq::ShowqSettings};
+use shared::{LiveWorld, Shared};
 use std::{rc::Rc, time::Duration};
 use sys::{
     control::{ToChild, ToMaster},
     startup::Startup,
 };
 use world::World;
-
-pub(crate) type LiveWorld = Live<SystemDisk>;
-
-/// What the parts of this process share.
-pub(crate) struct Shared {
-    pub(crate) world: LiveWorld,
-    pub(crate) queue: Queue<SystemDisk>,
-    pub(crate) log: process::Log,
-    pub(crate) control: Control,
-    pub(crate) stop: Stop,
-    pub(crate) faults: Faults,
-    pub(crate) wakeups: Wakeups,
-    pub(crate) zone: Zone,
-    pub(crate) showq: ShowqSettings,
-    pub(crate) events: events::Events,
-}
 
 /// The process; returns its exit code.
 #[must_use]

@@ -1,8 +1,8 @@
 //! local(8): expansion here, mailboxes by agents, forwarded mail through cleanup.
 
 use crate::{
-    agent_pool::Owner, content, delivery, engine::Engine, inject::Injected, queue_work::Active,
-    routing::AliasRouter, services::Local,
+    agent_pool::Owner, content, context::Context, inject::Injected, queue_work::Active, routing::AliasRouter,
+    services::Local,
 };
 use bstr::ByteSlice;
 use local::{
@@ -22,7 +22,7 @@ use types::{
 
 /// Delivers each recipient of a request.
 pub(crate) async fn deliver(
-    engine: &Rc<Engine>,
+    context: &Rc<Context>,
     local: &Local,
     logger: &Logger,
     request: &Rc<DeliveryRequest>,
@@ -30,21 +30,21 @@ pub(crate) async fn deliver(
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
-        Err(unreadable) => return delivery::unreadable(engine, request, logger, &unreadable),
+        Err(unreadable) => return context.unreadable(request, logger, &unreadable),
     };
-    let job = Job { engine, local, logger, request, delivered: DeliveredTo::scan(&content), content };
+    let job = Job { context, local, logger, request, delivered: DeliveredTo::scan(&content), content };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
         let members = job.recipient(recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
-        let timing = delivery::timing(engine, request);
+        let timing = context.timing(request);
         report.recipients.push(combine(index, recipient, members, relay, timing));
     }
     report
 }
 
 struct Job<'a> {
-    engine: &'a Rc<Engine>,
+    context: &'a Rc<Context>,
     local: &'a Local,
     logger: &'a Logger,
     request: &'a Rc<DeliveryRequest>,
@@ -130,7 +130,7 @@ impl Job<'_> {
             delivered_to: delivered_to.clone(),
         };
         let owner = Owner::Login(user.to_owned());
-        self.engine.agents().deliver(&owner, &request, &self.content).await.map_err(|trouble| {
+        self.context.agents.deliver(&owner, &request, &self.content).await.map_err(|trouble| {
             self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
             (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "delivery agent unavailable"))
         })
@@ -149,7 +149,7 @@ impl Job<'_> {
         let recipients: Vec<Recipient> =
             forward.recipients.iter().map(|address| forwarded(original, forward.is_list, address)).collect();
         let injected = self
-            .engine
+            .context
             .injector
             .inject(
                 (cleanup::Source::Forward, self.request.message.send_options),

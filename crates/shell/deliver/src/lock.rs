@@ -1,7 +1,7 @@
 //! One process at a time manages the queue. At a reload the old generation finishes what it is delivering
 //! before the new one takes up the queue: nothing is delivered by both.
 
-use crate::Shared;
+use crate::shared::Shared;
 use process::Process;
 use std::{fs::File, time::Duration};
 use world::World;

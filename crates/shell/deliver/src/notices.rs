@@ -1,6 +1,6 @@
 //! Logs of what failed, and the notifications made of them (bounce(8)).
 
-use crate::{Shared, content, engine::Engine, inject::Injected, queue_work::Active};
+use crate::{content, context::Context, inject::Injected, queue_work::Active, shared::Shared};
 use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
 use bstr::ByteSlice;
 use cleanup::Source;
@@ -52,7 +52,7 @@ const fn directory(log: LogName) -> QueueName {
 }
 
 /// Appends records to a log, on a thread: a bounce record is synced before its recipient is marked done.
-pub(crate) fn append(engine: &Rc<Engine>, append: Append) {
+pub(crate) fn append(engine: &Rc<Context>, append: Append) {
     let Append { ticket, id, log, records } = append;
     let action = log.action();
     let entries: Vec<LogEntry> = records
@@ -83,7 +83,7 @@ async fn append_now(shared: &Shared, id: QueueId, log: QueueName, entries: Vec<L
 }
 
 /// Makes and commits the notifications that are due, then removes the log they were made from.
-pub(crate) fn notify(engine: &Rc<Engine>, id: QueueId, notice: Notice, message: Rc<MessageAttributes>) {
+pub(crate) fn notify(engine: &Rc<Context>, id: QueueId, notice: Notice, message: Rc<MessageAttributes>) {
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
@@ -97,7 +97,7 @@ pub(crate) fn notify(engine: &Rc<Engine>, id: QueueId, notice: Notice, message: 
 }
 
 async fn notify_now(
-    engine: &Engine,
+    engine: &Context,
     id: QueueId,
     notice: Notice,
     message: &MessageAttributes,
@@ -133,13 +133,13 @@ async fn notify_now(
     remove_log(engine, id, log)
 }
 
-fn remove_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<(), Trouble> {
+fn remove_log(engine: &Context, id: QueueId, log: QueueName) -> Result<(), Trouble> {
     let removed = engine.shared.queue.remove_log(log, &id);
     removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
 }
 
 /// `None` when there is no log.
-fn read_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<Option<Vec<LogEntry>>, Trouble> {
+fn read_log(engine: &Context, id: QueueId, log: QueueName) -> Result<Option<Vec<LogEntry>>, Trouble> {
     let trouble = |why: String| Trouble::new(format!("read {log}/{id}: {why}"));
     let opened = engine.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
     let Some(mut reader) = opened else { return Ok(None) };
@@ -152,7 +152,7 @@ fn read_log(engine: &Engine, id: QueueId, log: QueueName) -> Result<Option<Vec<L
 
 /// One notification; `None` when nobody wants it.
 async fn send(
-    engine: &Engine,
+    engine: &Context,
     id: QueueId,
     notification: &Notification,
     message: &MessageAttributes,

@@ -1,6 +1,6 @@
 //! Directories, name by name: a thread walks, the scheduler takes as many names as it wants.
 
-use crate::{LiveWorld, Shared};
+use crate::shared::{LiveWorld, Shared};
 use qmgr::{Event, Found};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use types::QueueName;

@@ -1,6 +1,6 @@
 //! The transports: rows of master.cf by name, with what each program needs.
 
-use crate::{LiveWorld, Shared};
+use crate::shared::{LiveWorld, Shared};
 use config::{ServiceType, Values, params as p};
 use dns::{HostNames, ResolvConf, Resolver};
 use local::{LocalSettings, VirtualSettings};

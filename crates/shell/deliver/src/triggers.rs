@@ -1,6 +1,6 @@
 //! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue holds.
 
-use crate::Shared;
+use crate::shared::Shared;
 use net::{Listener, LiveStream};
 use qmgr::{Event, Flush};
 use std::{io, rc::Rc, time::Duration};

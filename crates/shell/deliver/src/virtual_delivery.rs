@@ -1,6 +1,6 @@
 //! virtual(8): mailboxes from tables, written by agents that run as their owners.
 
-use crate::{agent_pool::Owner, content, delivery, engine::Engine, queue_work::Active, services::Virtual};
+use crate::{agent_pool::Owner, content, context::Context, queue_work::Active, services::Virtual};
 use bstr::ByteSlice;
 use local::{
     VirtualMaps,
@@ -13,7 +13,7 @@ use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, Recipient, RecipientR
 
 /// Delivers each recipient of a request.
 pub(crate) async fn deliver(
-    engine: &Rc<Engine>,
+    context: &Rc<Context>,
     virtual_: &Virtual,
     logger: &Logger,
     request: &Rc<DeliveryRequest>,
@@ -21,21 +21,21 @@ pub(crate) async fn deliver(
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
-        Err(unreadable) => return delivery::unreadable(engine, request, logger, &unreadable),
+        Err(unreadable) => return context.unreadable(request, logger, &unreadable),
     };
-    let job = Job { engine, virtual_, logger, request, content };
+    let job = Job { context, virtual_, logger, request, content };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
         let (outcome, status) = job.recipient(recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
-        let timing = delivery::timing(engine, request);
+        let timing = context.timing(request);
         report.recipients.push(RecipientReport::new(index, outcome, status, relay, timing));
     }
     report
 }
 
 struct Job<'a> {
-    engine: &'a Rc<Engine>,
+    context: &'a Rc<Context>,
     virtual_: &'a Virtual,
     logger: &'a Logger,
     request: &'a DeliveryRequest,
@@ -65,7 +65,7 @@ impl Job<'_> {
             delivered_to: recipient.address.clone(),
         };
         let owner = Owner::Ids { uid: mailbox.uid, gid: mailbox.gid };
-        match self.engine.agents().deliver(&owner, &request, &self.content).await {
+        match self.context.agents.deliver(&owner, &request, &self.content).await {
             Ok(Reply::Done { outcome, status, warnings }) => {
                 warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
                 (outcome, status)
