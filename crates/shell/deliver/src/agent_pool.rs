@@ -1,10 +1,9 @@
 //! Agents that run as the owners of mailboxes: asked for at master, used for several deliveries, let go.
 
-use crate::shared::Shared;
 use config::params as p;
 use local::agent::{MESSAGE_BYTES_MAX, Reply, Request};
 use net::Channel;
-use process::{Process, Trigger};
+use process::{Control, Process, Trigger};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
@@ -19,7 +18,7 @@ use sys::{
     packet::{self, Incoming},
 };
 use types::{Instant, Trouble};
-use world::World;
+use world::{Answer, World};
 
 /// How long master may take to start an agent.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -30,13 +29,26 @@ struct Agent {
     idle_since: Instant,
 }
 
-type Answer = Rc<RefCell<Option<Result<OwnedFd, String>>>>;
+type Started = Rc<RefCell<Option<Result<OwnedFd, String>>>>;
+type Idle = Rc<RefCell<HashMap<Owner, Vec<Agent>>>>;
+
+/// Deliveries as another user.
+pub trait Agents {
+    /// Has one delivery done.
+    fn deliver<'a>(
+        &'a self,
+        owner: &'a Owner,
+        request: &'a Request,
+        content: &'a [u8],
+    ) -> Answer<'a, Result<Reply, Trouble>>;
+}
 
 /// All agents of this process.
-pub(crate) struct AgentPool {
-    shared: Rc<Shared>,
-    idle: Rc<RefCell<HashMap<Owner, Vec<Agent>>>>,
-    asked: RefCell<HashMap<u32, (Answer, Trigger)>>,
+pub(crate) struct AgentPool<W: World> {
+    world: W,
+    control: Rc<Control>,
+    idle: Idle,
+    asked: RefCell<HashMap<u32, (Started, Trigger)>>,
     last_request: Cell<u32>,
     max_use: u32,
     max_idle: Duration,
@@ -45,18 +57,24 @@ pub(crate) struct AgentPool {
 
 /// As whom to deliver.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// local(8): a login name.
     Login(String),
     /// virtual(8): numbers.
-    Ids { uid: u32, gid: u32 },
+    Ids {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
 }
 
-impl AgentPool {
-    pub(crate) fn new(shared: &Rc<Shared>, process: &Process) -> Self {
+impl<W: World> AgentPool<W> {
+    pub(crate) fn new(world: &W, control: &Rc<Control>, process: &Process) -> Self {
         let values = process.values();
         let pool = Self {
-            shared: Rc::clone(shared),
+            world: world.clone(),
+            control: Rc::clone(control),
             idle: Rc::default(),
             asked: RefCell::default(),
             last_request: Cell::new(0),
@@ -76,18 +94,13 @@ impl AgentPool {
         }
     }
 
-    /// Has one delivery done. The content is copied into a sealed file that holds nothing else.
-    pub(crate) async fn deliver(
-        &self,
-        owner: &Owner,
-        request: &Request,
-        content: &[u8],
-    ) -> Result<Reply, Trouble> {
+    /// The content is copied into a sealed file that holds nothing else.
+    async fn have_done(&self, owner: &Owner, request: &Request, content: &[u8]) -> Result<Reply, Trouble> {
         let failed = |what: &str, why: String| Trouble::new(format!("delivery agent: {what}: {why}"));
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
         let bytes = request.encode();
         let mut agent = self.ask(owner, &bytes, &file).await.map_err(|why| failed("start", why))?;
-        let world = &self.shared.world;
+        let world = &self.world;
         // No thread waits meanwhile: sixteen mailboxes on a file server that hangs must not stop all others.
         let mut incoming = Incoming::new(MESSAGE_BYTES_MAX);
         let answer = agent.channel.read_with(|socket| incoming.receive(socket));
@@ -133,12 +146,12 @@ impl AgentPool {
     async fn start(&self, owner: &Owner) -> Result<Agent, String> {
         let request = self.last_request.get().wrapping_add(1);
         self.last_request.set(request);
-        let (answer, trigger) = (Answer::default(), Trigger::default());
+        let (answer, trigger) = (Started::default(), Trigger::default());
         self.asked.borrow_mut().insert(request, (Rc::clone(&answer), trigger.clone()));
         let (kind, user) = owner.for_master();
-        let asked = self.shared.control.send(&ToMaster::RequestAgent { request, kind, user }).await;
+        let asked = self.control.send(&ToMaster::RequestAgent { request, kind, user }).await;
         asked.map_err(|error| error.to_string())?;
-        let world = &self.shared.world;
+        let world = &self.world;
         world.timeout(START_LIMIT, trigger.wait()).await;
         self.asked.borrow_mut().remove(&request);
         let socket = answer.take().unwrap_or_else(|| Err("no answer from master".to_owned()))?;
@@ -148,17 +161,28 @@ impl AgentPool {
 
     /// Lets agents go that have been idle for max_idle: closing the socket ends them.
     fn start_reaper(&self) {
-        let (idle, world, max_idle) = (Rc::clone(&self.idle), self.shared.world.clone(), self.max_idle);
-        let stop = self.shared.stop.clone();
-        self.shared.world.spawn(async move {
-            while !stop.is_set() {
+        let (idle, world, max_idle) = (Rc::downgrade(&self.idle), self.world.clone(), self.max_idle);
+        self.world.spawn(async move {
+            loop {
                 world.sleep(max_idle.max(Duration::from_secs(1)) / 2).await;
                 let now = world.now();
+                let Some(idle) = idle.upgrade() else { return };
                 let mut idle = idle.borrow_mut();
                 idle.values_mut().for_each(|agents| agents.retain(|a| now.since(a.idle_since) < max_idle));
                 idle.retain(|_, agents| !agents.is_empty());
             }
         });
+    }
+}
+
+impl<W: World> Agents for AgentPool<W> {
+    fn deliver<'a>(
+        &'a self,
+        owner: &'a Owner,
+        request: &'a Request,
+        content: &'a [u8],
+    ) -> Answer<'a, Result<Reply, Trouble>> {
+        Answer::later(self.have_done(owner, request, content))
     }
 }
 

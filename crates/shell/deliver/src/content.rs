@@ -4,6 +4,7 @@ use crate::queue_work::Active;
 use queue_format::{ReadError, Reader, RecordType};
 use std::fmt;
 use types::{QueueId, Trouble};
+use world::Disk;
 
 /// Why the content of a message cannot be had.
 #[derive(Debug)]
@@ -47,8 +48,8 @@ impl From<Unreadable> for Trouble {
 }
 
 /// Calls `take` with each content record: its bytes, and whether the line ends there.
-pub(crate) fn for_each_record(
-    active: &Active,
+pub(crate) fn for_each_record<D: Disk>(
+    active: &Active<D>,
     mut take: impl FnMut(&[u8], bool) -> bool,
 ) -> Result<(), Unreadable> {
     let unreadable = |why| Unreadable { id: active.file.id(), why };
@@ -77,7 +78,7 @@ pub(crate) fn for_each_record(
 }
 
 /// All of it.
-pub(crate) fn text(active: &Active) -> Result<Vec<u8>, Unreadable> {
+pub(crate) fn text<D: Disk>(active: &Active<D>) -> Result<Vec<u8>, Unreadable> {
     let expected = usize::try_from(active.envelope.sizes.content_bytes).unwrap_or(0).min(64 << 20);
     let mut text = Vec::with_capacity(expected + 1024);
     for_each_record(active, |bytes, is_complete| {

@@ -1,7 +1,7 @@
 //! What deliveries share. It knows nothing of the engine that starts them.
 
 use crate::{
-    agent_pool::AgentPool, content::Unreadable, inject::Injector, notices::Notices, queue_work::QueueWork,
+    agent_pool::Agents, content::Unreadable, inject::Injector, notices::Notices, queue_work::QueueWork,
     services::Services, shared::Shared,
 };
 use maillog::Logger;
@@ -10,16 +10,16 @@ use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, RecipientReport, Rela
 use world::World;
 
 /// All that deliveries and notifications need.
-pub(crate) struct Context {
-    pub(crate) shared: Rc<Shared>,
-    pub(crate) work: QueueWork,
-    pub(crate) services: Services,
-    pub(crate) injector: Rc<Injector>,
+pub(crate) struct Context<W: World> {
+    pub(crate) shared: Rc<Shared<W>>,
+    pub(crate) work: QueueWork<W::Disk>,
+    pub(crate) services: Services<W>,
+    pub(crate) injector: Rc<Injector<W>>,
     pub(crate) notices: Notices,
-    pub(crate) agents: AgentPool,
+    pub(crate) agents: Rc<dyn Agents>,
 }
 
-impl Context {
+impl<W: World> Context<W> {
     /// All deferred, as the content could not be read; one that cannot be understood is damaged for good.
     pub(crate) fn unreadable(
         &self,

@@ -9,7 +9,7 @@ use types::{DeliveryReport, DeliveryRequest, Dsn};
 use world::World;
 
 /// Starts a delivery; its report comes as an event.
-pub(crate) fn start(context: &Rc<Context>, ticket: Ticket, request: Rc<DeliveryRequest>) {
+pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request: Rc<DeliveryRequest>) {
     let events = context.shared.events.clone();
     let Some(service) = context.services.get(&request.transport) else {
         return events.push(Event::AgentFailed(ticket, AgentFailure::Unavailable));
@@ -40,7 +40,7 @@ pub(crate) fn start(context: &Rc<Context>, ticket: Ticket, request: Rc<DeliveryR
     });
 }
 
-async fn deliver(context: &Rc<Context>, request: &Rc<DeliveryRequest>) -> DeliveryReport {
+async fn deliver<W: World>(context: &Rc<Context<W>>, request: &Rc<DeliveryRequest>) -> DeliveryReport {
     let Some(service) = context.services.get(&request.transport) else { return DeliveryReport::default() };
     let Some(active) = context.work.active(&request.queue_id) else {
         return context.deferred(request, Dsn::temporary(3, 0), "queue file is not open");

@@ -1,7 +1,7 @@
 //! Tells the scheduler what happened and carries out what it wants, in its order.
 
 use crate::{
-    agent_pool::AgentPool, context::Context, delivery, inject::Injector, notices, queue_work::QueueWork,
+    agent_pool::Agents, context::Context, delivery, inject::Injector, notices, queue_work::QueueWork,
     routing, scan::Scans, services::Services, shared::Shared,
 };
 use config::ServiceType;
@@ -16,18 +16,22 @@ use types::QueueId;
 use world::World;
 
 /// The scheduler and its hands.
-pub(crate) struct Engine {
-    shared: Rc<Shared>,
-    context: Rc<Context>,
+pub(crate) struct Engine<W: World> {
+    shared: Rc<Shared<W>>,
+    context: Rc<Context<W>>,
     rewriter: Rc<Rewriter>,
-    scans: Scans,
+    scans: Scans<W>,
     scheduler: RefCell<Scheduler>,
     /// `syslog_name/qmgr`
     qmgr_log: maillog::Logger,
 }
 
-impl Engine {
-    pub(crate) fn new(shared: &Rc<Shared>, process: &Process) -> Result<Rc<Self>, String> {
+impl<W: World> Engine<W> {
+    pub(crate) fn new(
+        shared: &Rc<Shared<W>>,
+        process: &Process,
+        agents: Rc<dyn Agents>,
+    ) -> Result<Rc<Self>, String> {
         let rows = &process.configuration.master_cf().rows;
         let qmgr_row = rows.iter().rfind(|row| row.command.ends_with("qmgr"));
         let values =
@@ -47,21 +51,17 @@ impl Engine {
             work: QueueWork::new(shared.queue.clone()),
             services: Services::open(shared, process),
             notices: notices::Notices::new(shared, process),
-            agents: AgentPool::new(shared, process),
+            agents,
             injector,
         };
         Ok(Rc::new(Self {
             context: Rc::new(context),
             rewriter,
-            scans: Scans::default(),
+            scans: Scans::new(),
             scheduler: RefCell::new(scheduler),
             qmgr_log,
             shared: Rc::clone(shared),
         }))
-    }
-
-    pub(crate) fn agents(&self) -> &AgentPool {
-        &self.context.agents
     }
 
     /// Until the process stops.

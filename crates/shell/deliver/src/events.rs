@@ -1,6 +1,5 @@
 //! What happened, in order, for the one task that tells the scheduler.
 
-use crate::shared::LiveWorld;
 use qmgr::Event;
 use std::{
     cell::RefCell,
@@ -37,7 +36,7 @@ impl Events {
     }
 
     /// The next event; [`Event::Timer`] when `wake_at` comes first.
-    pub(crate) async fn next(&self, world: &LiveWorld, wake_at: Option<Instant>) -> Event {
+    pub(crate) async fn next(&self, world: &impl World, wake_at: Option<Instant>) -> Event {
         if let Some(event) = self.pop() {
             return event;
         }

@@ -2,7 +2,7 @@
 
 use crate::shared::Shared;
 use cleanup::{CleanupService, CleanupSettings, Source, Start};
-use process::{Ended, Intake, Process, SystemDisk};
+use process::{Ended, Intake, Process};
 use qmgr::Event;
 use queue_format::RecordType;
 use rewrite::Rewriter;
@@ -19,16 +19,16 @@ pub(crate) enum Injected {
     Discarded,
 }
 
-pub(crate) struct Injector {
-    shared: Rc<Shared>,
+pub(crate) struct Injector<W: World> {
+    shared: Rc<Shared<W>>,
     cleanup: Rc<CleanupService>,
     /// `syslog_name/cleanup`
     tag: String,
 }
 
-impl Injector {
+impl<W: World> Injector<W> {
     pub(crate) fn new(
-        shared: &Rc<Shared>,
+        shared: &Rc<Shared<W>>,
         process: &Process,
         rewriter: &Rc<Rewriter>,
     ) -> Result<Self, String> {
@@ -41,7 +41,7 @@ impl Injector {
     }
 
     /// Begins a message, which needs SMTPUTF8 where its original does.
-    pub(crate) fn begin(&self, source: Source, original: SendOptions) -> Result<Intake<SystemDisk>, Trouble> {
+    pub(crate) fn begin(&self, source: Source, original: SendOptions) -> Result<Intake<W::Disk>, Trouble> {
         let now = self.shared.world.wall();
         let start = |id| Start {
             arrival: now,
@@ -57,7 +57,7 @@ impl Injector {
     }
 
     /// Commits a message and tells the scheduler.
-    pub(crate) async fn finish(&self, intake: Intake<SystemDisk>) -> Result<Injected, Trouble> {
+    pub(crate) async fn finish(&self, intake: Intake<W::Disk>) -> Result<Injected, Trouble> {
         match intake.finish(&self.shared.world).await {
             Ok(Ended::Queued(id)) => {
                 self.shared.events.push(Event::Arrived(id));
@@ -93,7 +93,7 @@ impl Injector {
     /// Time, sender, recipients, and the beginning of the content.
     pub(crate) async fn envelope(
         &self,
-        intake: &mut Intake<SystemDisk>,
+        intake: &mut Intake<W::Disk>,
         sender: &Address,
         recipients: &[Recipient],
     ) {

@@ -9,6 +9,8 @@
 //!
 //! It accepts nothing from the network. The scheduler decides; the engine carries out, in order.
 //!
+//! [`Deliver`] is all of it over a [`World`]; [`main`] runs it live, under master.
+//!
 //! Diagnostics: a delivery that panics ends alone and its recipients are tried again. A panic of the scheduler
 //! ends the process, which master restarts; the queue is then read anew.
 
@@ -19,6 +21,7 @@ mod delivery;
 mod engine;
 mod events;
 mod inject;
+mod live;
 mod local_delivery;
 mod lock;
 mod notices;
@@ -30,83 +33,55 @@ mod shared;
 mod triggers;
 mod virtual_delivery;
 
+pub use agent_pool::{Agents, Owner};
+pub use live::main;
+
 use engine::Engine;
-use net::Builder;
-use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Wakeups, Zone};
-use queue::{Queue, RealDisk, showq::ShowqSettings};
-use shared::{LiveWorld, Shared};
+use process::Process;
+use queue::Queue;
+use shared::Shared;
 use std::{rc::Rc, time::Duration};
-use sys::{
-    control::{ToChild, ToMaster},
-    startup::Startup,
-};
-use world::World;
+use sys::control::ServedRow;
+use world::{Accept, World};
 
-/// The process; returns its exit code.
-#[must_use]
-pub fn main(startup: Startup) -> i32 {
-    match Process::begin(startup).and_then(|(process, assigned)| run(&process, assigned)) {
-        Ok(()) => 0,
-        Err(trouble) => {
-            eprintln!("deliver: fatal: {trouble}");
-            1
-        }
+/// All ways out.
+pub struct Deliver<W: World> {
+    shared: Rc<Shared<W>>,
+    engine: Rc<Engine<W>>,
+}
+
+impl<W: World> Deliver<W> {
+    /// Makes everything ready and begins to listen on the rows. Nothing is delivered before [`Self::start`].
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn new<L: Accept<Stream = W::Stream>>(
+        world: &W,
+        queue: Queue<W::Disk>,
+        process: &Process,
+        rows: Vec<(ServedRow, Vec<L>)>,
+        agents: Rc<dyn Agents>,
+    ) -> Result<Self, String> {
+        let shared = Rc::new(Shared::new(world, queue, process));
+        let engine = Engine::new(&shared, process, agents)?;
+        triggers::start(&shared, rows);
+        Ok(Self { shared, engine })
     }
-}
 
-fn run(process: &Process, assigned: Assigned) -> Result<(), String> {
-    let directory = process.queue_directory();
-    let disk: SystemDisk =
-        RealDisk::open(&directory).map_err(|e| format!("open {}: {e}", directory.display()))?.into();
-    let queue = Queue::new(disk.clone(), process::queue_settings(process.values()));
-    process.enter_sandbox(true);
-    let (log, tag) = (process.log(), process::tag(process.values(), "deliver"));
-    let builder = Builder::new(disk).before_waiting(log.flusher());
-    let ended = net::run(builder, |world| serve(world, queue, process, assigned));
-    process::report_end(&log, &tag, ended)
-}
+    /// Takes up the queue. Nobody else may be at work on it.
+    pub fn start(&self) {
+        let engine = Rc::clone(&self.engine);
+        self.shared.world.spawn(async move { engine.run().await });
+    }
 
-async fn serve(
-    world: LiveWorld,
-    queue: Queue<SystemDisk>,
-    process: &Process,
-    assigned: Assigned,
-) -> Result<(), String> {
-    let Assigned { rows, control } = assigned;
-    let shared = Rc::new(Shared {
-        world: world.clone(),
-        queue,
-        log: process.log(),
-        control: Control::new(control).map_err(|error| error.to_string())?,
-        stop: Stop::default(),
-        faults: Faults::new(process.values()),
-        wakeups: Wakeups::default(),
-        zone: Zone::new(process.host.zone.clone()),
-        showq: ShowqSettings::load(process.values()),
-        events: events::Events::default(),
-    });
-    let engine = Engine::new(&shared, process)?;
-    triggers::start(&shared, rows)?;
-    shared.control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let _lock = lock::take(&shared, process).await?;
-    let running = Rc::clone(&engine);
-    world.spawn(async move { running.run().await });
-    let deadline = listen_to_master(&shared, &engine).await;
-    shared.stop.set();
-    world.timeout(deadline, engine.idle()).await;
-    let _ = shared.control.send(&ToMaster::Drained).await;
-    Ok(())
-}
+    /// The wake-up time of a service has come.
+    pub fn wake_up(&self, service: &str) {
+        self.shared.wakeups.pull(service);
+    }
 
-/// Waits until it is time to go, and says how much time there is.
-async fn listen_to_master(shared: &Shared, engine: &Engine) -> Duration {
-    loop {
-        match shared.control.receive().await {
-            Some(ToChild::Wakeup { service, .. }) => shared.wakeups.pull(&service),
-            Some(ToChild::Agent { request, agent }) => engine.agents().arrived(request, agent),
-            Some(ToChild::Drain { deadline }) => return deadline,
-            Some(ToChild::Stop) | None => return Duration::ZERO,
-            Some(_) => {}
-        }
+    /// Begins nothing new, and lets deliveries finish, within `deadline`.
+    pub async fn drain(&self, deadline: Duration) {
+        self.shared.stop.set();
+        self.shared.world.timeout(deadline, self.engine.idle()).await;
     }
 }

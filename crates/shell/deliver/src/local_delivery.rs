@@ -19,14 +19,15 @@ use types::{
     Address, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, MemberReport, Outcome, Recipient,
     RecipientReport, Relay, Status, Timing,
 };
+use world::World;
 
 /// Delivers each recipient of a request.
-pub(crate) async fn deliver(
-    context: &Rc<Context>,
+pub(crate) async fn deliver<W: World>(
+    context: &Rc<Context<W>>,
     local: &Local,
     logger: &Logger,
     request: &Rc<DeliveryRequest>,
-    active: &Rc<Active>,
+    active: &Rc<Active<W::Disk>>,
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
@@ -43,8 +44,8 @@ pub(crate) async fn deliver(
     report
 }
 
-struct Job<'a> {
-    context: &'a Rc<Context>,
+struct Job<'a, W: World> {
+    context: &'a Rc<Context<W>>,
     local: &'a Local,
     logger: &'a Logger,
     request: &'a Rc<DeliveryRequest>,
@@ -52,7 +53,7 @@ struct Job<'a> {
     content: Vec<u8>,
 }
 
-impl Job<'_> {
+impl<W: World> Job<'_, W> {
     /// What became of all its steps. Copies under another envelope go out last, and only if nothing has to be
     /// tried again: the next try would send them again.
     async fn recipient(&self, recipient: &Recipient) -> Vec<MemberReport> {

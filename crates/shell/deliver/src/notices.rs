@@ -6,12 +6,12 @@ use bstr::ByteSlice;
 use cleanup::Source;
 use message::mail_date;
 use net::contain;
-use process::{Intake, Process, SystemDisk};
+use process::{Intake, Process};
 use qmgr::{Append, Event, LogName, Notice};
 use queue_format::LogEntry;
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use types::{MessageAttributes, QueueId, QueueName, Recipient, Trouble};
-use world::World;
+use world::{Disk, World};
 
 /// How long to wait for a log that is locked; then its recipients are tried again.
 const LOG_LOCK_LIMIT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    pub(crate) fn new(shared: &Shared, process: &Process) -> Self {
+    pub(crate) fn new<W: World>(shared: &Shared<W>, process: &Process) -> Self {
         let values = process.values();
         let tag = process::tag(values, "bounce");
         let logger = shared.log.session(&tag);
@@ -52,7 +52,7 @@ const fn directory(log: LogName) -> QueueName {
 }
 
 /// Appends records to a log, on a thread: a bounce record is synced before its recipient is marked done.
-pub(crate) fn append(engine: &Rc<Context>, append: Append) {
+pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
     let Append { ticket, id, log, records } = append;
     let action = log.action();
     let entries: Vec<LogEntry> = records
@@ -69,7 +69,12 @@ pub(crate) fn append(engine: &Rc<Context>, append: Append) {
 }
 
 /// Appends; a log that another delivery of the message is being written to is waited for.
-async fn append_now(shared: &Shared, id: QueueId, log: QueueName, entries: Vec<LogEntry>) -> io::Result<()> {
+async fn append_now<W: World>(
+    shared: &Shared<W>,
+    id: QueueId,
+    log: QueueName,
+    entries: Vec<LogEntry>,
+) -> io::Result<()> {
     let (entries, deadline) = (Arc::new(entries), shared.world.now() + LOG_LOCK_LIMIT);
     loop {
         let (queue, batch) = (shared.queue.clone(), Arc::clone(&entries));
@@ -83,7 +88,12 @@ async fn append_now(shared: &Shared, id: QueueId, log: QueueName, entries: Vec<L
 }
 
 /// Makes and commits the notifications that are due, then removes the log they were made from.
-pub(crate) fn notify(engine: &Rc<Context>, id: QueueId, notice: Notice, message: Rc<MessageAttributes>) {
+pub(crate) fn notify<W: World>(
+    engine: &Rc<Context<W>>,
+    id: QueueId,
+    notice: Notice,
+    message: Rc<MessageAttributes>,
+) {
     let engine = Rc::clone(engine);
     let world = engine.shared.world.clone();
     world.spawn(async move {
@@ -96,8 +106,8 @@ pub(crate) fn notify(engine: &Rc<Context>, id: QueueId, notice: Notice, message:
     });
 }
 
-async fn notify_now(
-    engine: &Context,
+async fn notify_now<W: World>(
+    engine: &Context<W>,
     id: QueueId,
     notice: Notice,
     message: &MessageAttributes,
@@ -133,13 +143,17 @@ async fn notify_now(
     remove_log(engine, id, log)
 }
 
-fn remove_log(engine: &Context, id: QueueId, log: QueueName) -> Result<(), Trouble> {
+fn remove_log<W: World>(engine: &Context<W>, id: QueueId, log: QueueName) -> Result<(), Trouble> {
     let removed = engine.shared.queue.remove_log(log, &id);
     removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
 }
 
 /// `None` when there is no log.
-fn read_log(engine: &Context, id: QueueId, log: QueueName) -> Result<Option<Vec<LogEntry>>, Trouble> {
+fn read_log<W: World>(
+    engine: &Context<W>,
+    id: QueueId,
+    log: QueueName,
+) -> Result<Option<Vec<LogEntry>>, Trouble> {
     let trouble = |why: String| Trouble::new(format!("read {log}/{id}: {why}"));
     let opened = engine.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
     let Some(mut reader) = opened else { return Ok(None) };
@@ -151,12 +165,12 @@ fn read_log(engine: &Context, id: QueueId, log: QueueName) -> Result<Option<Vec<
 }
 
 /// One notification; `None` when nobody wants it.
-async fn send(
-    engine: &Context,
+async fn send<W: World>(
+    engine: &Context<W>,
     id: QueueId,
     notification: &Notification,
     message: &MessageAttributes,
-    active: Option<&Active>,
+    active: Option<&Active<W::Disk>>,
     entries: &[LogEntry],
 ) -> Result<Option<Injected>, Trouble> {
     let now = engine.shared.world.wall();
@@ -205,7 +219,7 @@ impl Pieces {
         self.0.push((line.bytes.to_vec(), line.is_complete));
     }
 
-    async fn give(&mut self, intake: &mut Intake<SystemDisk>) -> Result<(), Trouble> {
+    async fn give<D: Disk>(&mut self, intake: &mut Intake<D>) -> Result<(), Trouble> {
         for (bytes, is_complete) in self.0.drain(..) {
             intake.cleanup.content_record(&bytes, is_complete).await;
             intake.relieve().map_err(|error| Trouble::new(format!("write queue file: {error}")))?;
@@ -215,7 +229,7 @@ impl Pieces {
 }
 
 /// The original's Message-ID, if it stands on one line.
-fn message_id(active: &Active) -> Option<Vec<u8>> {
+fn message_id<D: Disk>(active: &Active<D>) -> Option<Vec<u8>> {
     let mut found = None;
     let mut starts_line = true;
     let _ = content::for_each_record(active, |bytes, is_complete| {

@@ -1,6 +1,5 @@
 //! The scheduler's wishes that are a few system calls each.
 
-use process::SystemDisk;
 use qmgr::{Action, ClaimFailure, Claimed, Event, MoreRecipients};
 use queue::{Claimed as Taken, Queue, QueueFile};
 use queue_format::{Envelope, ReadError};
@@ -13,25 +12,25 @@ use types::{QueueId, QueueName, Trouble, WallTime};
 use world::{Disk, DiskFile, OpenMode};
 
 /// A message of the active queue.
-pub(crate) struct Active {
-    pub(crate) file: QueueFile<SystemDisk>,
+pub(crate) struct Active<D: Disk> {
+    pub(crate) file: QueueFile<D>,
     pub(crate) envelope: Envelope,
 }
 
 /// The open files of the active queue.
-pub(crate) struct QueueWork {
-    queue: Queue<SystemDisk>,
-    active: RefCell<HashMap<QueueId, Rc<Active>>>,
+pub(crate) struct QueueWork<D: Disk> {
+    queue: Queue<D>,
+    active: RefCell<HashMap<QueueId, Rc<Active<D>>>>,
     /// Messages that had a bounce log when the process began: a crash may have lost their done marks.
     bounce_logs: RefCell<HashSet<QueueId>>,
 }
 
-impl QueueWork {
-    pub(crate) fn new(queue: Queue<SystemDisk>) -> Self {
+impl<D: Disk> QueueWork<D> {
+    pub(crate) fn new(queue: Queue<D>) -> Self {
         Self { queue, active: RefCell::default(), bounce_logs: RefCell::default() }
     }
 
-    pub(crate) fn active(&self, id: &QueueId) -> Option<Rc<Active>> {
+    pub(crate) fn active(&self, id: &QueueId) -> Option<Rc<Active<D>>> {
         self.active.borrow().get(id).cloned()
     }
 
@@ -54,12 +53,7 @@ impl QueueWork {
         Event::ClaimFailed(id, failure)
     }
 
-    fn read(
-        &self,
-        id: QueueId,
-        mut file: QueueFile<SystemDisk>,
-        max: usize,
-    ) -> Result<Claimed, ClaimFailure> {
+    fn read(&self, id: QueueId, mut file: QueueFile<D>, max: usize) -> Result<Claimed, ClaimFailure> {
         let trouble = |error: std::io::Error| ClaimFailure::Trouble(Trouble::new(format!("{id}: {error}")));
         if self.bounce_logs.borrow_mut().remove(&id) {
             self.queue.restore_marks(&file).map_err(trouble)?;

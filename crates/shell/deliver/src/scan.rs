@@ -1,6 +1,6 @@
 //! Directories, name by name: a thread walks, the scheduler takes as many names as it wants.
 
-use crate::shared::{LiveWorld, Shared};
+use crate::shared::Shared;
 use qmgr::{Event, Found};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use types::QueueName;
@@ -9,15 +9,18 @@ use world::{Walk, World};
 /// Names that a walk may be ahead.
 const AHEAD_MAX: usize = 1_000;
 
-type Names = <LiveWorld as World>::Walk<Found>;
+type Names<W> = <W as World>::Walk<Found>;
 
 /// The walks under way, one for each queue.
-#[derive(Default)]
-pub(crate) struct Scans(RefCell<HashMap<QueueName, Rc<Names>>>);
+pub(crate) struct Scans<W: World>(RefCell<HashMap<QueueName, Rc<Names<W>>>>);
 
-impl Scans {
+impl<W: World> Scans<W> {
+    pub(crate) fn new() -> Self {
+        Self(RefCell::default())
+    }
+
     /// Answers with the next names of a queue.
-    pub(crate) fn scan(&self, shared: &Rc<Shared>, queue: QueueName, restart: bool, names_max: usize) {
+    pub(crate) fn scan(&self, shared: &Rc<Shared<W>>, queue: QueueName, restart: bool, names_max: usize) {
         let names = {
             let mut walks = self.0.borrow_mut();
             if restart {
@@ -34,7 +37,7 @@ impl Scans {
 }
 
 /// Starts to walk; ends when nobody listens any more.
-fn walk(shared: &Shared, name: QueueName) -> Names {
+fn walk<W: World>(shared: &Shared<W>, name: QueueName) -> Names<W> {
     let queue = shared.queue.clone();
     shared.world.walk(AHEAD_MAX, move |give: &mut dyn FnMut(Found) -> bool| {
         let _ = queue.scan(name, &mut |entry| {

@@ -1,33 +1,32 @@
 //! The transports: rows of master.cf by name, with what each program needs.
 
-use crate::shared::{LiveWorld, Shared};
+use crate::shared::Shared;
 use config::{ServiceType, Values, params as p};
 use dns::{HostNames, ResolvConf, Resolver};
 use local::{LocalSettings, VirtualSettings};
 use maps::{AddressMaps, Maps};
-use net::Live;
-use process::{Process, SystemDisk};
+use process::Process;
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
 use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings};
 use std::{collections::HashMap, net::IpAddr, rc::Rc};
 use tables::{Registry, SystemUsers};
 use types::Transport;
-use world::{Dns, Table, Tables, Users};
+use world::{Dns, Table, Tables, Users, World};
 
 /// What a transport is.
-pub(crate) enum Program {
+pub(crate) enum Program<W: World> {
     /// error, retry, discard: no I/O; by the program's name.
     Internal(String),
     /// smtp and lmtp.
-    Smtp(Box<Client<LiveWorld>>),
+    Smtp(Box<Client<W>>),
     Local(Box<Local>),
     Virtual(Box<Virtual>),
     /// A program that is not built yet, or settings that cannot be used: mail waits.
     Unavailable(String),
 }
 
-pub(crate) struct Service {
-    pub(crate) program: Program,
+pub(crate) struct Service<W: World> {
+    pub(crate) program: Program<W>,
     /// `syslog_name/program`
     pub(crate) tag: String,
 }
@@ -50,14 +49,14 @@ pub(crate) struct Virtual {
 }
 
 /// All transports of master.cf.
-pub(crate) struct Services(HashMap<String, Service>);
+pub(crate) struct Services<W: World>(HashMap<String, Service<W>>);
 
-impl Services {
-    pub(crate) fn open(shared: &Shared, process: &Process) -> Self {
+impl<W: World> Services<W> {
+    pub(crate) fn open(shared: &Shared<W>, process: &Process) -> Self {
         let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
             shared.world.clone(),
             ResolvConf::parse(&process.host.resolv_conf),
-            Resolver::<Live<SystemDisk>>::CACHE_ENTRIES,
+            Resolver::<W>::CACHE_ENTRIES,
         ));
         let hosts = Rc::new(HostNames::parse(&process.host.hosts));
         let maker = Maker { shared, dns, hosts };
@@ -71,19 +70,19 @@ impl Services {
         Self(unix.map(service).collect())
     }
 
-    pub(crate) fn get(&self, transport: &Transport) -> Option<&Service> {
+    pub(crate) fn get(&self, transport: &Transport) -> Option<&Service<W>> {
         self.0.get(transport.as_str())
     }
 }
 
-struct Maker<'a> {
-    shared: &'a Shared,
+struct Maker<'a, W: World> {
+    shared: &'a Shared<W>,
     dns: Rc<dyn Dns>,
     hosts: Rc<HostNames>,
 }
 
-impl Maker<'_> {
-    fn program(&self, name: &str, command: &str, values: &Values) -> Program {
+impl<W: World> Maker<'_, W> {
+    fn program(&self, name: &str, command: &str, values: &Values) -> Program<W> {
         let made = match command {
             "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
             "smtp" => self.client(values, if name == "lmtp" { Protocol::Lmtp } else { Protocol::Smtp }),
@@ -95,7 +94,7 @@ impl Maker<'_> {
         made.unwrap_or_else(|invalid| Program::Unavailable(invalid.to_string()))
     }
 
-    fn client(&self, values: &Values, protocol: Protocol) -> Result<Program, config::Invalid> {
+    fn client(&self, values: &Values, protocol: Protocol) -> Result<Program<W>, config::Invalid> {
         let hosts = Rc::clone(&self.hosts);
         let network = Network {
             own_addresses: own_addresses(values),
@@ -115,7 +114,7 @@ impl Maker<'_> {
         })))
     }
 
-    fn local(&self, name: &str, values: &Values) -> Result<Program, config::Invalid> {
+    fn local(&self, name: &str, values: &Values) -> Result<Program<W>, config::Invalid> {
         let registry = self.registry(values, "local");
         let aliases = maps::split_list(values.text(p::alias_maps)).map(|item| registry.open(item)).collect();
         Ok(Program::Local(Box::new(Local {
@@ -127,7 +126,7 @@ impl Maker<'_> {
         })))
     }
 
-    fn virtual_(&self, values: &Values) -> Result<Program, config::Invalid> {
+    fn virtual_(&self, values: &Values) -> Result<Program<W>, config::Invalid> {
         let registry = self.registry(values, "virtual");
         let rewriter = Rewriter::new(RewriteSettings::load(values)?, &registry);
         let open = |title, id| AddressMaps {

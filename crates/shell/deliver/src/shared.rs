@@ -1,22 +1,34 @@
 //! What all parts of this process share.
 
 use crate::events::Events;
-use net::Live;
-use process::{Control, Faults, Stop, SystemDisk, Wakeups, Zone};
+use process::{Faults, Process, Stop, Wakeups, Zone};
 use queue::{Queue, showq::ShowqSettings};
+use world::World;
 
-pub(crate) type LiveWorld = Live<SystemDisk>;
-
-/// What the parts of this process share.
-pub(crate) struct Shared {
-    pub(crate) world: LiveWorld,
-    pub(crate) queue: Queue<SystemDisk>,
+pub(crate) struct Shared<W: World> {
+    pub(crate) world: W,
+    pub(crate) queue: Queue<W::Disk>,
     pub(crate) log: process::Log,
-    pub(crate) control: Control,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
     pub(crate) showq: ShowqSettings,
     pub(crate) events: Events,
+}
+
+impl<W: World> Shared<W> {
+    pub(crate) fn new(world: &W, queue: Queue<W::Disk>, process: &Process) -> Self {
+        Self {
+            world: world.clone(),
+            queue,
+            log: process.log(),
+            stop: Stop::default(),
+            faults: Faults::new(process.values()),
+            wakeups: Wakeups::default(),
+            zone: Zone::new(process.host.zone.clone()),
+            showq: ShowqSettings::load(process.values()),
+            events: Events::default(),
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue holds.
 
 use crate::shared::Shared;
-use net::{Listener, LiveStream};
 use qmgr::{Event, Flush};
 use std::{io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
@@ -24,10 +23,12 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(100);
 const BATCHES_AHEAD_MAX: usize = 4;
 
 /// Listens on the rows of this process.
-pub(crate) fn start(shared: &Rc<Shared>, rows: Vec<ServedRow>) -> Result<(), String> {
-    for row in rows {
-        for socket in row.listeners {
-            let listener = Listener::from_fd(socket).map_err(|error| error.to_string())?;
+pub(crate) fn start<W: World, L: Accept<Stream = W::Stream>>(
+    shared: &Rc<Shared<W>>,
+    rows: Vec<(ServedRow, Vec<L>)>,
+) {
+    for (row, listeners) in rows {
+        for listener in listeners {
             let shared = Rc::clone(shared);
             let world = shared.world.clone();
             match row.program.as_str() {
@@ -41,11 +42,10 @@ pub(crate) fn start(shared: &Rc<Shared>, rows: Vec<ServedRow>) -> Result<(), Str
             wake_up(shared, &row.service);
         }
     }
-    Ok(())
 }
 
 /// The wake-up time of master.cf means: look into the incoming queue.
-fn wake_up(shared: &Rc<Shared>, service: &str) {
+fn wake_up<W: World>(shared: &Rc<Shared<W>>, service: &str) {
     let (trigger, shared) = (shared.wakeups.trigger(service), Rc::clone(shared));
     let world = shared.world.clone();
     world.spawn(async move {
@@ -63,7 +63,7 @@ enum Client {
     ShowQueue,
 }
 
-async fn listen(shared: Rc<Shared>, listener: Listener, client: Client) {
+async fn listen<W: World>(shared: Rc<Shared<W>>, listener: impl Accept<Stream = W::Stream>, client: Client) {
     let accepting = async {
         loop {
             match listener.accept().await {
@@ -86,7 +86,7 @@ async fn listen(shared: Rc<Shared>, listener: Listener, client: Client) {
 }
 
 /// Single letters are Postfix's requests; `+ID` and a line end is `receive`'s word that a message is there.
-async fn queue_manager(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
+async fn queue_manager<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
     let mut buffer = vec![0; 4096];
     let mut line: Option<Vec<u8>> = None;
     loop {
@@ -122,7 +122,7 @@ async fn queue_manager(shared: &Shared, mut stream: LiveStream) -> io::Result<()
 }
 
 /// flush(8)'s protocol: one request, one status.
-async fn flush(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
+async fn flush<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
     let greeting = attr::Encoder::new().text("protocol", "queue_flush_protocol").finish();
     stream.write_all(&greeting).await?;
     let asked = shared.world.timeout(CLIENT_LIMIT, request(&mut stream)).await;
@@ -141,7 +141,7 @@ async fn flush(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
     stream.write_all(&attr::Encoder::new().int("status", status).finish()).await
 }
 
-async fn request(stream: &mut LiveStream) -> io::Result<Option<attr::Attributes>> {
+async fn request(stream: &mut impl Stream) -> io::Result<Option<attr::Attributes>> {
     let mut input = Vec::new();
     let mut buffer = [0; 1024];
     loop {
@@ -159,7 +159,7 @@ async fn request(stream: &mut LiveStream) -> io::Result<Option<attr::Attributes>
 }
 
 /// showq(8): the queue as attributes, in batches, as fast as the client reads.
-async fn show_queue(shared: &Shared, mut stream: LiveStream) -> io::Result<()> {
+async fn show_queue<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
     let queue = shared.queue.clone();
     let (world, settings) = (shared.world.clone(), shared.showq.clone());
     let listing = world.walk(BATCHES_AHEAD_MAX, move |give: &mut dyn FnMut(Vec<u8>) -> bool| {

@@ -10,14 +10,15 @@ use local::{
 use maillog::Logger;
 use std::rc::Rc;
 use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, Recipient, RecipientReport, Relay, Status};
+use world::World;
 
 /// Delivers each recipient of a request.
-pub(crate) async fn deliver(
-    context: &Rc<Context>,
+pub(crate) async fn deliver<W: World>(
+    context: &Rc<Context<W>>,
     virtual_: &Virtual,
     logger: &Logger,
     request: &Rc<DeliveryRequest>,
-    active: &Rc<Active>,
+    active: &Rc<Active<W::Disk>>,
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
@@ -34,15 +35,15 @@ pub(crate) async fn deliver(
     report
 }
 
-struct Job<'a> {
-    context: &'a Rc<Context>,
+struct Job<'a, W: World> {
+    context: &'a Rc<Context<W>>,
     virtual_: &'a Virtual,
     logger: &'a Logger,
     request: &'a DeliveryRequest,
     content: Vec<u8>,
 }
 
-impl Job<'_> {
+impl<W: World> Job<'_, W> {
     async fn recipient(&self, recipient: &Recipient) -> (Outcome, Status) {
         let maps = VirtualMaps {
             mailboxes: &self.virtual_.mailboxes,

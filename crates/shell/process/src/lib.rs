@@ -195,6 +195,18 @@ impl Process {
     }
 }
 
+/// A row with its sockets in this process's hands.
+///
+/// # Errors
+/// A socket that cannot be listened on.
+pub fn listening<L>(
+    mut row: ServedRow,
+    take: impl FnMut(OwnedFd) -> io::Result<L>,
+) -> io::Result<(ServedRow, Vec<L>)> {
+    let listeners = std::mem::take(&mut row.listeners).into_iter().map(take).collect::<io::Result<_>>()?;
+    Ok((row, listeners))
+}
+
 /// Logs why a process ends before its time; the text is for standard error, which few people see.
 pub fn report_end(log: &Log, tag: &str, ended: io::Result<Result<(), String>>) -> Result<(), String> {
     log.flush();

@@ -141,7 +141,8 @@ async fn serve(
     assigned: Assigned,
 ) -> Result<(), String> {
     let Assigned { rows, control } = assigned;
-    let rows = rows.into_iter().map(listening).collect::<Result<_, _>>()?;
+    let rows = rows.into_iter().map(|row| process::listening(row, Listener::from_fd));
+    let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let receive = Receive::start(&world, queue, process, rows)?;
     let control = Control::new(control).map_err(|error| error.to_string())?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
@@ -150,13 +151,6 @@ async fn serve(
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
-}
-
-/// A row with its sockets in this process's hands.
-fn listening(mut row: ServedRow) -> Result<(ServedRow, Vec<Listener>), String> {
-    let sockets = std::mem::take(&mut row.listeners).into_iter();
-    let listeners = sockets.map(Listener::from_fd).collect::<Result<_, _>>();
-    Ok((row, listeners.map_err(|error| error.to_string())?))
 }
 
 fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
