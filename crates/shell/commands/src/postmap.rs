@@ -8,11 +8,13 @@
 use std::{ffi::OsString, io::Write as _, os::unix::ffi::OsStrExt as _, rc::Rc};
 
 use config::{Values, params as p};
+use maillog::{Line, Logger, Sink};
 use message::MimeLimits;
 
 mod create;
 mod options;
 mod query;
+mod waiting;
 
 pub(crate) use options::Tool;
 use options::{Job, Request};
@@ -46,6 +48,17 @@ impl Console {
 
     pub(crate) fn warn(&self, text: &str) {
         self.say("warning", text);
+    }
+
+    /// For tables that log.
+    fn logger(&self) -> Logger {
+        Logger::new(Rc::new(self.clone()), &self.0, std::process::id())
+    }
+}
+
+impl Sink for Console {
+    fn write(&self, line: Line<'_>) {
+        let _ = writeln!(std::io::stderr().lock(), "{}: {}{}", self.0, line.severity.prefix(), line.text);
     }
 }
 

@@ -60,6 +60,13 @@ pub(crate) fn rules_text(map_type: &str, name: &str) -> Result<Vec<u8>, OpenErro
     Ok(text.into_bytes())
 }
 
+/// The items between the braces of `{one, two}`; `None` when the braces do not fit or nothing is between them.
+pub(crate) fn braced_items(name: &str) -> Option<Vec<&str>> {
+    let inside = extract(name).ok()?;
+    let items: Vec<&str> = maps::split_list(inside).collect();
+    (!items.is_empty()).then_some(items)
+}
+
 /// Length of the text in balanced braces at the start.
 fn balanced(text: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;

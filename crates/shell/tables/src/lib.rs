@@ -11,6 +11,7 @@ mod bdb;
 pub mod build;
 mod cdb;
 mod cidr;
+mod composite;
 mod entries;
 mod freshness;
 mod inline;
@@ -31,7 +32,7 @@ mod users;
 
 pub use entries::{Entry, EntryReader};
 pub use logical::{LogicalLine, LogicalLines};
-pub use open::{SUPPORTED_TYPES, is_supported, open};
-pub use registry::{Registry, Settings};
+pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};
+pub use registry::{Opener, Openers, Registry, Settings};
 pub use source::{Duplicates, OpenError, Options, Source, Warn};
 pub use users::SystemUsers;

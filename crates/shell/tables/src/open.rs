@@ -17,9 +17,19 @@ use types::Trouble;
 
 /// Types that can be opened, in alphabetical order (`postconf -m`). `proxy` is opened in the process itself.
 pub const SUPPORTED_TYPES: &[&str] = &[
-    "btree", "cdb", "cidr", "environ", "fail", "hash", "inline", "internal", "lmdb", "pcre", "proxy",
-    "regexp", "static", "texthash", "unix",
+    "btree", "cdb", "cidr", "debug", "environ", "fail", "hash", "inline", "internal", "lmdb", "pcre",
+    "pipemap", "proxy", "randmap", "regexp", "static", "texthash", "unionmap", "unix",
 ];
+
+/// Those that are made of other tables: [`crate::Registry`] opens them.
+pub(crate) const COMPOSITE_TYPES: &[&str] = &["debug", "pipemap", "proxy", "randmap", "unionmap"];
+
+/// Whether `spec` names a table that [`open`] opens: a file or a thing of this process, whose answers are at hand.
+#[must_use]
+pub fn is_at_hand(spec: &str) -> bool {
+    let map_type = spec.split_once(':').map_or("", |(map_type, _)| map_type);
+    is_supported(map_type) && !COMPOSITE_TYPES.contains(&map_type)
+}
 
 /// Whether a type can be opened.
 #[must_use]
@@ -58,10 +68,6 @@ pub fn open(map_type: &str, name: &str, options: &Options) -> Result<Box<dyn Sou
         "environ" => Ok(boxed(Environ)),
         "internal" => Ok(boxed(Empty)),
         "fail" => Ok(boxed(Fail(Trouble::new(format!("fail:{name} always fails"))))),
-        "proxy" => {
-            let (map_type, name) = split_spec(name)?;
-            open(map_type, name, options)
-        }
         other => Err(OpenError::new(format!("unsupported dictionary type: {other}"))),
     }
 }
@@ -69,7 +75,6 @@ pub fn open(map_type: &str, name: &str, options: &Options) -> Result<Box<dyn Sou
 /// The file whose change means that a table has changed.
 pub(crate) fn file_of(map_type: &str, name: &str) -> Option<PathBuf> {
     match map_type {
-        "proxy" => split_spec(name).ok().and_then(|(map_type, name)| file_of(map_type, name)),
         "hash" | "btree" => Some(format!("{name}.db").into()),
         "lmdb" => Some(format!("{name}.lmdb").into()),
         "cdb" => Some(format!("{name}.cdb").into()),

@@ -2,9 +2,10 @@
 
 use crate::{
     OpenError, Options, Source,
+    composite::{self, Debug, Pipe, Random, Union},
     freshness::Fresh,
     memory::{Empty, Fail, read_file},
-    open::split_spec,
+    open::{is_supported, split_spec},
 };
 use bstr::ByteSlice;
 use config::{Values, params as p};
@@ -36,13 +37,31 @@ impl Settings {
             alias_maps_is_default: !values.is_set(p::alias_maps),
         }
     }
+
+    /// For a tool that opens what it is told to.
+    #[must_use]
+    pub fn for_tool(utf8: bool) -> Self {
+        Self { smtputf8_enable: utf8, proxy_read_maps: Vec::new(), alias_maps_is_default: false }
+    }
 }
+
+/// Opens types of tables whose answers are not at hand: they need a connection, or another process.
+pub trait Opener {
+    /// Opens `map_type:name`; `None` for a type that is another's. Equal names should share their connections,
+    /// whichever registry asks.
+    fn open(&self, map_type: &str, name: &str, options: &Options)
+    -> Option<Result<Rc<dyn Table>, OpenError>>;
+}
+
+/// The openers of a process.
+pub type Openers = Rc<[Rc<dyn Opener>]>;
 
 /// Opens tables and shares those of equal names.
 pub struct Registry {
     settings: Settings,
     options: Options,
     logger: Logger,
+    openers: Openers,
     tables: RefCell<HashMap<String, Rc<dyn Table>>>,
 }
 
@@ -61,18 +80,93 @@ impl Registry {
             utf8: settings.smtputf8_enable,
             ..Options::new(Rc::new(move |text| sink.warning(text)))
         };
-        Self { settings, options, logger, tables: RefCell::default() }
+        Self { settings, options, logger, openers: Rc::new([]), tables: RefCell::default() }
     }
 
-    fn open_source(&self, spec: &str) -> Result<Box<dyn Source>, OpenError> {
+    /// Opens the types of `openers` too.
+    #[must_use]
+    pub fn with_openers(mut self, openers: &Openers) -> Self {
+        self.openers = Rc::clone(openers);
+        self
+    }
+
+    /// Opens tables with a tool's own options.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Opens a table, or says why it cannot be used, where [`Tables::open`] gives a table that says so.
+    pub fn try_open(&self, spec: &str) -> Result<Rc<dyn Table>, OpenError> {
+        self.open_table(spec, 0)
+    }
+
+    /// `depth` tables are made of the one that is opened.
+    fn open_at(&self, spec: &str, depth: usize) -> Rc<dyn Table> {
+        if let Some(table) = self.tables.borrow().get(spec) {
+            return Rc::clone(table);
+        }
+        let table = self.open_table(spec, depth).unwrap_or_else(|error| {
+            self.logger.write(maillog::Severity::Error, &error.to_string());
+            let trouble = Trouble::new(format!("{spec} is unavailable. {error}"));
+            self.at_hand(spec, Box::new(Fail(trouble)))
+        });
+        self.tables.borrow_mut().insert(spec.to_owned(), Rc::clone(&table));
+        table
+    }
+
+    fn open_table(&self, spec: &str, depth: usize) -> Result<Rc<dyn Table>, OpenError> {
         let (map_type, name) = split_spec(spec)?;
-        if spec == "nis:mail.aliases" && self.settings.alias_maps_is_default {
-            return Ok(Box::new(Empty));
+        if depth > composite::DEPTH_MAX {
+            return Err(OpenError::new(format!(
+                "{map_type}: tables are made of tables more than {} deep; name fewer inside each other",
+                composite::DEPTH_MAX
+            )));
         }
-        if map_type == "proxy" {
-            self.check_proxy(name)?;
+        match map_type {
+            "nis" if spec == "nis:mail.aliases" && self.settings.alias_maps_is_default => {
+                Ok(self.at_hand(spec, Box::new(Empty)))
+            }
+            "debug" => Ok(Rc::new(Debug {
+                shown: name.to_owned(),
+                table: self.open_at(name, depth + 1),
+                logger: self.logger.clone(),
+            })),
+            "pipemap" | "unionmap" => {
+                let parts = composite::parts(map_type, name)?;
+                let tables = parts.into_iter().map(|part| self.open_at(part, depth + 1)).collect();
+                let (name, options) = (spec.to_owned(), self.options.clone());
+                Ok(match map_type {
+                    "pipemap" => Rc::new(Pipe { name, tables, options }),
+                    _ => Rc::new(Union { name, tables, options }),
+                })
+            }
+            "proxy" => {
+                self.check_proxy(name)?;
+                Ok(self.open_at(name, depth + 1))
+            }
+            "randmap" => Ok(Rc::new(Random::open(name, &self.options)?)),
+            known if is_supported(known) => {
+                Ok(self.at_hand(spec, Box::new(Fresh::open(map_type, name, &self.options)?)))
+            }
+            _ => self.open_elsewhere(map_type, name),
         }
-        Ok(Box::new(Fresh::open(map_type, name, &self.options)?))
+    }
+
+    fn open_elsewhere(&self, map_type: &str, name: &str) -> Result<Rc<dyn Table>, OpenError> {
+        let opened = self.openers.iter().find_map(|opener| opener.open(map_type, name, &self.options));
+        let table = opened
+            .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
+        Ok(Rc::new(Checked { table, text: self.text_rules() }))
+    }
+
+    fn at_hand(&self, spec: &str, source: Box<dyn Source>) -> Rc<dyn Table> {
+        Rc::new(AtHand { name: spec.to_owned(), source, text: self.text_rules() })
+    }
+
+    fn text_rules(&self) -> TextRules {
+        TextRules { utf8: self.options.utf8, logger: self.logger.clone() }
     }
 
     /// A `proxy:` table must be one that some parameter of `proxy_read_maps` names so.
@@ -89,21 +183,7 @@ impl Registry {
 
 impl Tables for Registry {
     fn open(&self, type_and_name: &str) -> Rc<dyn Table> {
-        if let Some(table) = self.tables.borrow().get(type_and_name) {
-            return Rc::clone(table);
-        }
-        let source = self.open_source(type_and_name).unwrap_or_else(|error| {
-            self.logger.write(maillog::Severity::Error, &error.to_string());
-            Box::new(Fail(Trouble::new(format!("{type_and_name} is unavailable. {error}"))))
-        });
-        let table: Rc<dyn Table> = Rc::new(Opened {
-            name: type_and_name.to_owned(),
-            source,
-            utf8: self.settings.smtputf8_enable,
-            logger: self.logger.clone(),
-        });
-        self.tables.borrow_mut().insert(type_and_name.to_owned(), Rc::clone(&table));
-        table
+        self.open_at(type_and_name, 0)
     }
 
     fn pattern_file(&self, path: &str) -> Result<Vec<u8>, Trouble> {
@@ -114,42 +194,85 @@ impl Tables for Registry {
     }
 }
 
-/// A table of the registry.
-struct Opened {
-    name: String,
-    source: Box<dyn Source>,
+const BAD_UTF8: &str = "malformed UTF-8 or invalid codepoint";
+
+/// What keys and values must be where `smtputf8_enable` is set.
+struct TextRules {
     utf8: bool,
     logger: Logger,
 }
 
-const BAD_UTF8: &str = "malformed UTF-8 or invalid codepoint";
-
-impl Table for Opened {
-    fn name(&self) -> &str {
-        &self.name
+impl TextRules {
+    /// What is no text is in no table (Postfix: dict_utf8), and never worth deferring mail for.
+    fn refuses_key(&self, table: &str, key: &[u8]) -> bool {
+        let refused = self.utf8 && !key.is_ascii() && key.to_str().is_err();
+        if refused {
+            self.logger.warning(&format!("{table}: non-UTF-8 key \"{}\": {BAD_UTF8}", key.as_bstr()));
+        }
+        refused
     }
 
-    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
-        // What is no text is in no table (Postfix: dict_utf8), and never worth deferring mail for.
-        if self.utf8 && key.to_str().is_err() {
-            self.logger.warning(&format!("{}: non-UTF-8 key \"{}\": {BAD_UTF8}", self.name, key.as_bstr()));
-            return Answer::ready(Lookup::Absent);
-        }
-        Answer::ready(match self.source.get(key) {
-            Lookup::Found(value) if self.utf8 && value.to_str().is_err() => {
+    fn judge(&self, table: &str, key: &[u8], answer: Lookup) -> Lookup {
+        match answer {
+            Lookup::Found(value) if self.utf8 && !value.is_ascii() && value.to_str().is_err() => {
                 Lookup::TryAgain(Trouble::new(format!(
-                    "{}: key \"{}\": non-UTF-8 value \"{}\": {BAD_UTF8}",
-                    self.name,
+                    "{table}: key \"{}\": non-UTF-8 value \"{}\": {BAD_UTF8}",
                     key.as_bstr(),
                     value.as_bstr()
                 )))
             }
             answer => answer,
-        })
+        }
+    }
+}
+
+/// A table whose answers are at hand.
+struct AtHand {
+    name: String,
+    source: Box<dyn Source>,
+    text: TextRules,
+}
+
+impl Table for AtHand {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
+        if self.text.refuses_key(&self.name, key) {
+            return Answer::ready(Lookup::Absent);
+        }
+        Answer::ready(self.text.judge(&self.name, key, self.source.get(key)))
     }
 
     fn is_pattern(&self) -> bool {
         self.source.is_pattern()
+    }
+}
+
+/// A table of an [`Opener`].
+struct Checked {
+    table: Rc<dyn Table>,
+    text: TextRules,
+}
+
+impl Table for Checked {
+    fn name(&self) -> &str {
+        self.table.name()
+    }
+
+    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
+        if self.text.refuses_key(self.table.name(), key) {
+            return Answer::ready(Lookup::Absent);
+        }
+        Answer::later(async move {
+            let answer = self.table.lookup(key).await;
+            self.text.judge(self.table.name(), key, answer)
+        })
+    }
+
+    fn is_pattern(&self) -> bool {
+        self.table.is_pattern()
     }
 }
 

@@ -11,7 +11,7 @@ use message::{Scanner, ScannerLimits, Step};
 use tables::{Source, build::base64_to_content};
 use types::Lookup;
 
-use super::{Fatal, Run, options::Tool};
+use super::{Fatal, Run, options::Tool, waiting};
 
 /// A table with its name in messages.
 struct Opened<'a> {
@@ -23,7 +23,7 @@ struct Opened<'a> {
 impl<'a> Opened<'a> {
     fn new(run: &'a Run, argument: &str) -> Result<Self, Fatal> {
         let (map_type, name) = run.table(argument);
-        let source = tables::open(map_type, name, &run.options)?;
+        let source = waiting::open(run, map_type, name)?;
         Ok(Self { shown: format!("{map_type}:{name}"), source, run })
     }
 

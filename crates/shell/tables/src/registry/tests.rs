@@ -133,3 +133,47 @@ fn a_rebuilt_table_is_noticed() {
         }));
     }
 }
+
+#[test]
+fn tables_made_of_tables() {
+    let (registry, lines) = registry(&[]);
+    let check = |name: &str, key: &str, expected: Lookup| {
+        assert_eq!(ask(&registry.open(name), key.as_bytes()), expected, "{name} {key}");
+    };
+    let (names, numbers) = ("inline:{a=B,c=D}", "inline:{b=1,x=2}");
+    check(&format!("pipemap:{{{names},{numbers}}}"), "a", found("1"));
+    check(&format!("pipemap:{{{names} {numbers}}}"), "c", Lookup::Absent);
+    check(&format!("unionmap:{{{names},{numbers},inline:{{a=3}}}}"), "a", found("B,3"));
+    check(&format!("unionmap:{{{names}}}"), "y", Lookup::Absent);
+    check("randmap:{one}", "whatever", found("one"));
+    let failing = "pipemap:{static:x, fail:y}";
+    check(failing, "k", Lookup::TryAgain(Trouble::new("fail:y always fails")));
+    assert!(lines.0.take().is_empty());
+    check(&format!("debug:{names}"), "a", found("B"));
+    assert_eq!(lines.0.take(), ["inline:{a=B,c=D} lookup: \"a\" = \"B\""]);
+    assert!(registry.open("pipemap:{regexp:{{/x/ y}}, static:z}").is_pattern());
+    assert!(!registry.open("pipemap:{static:z, regexp:{{/x/ y}}}").is_pattern());
+}
+
+#[test]
+fn tables_made_of_tables_that_cannot_be() {
+    let (registry, lines) = registry(&[]);
+    let check = |name: &str, why: &str| {
+        assert!(matches!(ask(&registry.open(name), b"x"), Lookup::TryAgain(_)), "{name}");
+        assert_eq!(lines.0.take(), [format!("error: {why}")], "{name}");
+    };
+    check("pipemap:{}", "bad syntax: \"pipemap:{}\"; need \"pipemap:{type:name...}\"");
+    check("unionmap:{x}", "bad syntax: \"unionmap:{x}\"; need \"unionmap:{type:name...}\"");
+    check("randmap:x", "bad syntax: \"randmap:x\"; need \"randmap:{value...}\"");
+    let deep = format!("{}static:x", "debug:".repeat(100_000));
+    assert!(matches!(ask(&registry.open(&deep), b"x"), Lookup::TryAgain(_)));
+}
+
+#[test]
+fn randmap_draws_every_value() {
+    let (registry, _) = registry(&[]);
+    let table = registry.open("randmap:{a, {b c} d}");
+    let drawn: std::collections::HashSet<_> =
+        (0..1000).filter_map(|_| ask(&table, b"key").into_result().unwrap()).collect();
+    assert_eq!(drawn.len(), 3);
+}
