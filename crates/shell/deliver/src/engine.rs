@@ -37,7 +37,7 @@ impl<W: World> Engine<W> {
         let values =
             qmgr_row.map_or_else(|| process.values().clone(), |row| process.configuration.values_for(row));
         let qmgr_log = shared.log.session(&process::tag(&values, "qmgr"));
-        let registry = Registry::new(&values, qmgr_log.clone());
+        let registry = Registry::new(&values, qmgr_log.clone()).with_openers(&shared.openers);
         let settings = RewriteSettings::load(&values).map_err(|invalid| invalid.to_string())?;
         let limits = rows
             .iter()

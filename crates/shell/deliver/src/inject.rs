@@ -34,7 +34,7 @@ impl<W: World> Injector<W> {
     ) -> Result<Self, String> {
         let values = process.values();
         let tag = process::tag(values, "cleanup");
-        let registry = Registry::new(values, shared.log.session(&tag));
+        let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
         let settings = CleanupSettings::load(values).map_err(|invalid| invalid.to_string())?;
         let cleanup = Rc::new(CleanupService::new(settings, Rc::clone(rewriter), &registry));
         Ok(Self { shared: Rc::clone(shared), cleanup, tag })

@@ -2,7 +2,7 @@
 
 use crate::shared::Shared;
 use config::{ServiceType, Values, params as p};
-use dns::{HostNames, ResolvConf, Resolver};
+use dns::HostNames;
 use local::{LocalSettings, VirtualSettings};
 use maps::{AddressMaps, Maps};
 use process::Process;
@@ -53,12 +53,8 @@ pub(crate) struct Services<W: World>(HashMap<String, Service<W>>);
 
 impl<W: World> Services<W> {
     pub(crate) fn open(shared: &Shared<W>, process: &Process) -> Self {
-        let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
-            shared.world.clone(),
-            ResolvConf::parse(&process.host.resolv_conf),
-            Resolver::<W>::CACHE_ENTRIES,
-        ));
-        let hosts = Rc::new(HostNames::parse(&process.host.hosts));
+        let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
+        let hosts = Rc::new(process.host.names());
         let maker = Maker { shared, dns, hosts };
         let rows = process.configuration.master_cf().rows.iter();
         let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
@@ -142,6 +138,7 @@ impl<W: World> Maker<'_, W> {
     }
 
     fn registry(&self, values: &Values, program: &str) -> Registry {
-        Registry::new(values, self.shared.log.session(&process::tag(values, program)))
+        let logger = self.shared.log.session(&process::tag(values, program));
+        Registry::new(values, logger).with_openers(&self.shared.openers)
     }
 }

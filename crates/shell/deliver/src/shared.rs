@@ -15,6 +15,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) zone: Zone,
     pub(crate) showq: ShowqSettings,
     pub(crate) events: Events,
+    /// Tables whose answers must be waited for.
+    pub(crate) openers: tables::Openers,
 }
 
 impl<W: World> Shared<W> {
@@ -29,6 +31,7 @@ impl<W: World> Shared<W> {
             zone: Zone::new(process.host.zone.clone()),
             showq: ShowqSettings::load(process.values()),
             events: Events::default(),
+            openers: process.openers(world, "deliver"),
         }
     }
 }

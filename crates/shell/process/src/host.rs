@@ -1,6 +1,8 @@
 //! What the host knows beside its configuration.
 
+use dns::{HostNames, ResolvConf, Resolver};
 use message::LocalZone;
+use world::World;
 
 /// Files of the system that the C library reads for every program, and its time zone.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,18 @@ impl Host {
     #[must_use]
     pub fn read() -> Self {
         Self { resolv_conf: text("/etc/resolv.conf"), hosts: text("/etc/hosts"), zone: None }
+    }
+
+    /// The resolver that `resolv_conf` describes.
+    #[must_use]
+    pub fn resolver<W: World>(&self, world: &W) -> Resolver<W> {
+        Resolver::new(world.clone(), ResolvConf::parse(&self.resolv_conf), Resolver::<W>::CACHE_ENTRIES)
+    }
+
+    /// The names and addresses of `hosts`.
+    #[must_use]
+    pub fn names(&self) -> HostNames {
+        HostNames::parse(&self.hosts)
     }
 }
 

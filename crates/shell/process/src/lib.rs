@@ -21,6 +21,7 @@ pub use trigger::{Trigger, Wakeups};
 pub use zone::Zone;
 
 use config::{Configuration, ServiceType, Values, params as p};
+use dns::HostsFirst;
 use logsink::{Batch, Destination, LogSettings, LogSink};
 use maillog::{Logger, Severity, Sink};
 use queue::{QueueSettings, RealDisk};
@@ -29,6 +30,8 @@ use sys::{
     control::{EndpointKind, ServedRow},
     startup::Startup,
 };
+use tables::Openers;
+use world::{Dns, World};
 
 /// The disk below `queue_directory`, shared with the threads that sync.
 pub type SystemDisk = Arc<RealDisk>;
@@ -127,6 +130,19 @@ impl Process {
         self.log.clone()
     }
 
+    /// A logger for what belongs to no session.
+    #[must_use]
+    pub fn logger(&self, program: &str) -> Logger {
+        self.log.session(&tag(self.values(), program))
+    }
+
+    /// Opens tables whose answers must be waited for, with connections that all services share.
+    pub fn openers<W: World>(&self, world: &W, program: &str) -> Openers {
+        let dns: Rc<dyn Dns> = Rc::new(self.host.resolver(world));
+        let hosts: Rc<dyn Dns> = Rc::new(HostsFirst::new(self.host.names(), dns));
+        tables_net::openers(world, self.values(), self.logger(program), hosts)
+    }
+
     /// Values of main.cf alone.
     #[must_use]
     pub fn values(&self) -> &Values {
@@ -174,7 +190,7 @@ impl Process {
     /// Gives up what this process will not need: files outside the queue, the tables and the system's own. To
     /// be called when everything that only this moment can open is open.
     pub fn enter_sandbox(&self, connects: bool) {
-        let logger = self.log.session(&tag(self.values(), "master"));
+        let logger = self.logger("master");
         match sandbox::enter(&self.configuration, connects) {
             Ok(sys::sandbox::InForce::Nothing) => {
                 logger.warning("this kernel has no Landlock: the file access of processes is not restricted");
@@ -185,7 +201,7 @@ impl Process {
     }
 
     fn report_configuration(&self) {
-        let logger = self.log.session(&tag(self.values(), "master"));
+        let logger = self.logger("master");
         for report in self.configuration.reports() {
             if report.severity >= config::Severity::Warning {
                 let text = report.to_string();

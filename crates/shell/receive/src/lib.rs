@@ -40,6 +40,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
     pub(crate) zone: Zone,
+    /// Tables whose answers must be waited for.
+    pub(crate) openers: tables::Openers,
     pool_is_low: Trigger,
 }
 
@@ -78,6 +80,7 @@ impl<W: World> Receive<W> {
             faults: Faults::new(process.values()),
             wakeups: Wakeups::default(),
             zone: Zone::new(process.host.zone.clone()),
+            openers: process.openers(world, "receive"),
             pool_is_low: Trigger::default(),
         });
         keep_pool_full(&shared);

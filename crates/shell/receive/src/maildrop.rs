@@ -45,7 +45,7 @@ pub(crate) fn start<W: World>(
 ) -> Result<(), String> {
     let invalid = |invalid: config::Invalid| invalid.to_string();
     let tag = process::tag(values, "pickup");
-    let registry = Registry::new(values, shared.log.session(&tag));
+    let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
     let settings = CleanupSettings::load(values).map_err(invalid)?;
     let pickup = Rc::new(Pickup {

@@ -3,7 +3,7 @@
 use crate::Shared;
 use cleanup::{CleanupService, CleanupSettings};
 use config::{Values, params as p};
-use dns::{HostNames, HostsFirst, ResolvConf, Resolver};
+use dns::HostsFirst;
 use net::Slots;
 use process::Process;
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
@@ -73,14 +73,10 @@ impl SmtpService {
             };
             logger.warning(&format!("service {service}: {asked}: TLS is not offered yet; {consequence}"));
         }
-        let registry = Registry::new(values, logger);
+        let registry = Registry::new(values, logger).with_openers(&shared.openers);
         let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
-        let dns: Rc<dyn Dns> = Rc::new(Resolver::new(
-            shared.world.clone(),
-            ResolvConf::parse(&process.host.resolv_conf),
-            Resolver::<W>::CACHE_ENTRIES,
-        ));
-        let hosts = HostNames::parse(&process.host.hosts);
+        let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
+        let hosts = process.host.names();
         let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));
         let around = Surroundings {
             tables: &registry,

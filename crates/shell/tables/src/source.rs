@@ -90,7 +90,8 @@ pub struct OpenError {
 }
 
 impl OpenError {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
+    /// `text` names the table and says what to do.
+    pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), missing: false }
     }
 
@@ -123,7 +124,7 @@ impl std::error::Error for OpenError {}
 
 /// The text of strerror(3), without Rust's `(os error N)`.
 #[must_use]
-pub(crate) fn errno_text(error: &std::io::Error) -> String {
+pub fn errno_text(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -145,6 +145,13 @@ impl Logger {
     }
 }
 
+/// Foreign bytes as text for a log line: what is unprintable becomes `?`.
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|c| if c.is_control() || c == '\u{fffd}' { '?' } else { c }).collect()
+}
+
 /// Text with everything unprintable replaced by `?`, as Postfix's log does: nobody can forge a line.
 enum Printable<'a> {
     AsIs(&'a str),

@@ -3,6 +3,7 @@
 use super::{Done, Next, Session, State, UNKNOWN};
 use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, replies};
 use bstr::{BString, ByteSlice};
+use maillog::printable;
 use maillog::{Event, SessionEnd, SmtpdEvent};
 use std::io::Write;
 use types::{Dsn, Instant, Reply};
@@ -324,12 +325,6 @@ impl Session {
         let text = String::from_utf8_lossy(&text).into_owned();
         self.reply(&Reply::bare(250, text));
     }
-}
-
-/// Text for a log line: what is unprintable becomes `?`.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|c| if c.is_control() || c == '\u{fffd}' { '?' } else { c }).collect()
 }
 
 /// What a client may say before TLS where TLS is required (RFC 3207 section 4).

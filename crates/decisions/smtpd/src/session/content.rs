@@ -1,9 +1,10 @@
 //! DATA and BDAT.
 
+use super::envelope::Pending;
 use super::{AFTER_BDAT, AFTER_DATA, AFTER_EOM, BeginAs, Done, Next, Session, Slice, State};
-use super::{commands::printable, envelope::Pending};
 use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, replies};
 use bstr::ByteSlice;
+use maillog::printable;
 use types::{Dsn, FixedReply, Instant, Reply};
 use wire::{
     BareNewline,

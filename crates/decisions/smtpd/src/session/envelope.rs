@@ -1,8 +1,9 @@
 //! MAIL, RCPT and VRFY.
 
-use super::{Done, Opening, Session, State, commands::printable};
+use super::{Done, Opening, Session, State};
 use crate::{Answer, Ask, EhloKeywords, Transaction, path, replies};
 use bstr::{BString, ByteSlice};
+use maillog::printable;
 use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply};
 use wire::command::{Word, Words};
 

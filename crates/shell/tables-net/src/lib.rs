@@ -1,0 +1,107 @@
+//! Lookup tables behind a connection, by the protocols of their servers.
+//!
+//! ```text
+//! tables::Registry ─▶ Remote (Opener) ─▶ one module for each type ─▶ Pool of connections ─▶ Server over World
+//! ```
+//!
+//! Equal servers share their connections, whichever service asks. Nothing is connected before the first
+//! look-up, so a server that is down delays nobody's start.
+//!
+//! Diagnostics: a server that cannot be reached, hangs, or answers nonsense is a warning that names the table, the
+//! server and the error, and trouble for whoever asked: mail waits. Nothing is fatal.
+
+mod client;
+mod line;
+mod pool;
+mod server;
+mod socketmap;
+mod tcp;
+
+use client::Client;
+use config::{Values, params as p};
+use maillog::Logger;
+use server::Server;
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
+use tables::{OpenError, Opener, Openers, Options};
+use world::{Dns, Table, World};
+
+/// What of main.cf matters here.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// `default_process_limit`: connections to one server. Postfix's processes have one each, so it never has more.
+    connections_max: usize,
+    /// `socketmap_max_query_size`, bytes
+    socketmap_max_query_size: usize,
+    /// `socketmap_max_reply_size`, bytes
+    socketmap_max_reply_size: usize,
+}
+
+impl Limits {
+    fn load(values: &Values) -> Self {
+        let number = |id| usize::try_from(values.int(id)).unwrap_or(usize::MAX);
+        Self {
+            connections_max: number(p::default_process_limit).max(1),
+            socketmap_max_query_size: number(p::socketmap_max_query_size),
+            socketmap_max_reply_size: number(p::socketmap_max_reply_size),
+        }
+    }
+}
+
+/// The types of this crate, opened over a world.
+struct Remote<W: World> {
+    world: W,
+    hosts: Rc<dyn Dns>,
+    limits: Limits,
+    logger: Logger,
+    clients: RefCell<HashMap<String, Rc<Client<W>>>>,
+}
+
+impl<W: World> Remote<W> {
+    /// The client of a server, shared by all tables that name it.
+    fn client(&self, server: &str, timing: Timing) -> Result<Rc<Client<W>>, OpenError> {
+        if let Some(client) = self.clients.borrow().get(server) {
+            return Ok(Rc::clone(client));
+        }
+        let parsed = Server::parse(server).map_err(OpenError::new)?;
+        let client = Client::new(self.world.clone(), Rc::clone(&self.hosts), parsed, timing, self.limits);
+        let client = Rc::new(client);
+        self.clients.borrow_mut().insert(server.to_owned(), Rc::clone(&client));
+        Ok(client)
+    }
+}
+
+/// How long things may take at one kind of server.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    /// For a connection, and then for a request with its reply.
+    time_limit: Duration,
+    /// A connection that nobody used for this long is closed.
+    idle_max: Duration,
+    /// A connection is not used for longer than this.
+    age_max: Duration,
+}
+
+impl<W: World> Opener for Remote<W> {
+    fn open(&self, map_type: &str, name: &str, _: &Options) -> Option<Result<Rc<dyn Table>, OpenError>> {
+        match map_type {
+            "socketmap" => Some(socketmap::open(self, name)),
+            "tcp" => Some(tcp::open(self, name)),
+            _ => None,
+        }
+    }
+}
+
+/// The openers of a process, for all its services. Warnings go to `logger`; `hosts` knows the addresses of servers.
+pub fn openers<W: World>(world: &W, values: &Values, logger: Logger, hosts: Rc<dyn Dns>) -> Openers {
+    let remote: Rc<dyn Opener> = Rc::new(Remote {
+        world: world.clone(),
+        hosts,
+        limits: Limits::load(values),
+        logger,
+        clients: RefCell::default(),
+    });
+    Rc::new([remote])
+}
+
+#[cfg(test)]
+mod tests;
