@@ -3,17 +3,22 @@
 //!
 //! Weaker than any real file system on purpose: names and contents are independent, writes to one file survive
 //! in any subset, a write can be cut short. What stays ordered is the history of one file's name,
-//! since a rename is atomic.
+//! since a rename is atomic. What is older than [`crate::WRITEBACK`] the kernel has written by itself, if the disk is
+//! told the time.
 
-use crate::Chance;
+use crate::{
+    Chance,
+    inode::{Change, Inode},
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::{OsStr, OsString},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use types::WallTime;
+use types::{Instant, WallTime};
 use world::{Disk, DiskFile, FileKind, FileStatus, OpenMode};
 
 /// A disk in memory. Clones share it.
@@ -41,91 +46,23 @@ struct State {
     stop_at: Option<u64>,
     handles: u64,
     free_bytes: u64,
+    now: Instant,
+    latency_max: Duration,
+    trouble: Option<(Chance, usize)>,
+    lie: Option<Lie>,
+    /// Inodes whose sync was promised, and the call at which it comes about.
+    promised: Vec<(u64, u64)>,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Content {
-    bytes: Vec<u8>,
-    mode: u32,
-    modified: WallTime,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Length(u64),
-    Mode(u32),
-    Modified(WallTime),
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    content: Content,
-    durable: Content,
-    unsynced: Vec<Change>,
-    /// All names since the last sync, oldest first; `None` is "no name".
-    name_history: Vec<Option<PathBuf>>,
-    locked_by: Option<u64>,
-}
-
-impl Content {
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Write(offset, data) => {
-                let start = usize::try_from(*offset).unwrap_or(usize::MAX);
-                let end = start.saturating_add(data.len());
-                if self.bytes.len() < end {
-                    self.bytes.resize(end, 0);
-                }
-                self.bytes[start..end].copy_from_slice(data);
-            }
-            Change::Length(len) => self.bytes.resize(usize::try_from(*len).unwrap_or(usize::MAX), 0),
-            Change::Mode(mode) => self.mode = *mode,
-            Change::Modified(at) => self.modified = *at,
-        }
-    }
-}
-
-impl Inode {
-    fn apply(&mut self, change: Change) {
-        self.content.apply(&change);
-        self.unsynced.push(change);
-    }
-
-    fn name(&mut self, name: Option<PathBuf>) {
-        self.name_history.push(name);
-    }
-
-    fn sync_name(&mut self) {
-        if let Some(last) = self.name_history.pop() {
-            self.name_history = vec![last];
-        }
-    }
-
-    fn sync(&mut self) {
-        self.durable = self.content.clone();
-        self.unsynced.clear();
-        self.sync_name();
-    }
-
-    /// What the disk has of the content after a stop.
-    fn content_after_stop(&self, chance: &mut Chance) -> Content {
-        let mut content = self.durable.clone();
-        let keep_all = chance.one_in(3);
-        for change in &self.unsynced {
-            if !keep_all && chance.one_in(2) {
-                continue;
-            }
-            match change {
-                Change::Write(offset, data) if !keep_all && chance.one_in(4) => {
-                    let cut = chance.below(data.len());
-                    content.apply(&Change::Write(*offset, data[..cut].to_vec()));
-                }
-                change => content.apply(change),
-            }
-        }
-        content
-    }
+/// How a disk breaks its promises: what the checkers must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// Syncs nothing below this directory, and says that it did.
+    SkipsSync(&'static str),
+    /// Says that something is synced, and does it so many calls later.
+    SyncsLate(u64),
+    /// Writes of one byte, as marks of recipients are, are forgotten.
+    DropsMarks,
 }
 
 impl Default for SimDisk {
@@ -146,6 +83,43 @@ impl SimDisk {
     pub fn stop_after(&self, calls: u64) {
         let mut state = lock(&self.state);
         state.stop_at = Some(state.calls + calls);
+    }
+
+    /// The machine stops now.
+    pub fn stop(&self) {
+        self.stop_after(0);
+    }
+
+    /// Whether this is the same disk.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
+    /// Tells the disk the time.
+    pub fn set_now(&self, now: Instant) {
+        lock(&self.state).now = now;
+    }
+
+    /// Work on the disk takes no longer than this.
+    #[must_use]
+    pub fn latency_max(&self) -> Duration {
+        lock(&self.state).latency_max
+    }
+
+    /// Sets [`Self::latency_max`].
+    pub fn set_latency_max(&self, span: Duration) {
+        lock(&self.state).latency_max = span;
+    }
+
+    /// From now on one in so many writes and syncs fails; 0 for none.
+    pub fn set_trouble(&self, seed: u64, one_in: usize) {
+        lock(&self.state).trouble = (one_in > 0).then(|| (Chance::new(seed), one_in));
+    }
+
+    /// From now on the disk does not do what it says.
+    pub fn set_lie(&self, lie: Lie) {
+        lock(&self.state).lie = Some(lie);
     }
 
     /// How many calls there were.
@@ -169,28 +143,25 @@ impl SimDisk {
     /// are useless.
     pub fn restart(&self, chance: &mut Chance) {
         let mut state = lock(&self.state);
-        state.boot += 1;
-        state.stop_at = None;
+        state.come_up();
+        let now = state.now;
         let mut names: BTreeMap<PathBuf, u64> = BTreeMap::new();
         let inodes = std::mem::take(&mut state.inodes);
         // Younger files choose first: an older file that gave up its name cannot take it back.
         for (number, inode) in inodes.into_iter().rev() {
-            let history = &inode.name_history;
-            let start = chance.below(history.len());
-            let content = inode.content_after_stop(chance);
-            let name = history
-                .iter()
-                .skip(start)
-                .find(|name| name.as_ref().is_none_or(|name| !names.contains_key(name)));
-            if let Some(Some(name)) = name {
-                names.insert(name.clone(), number);
-                let durable = content.clone();
-                let name_history = vec![Some(name.clone())];
-                let inode = Inode { content, durable, name_history, ..Inode::default() };
+            if let Some((name, inode)) = inode.after_stop(now, chance, |name| names.contains_key(name)) {
+                names.insert(name, number);
                 state.inodes.insert(number, inode);
             }
         }
         state.names = names;
+    }
+
+    /// The programs were killed, and the machine goes on: nothing is lost but open files.
+    pub fn kill(&self) {
+        let mut state = lock(&self.state);
+        state.come_up();
+        state.inodes.values_mut().for_each(|inode| inode.locked_by = None);
     }
 }
 
@@ -207,12 +178,45 @@ impl State {
         self.stop_at.is_some_and(|stop_at| self.calls >= stop_at)
     }
 
+    fn come_up(&mut self) {
+        self.boot += 1;
+        self.stop_at = None;
+        self.promised.clear();
+    }
+
     /// Counts a call; fails when the machine has stopped.
     fn call(&mut self) -> io::Result<()> {
         if self.is_stopped() {
             return Err(io::Error::other("the machine has stopped"));
         }
         self.calls += 1;
+        while let Some((due, number)) = self.promised.first().copied().filter(|(due, _)| *due <= self.calls) {
+            self.promised.retain(|promise| *promise != (due, number));
+            self.inodes.get_mut(&number).into_iter().for_each(Inode::sync);
+        }
+        Ok(())
+    }
+
+    /// Counts a call that can go wrong.
+    fn call_to_write(&mut self) -> io::Result<()> {
+        self.call()?;
+        let Some((chance, one_in)) = &mut self.trouble else { return Ok(()) };
+        if !chance.one_in(*one_in) {
+            return Ok(());
+        }
+        let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::Other];
+        Err(kinds[chance.below(kinds.len())].into())
+    }
+
+    fn sync(&mut self, number: u64) -> io::Result<()> {
+        let (calls, lie) = (self.calls, self.lie);
+        let inode = self.inode_mut(number)?;
+        match lie {
+            Some(Lie::SkipsSync(below))
+                if inode.present_name().is_some_and(|name| name.starts_with(below)) => {}
+            Some(Lie::SyncsLate(later)) => self.promised.push((calls + later, number)),
+            _ => inode.sync(),
+        }
         Ok(())
     }
 
@@ -233,10 +237,7 @@ impl State {
     fn create(&mut self, path: &Path, mode: u32) -> io::Result<u64> {
         self.require_parent(path)?;
         let number = (1..).find(|n| !self.inodes.contains_key(n)).unwrap_or(u64::MAX);
-        let mut inode = Inode { name_history: vec![None], ..Inode::default() };
-        inode.apply(Change::Mode(mode));
-        inode.name(Some(path.to_owned()));
-        self.inodes.insert(number, inode);
+        self.inodes.insert(number, Inode::new(self.now, mode, path.to_owned()));
         self.names.insert(path.to_owned(), number);
         Ok(number)
     }
@@ -246,7 +247,7 @@ impl State {
         Ok(FileStatus {
             kind: FileKind::Regular,
             inode: number,
-            links: u64::from(matches!(inode.name_history.last(), Some(Some(_)))),
+            links: u64::from(inode.present_name().is_some()),
             size_bytes: inode.content.bytes.len() as u64,
             mode: inode.content.mode,
             uid: 0,
@@ -289,15 +290,15 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.call()?;
-        let number = state.inode_at(from)?;
+        let (now, number) = (state.now, state.inode_at(from)?);
         state.require_parent(to)?;
         if let Some(replaced) = state.names.insert(to.to_owned(), number).filter(|old| *old != number) {
-            state.inode_mut(replaced)?.name(None);
+            state.inode_mut(replaced)?.name(now, None);
         }
         if from != to {
             state.names.remove(from);
         }
-        state.inode_mut(number)?.name(Some(to.to_owned()));
+        state.inode_mut(number)?.name(now, Some(to.to_owned()));
         Ok(())
     }
 
@@ -306,7 +307,8 @@ impl Disk for SimDisk {
         state.call()?;
         let number = state.inode_at(path)?;
         state.names.remove(path);
-        state.inode_mut(number)?.name(None);
+        let now = state.now;
+        state.inode_mut(number)?.name(now, None);
         Ok(())
     }
 
@@ -344,8 +346,8 @@ impl Disk for SimDisk {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut state = lock(&self.state);
         state.call()?;
-        let is_here = |name: &Option<PathBuf>| name.as_ref().is_some_and(|n| n.parent() == Some(path));
-        for inode in state.inodes.values_mut().filter(|inode| inode.name_history.iter().any(is_here)) {
+        let is_here = |name: &PathBuf| name.parent() == Some(path);
+        for inode in state.inodes.values_mut().filter(|inode| inode.had_name(is_here)) {
             inode.sync_name();
         }
         Ok(())
@@ -359,13 +361,30 @@ impl Disk for SimDisk {
 }
 
 impl SimFile {
-    fn with<T>(&self, work: impl FnOnce(&mut Inode) -> T) -> io::Result<T> {
-        let mut state = lock(&self.state);
-        state.call()?;
+    fn state(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = lock(&self.state);
         if state.boot != self.boot {
             return Err(io::Error::other("the file was open before the machine stopped"));
         }
+        Ok(state)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inode) -> T) -> io::Result<T> {
+        let mut state = self.state()?;
+        state.call()?;
         Ok(work(state.inode_mut(self.inode)?))
+    }
+
+    fn change(&self, change: impl FnOnce(&Inode) -> Change) -> io::Result<()> {
+        let mut state = self.state()?;
+        state.call_to_write()?;
+        let (now, lie) = (state.now, state.lie);
+        let inode = state.inode_mut(self.inode)?;
+        match (change(inode), lie) {
+            (Change::Write(_, bytes), Some(Lie::DropsMarks)) if bytes.len() == 1 => {}
+            (change, _) => inode.apply(now, change),
+        }
+        Ok(())
     }
 }
 
@@ -393,30 +412,29 @@ impl DiskFile for SimFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.with(|inode| inode.apply(Change::Write(offset, bytes.to_vec())))
+        self.change(|_| Change::Write(offset, bytes.to_vec()))
     }
 
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.with(|inode| {
-            let end = inode.content.bytes.len() as u64;
-            inode.apply(Change::Write(end, bytes.to_vec()));
-        })
+        self.change(|inode| Change::Write(inode.content.bytes.len() as u64, bytes.to_vec()))
     }
 
     fn set_len(&self, size_bytes: u64) -> io::Result<()> {
-        self.with(|inode| inode.apply(Change::Length(size_bytes)))
+        self.change(|_| Change::Length(size_bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.with(Inode::sync)
+        let mut state = self.state()?;
+        state.call_to_write()?;
+        state.sync(self.inode)
     }
 
     fn set_mode(&self, mode: u32) -> io::Result<()> {
-        self.with(|inode| inode.apply(Change::Mode(mode)))
+        self.change(|_| Change::Mode(mode))
     }
 
     fn set_modified(&self, at: WallTime) -> io::Result<()> {
-        self.with(|inode| inode.apply(Change::Modified(at)))
+        self.change(|_| Change::Modified(at))
     }
 
     fn status(&self) -> io::Result<FileStatus> {

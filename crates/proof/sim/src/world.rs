@@ -1,0 +1,163 @@
+//! A host's view of the simulation.
+
+use crate::{SimDisk, SimListener, SimStream, executor::Inner, network};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+use types::{Instant, WallTime};
+use world::{Endpoint, Walk, World};
+
+/// Time, tasks, connections and the disk of one machine. Clones share everything.
+#[derive(Clone)]
+pub struct SimWorld {
+    pub(crate) inner: Rc<Inner>,
+    pub(crate) host: u32,
+    pub(crate) address: IpAddr,
+    pub(crate) disk: SimDisk,
+}
+
+impl SimWorld {
+    /// Listens; who listened there before does so no more.
+    #[must_use]
+    pub fn bind(&self, endpoint: Endpoint) -> SimListener {
+        self.inner.network.bind(self, endpoint)
+    }
+
+    /// Answers all hosts' DNS queries: the datagrams that come back for a query, in order; none is a timeout.
+    pub fn serve_names(&self, answer: impl Fn(SocketAddr, &[u8]) -> Vec<Vec<u8>> + 'static) {
+        self.inner.network.serve_names(answer);
+    }
+
+    /// Draws from the seed.
+    pub fn chance<T>(&self, draw: impl FnOnce(&mut crate::Chance) -> T) -> T {
+        self.inner.chance(draw)
+    }
+
+    /// Lets others run, for no time or for a while.
+    async fn pause(&self, longest: Duration) {
+        let nanos = usize::try_from(longest.as_nanos()).unwrap_or(usize::MAX);
+        let span = self.inner.chance(|chance| if chance.one_in(2) { 0 } else { chance.below(nanos) });
+        self.sleep(Duration::from_nanos(span as u64)).await;
+    }
+}
+
+impl World for SimWorld {
+    type Stream = SimStream;
+    type Disk = SimDisk;
+    type Walk<T: Send + 'static> = SimWalk<T>;
+
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn wall(&self) -> WallTime {
+        self.inner.wall()
+    }
+
+    async fn sleep_until(&self, at: Instant) {
+        self.inner.sleep_until(at).await;
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.inner.spawn(self.host, task);
+    }
+
+    async fn connect(&self, to: &Endpoint, from: Option<IpAddr>, limit: Duration) -> io::Result<SimStream> {
+        network::connect(self, to, from, limit).await
+    }
+
+    async fn exchange(
+        &self,
+        server: SocketAddr,
+        query: &[u8],
+        accept: impl Fn(&[u8]) -> bool,
+        limit: Duration,
+    ) -> io::Result<Vec<u8>> {
+        let answers = self.inner.network.ask_names(server, query);
+        self.pause(self.inner.network.weather.get().latency_max).await;
+        if let Some(datagram) = answers.into_iter().find(|datagram| accept(datagram)) {
+            return Ok(datagram);
+        }
+        self.sleep(limit).await;
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    // Work that was handed over is done, whether somebody still waits for it or not.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let slot = Rc::new(RefCell::new((None, None::<Waker>)));
+        let (world, done) = (self.clone(), Rc::clone(&slot));
+        self.spawn(async move {
+            let longest = world.disk.latency_max();
+            world.pause(longest).await;
+            let value = work();
+            world.pause(longest).await;
+            let mut done = done.borrow_mut();
+            done.0 = Some(value);
+            done.1.take().into_iter().for_each(Waker::wake);
+        });
+        poll_fn(|context| {
+            let mut slot = slot.borrow_mut();
+            match slot.0.take() {
+                Some(value) => Poll::Ready(value),
+                None => {
+                    slot.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+
+    fn walk<T: Send + 'static>(
+        &self,
+        _: usize,
+        work: impl FnOnce(&mut dyn FnMut(T) -> bool) + Send + 'static,
+    ) -> SimWalk<T> {
+        let mut items = VecDeque::new();
+        work(&mut |item| {
+            items.push_back(item);
+            true
+        });
+        SimWalk { world: self.clone(), items: RefCell::new(items) }
+    }
+
+    fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn random(&self) -> u64 {
+        self.inner.chance(crate::Chance::number)
+    }
+
+    async fn timeout<T>(&self, limit: Duration, task: impl Future<Output = T>) -> Option<T> {
+        let (mut task, mut end) = (pin!(task), pin!(self.sleep(limit)));
+        poll_fn(|context| match task.as_mut().poll(context) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending => end.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    }
+}
+
+/// What a walk found, all of it at its beginning.
+pub struct SimWalk<T> {
+    world: SimWorld,
+    items: RefCell<VecDeque<T>>,
+}
+
+impl<T: 'static> Walk<T> for SimWalk<T> {
+    async fn take(&self, items_max: usize) -> (Vec<T>, bool) {
+        self.world.pause(self.world.disk.latency_max()).await;
+        let mut items = self.items.borrow_mut();
+        let count = items.len().min(items_max);
+        (items.drain(..count).collect(), items.is_empty())
+    }
+}
