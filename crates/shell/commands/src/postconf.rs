@@ -13,11 +13,11 @@ use std::{
 use config::{MainCf, Namespace, Sources, Values, WrittenRow};
 use config_files::reason;
 
+mod edit;
 mod fields;
 mod line;
 mod main_cf;
 mod options;
-mod service_pattern;
 mod services;
 mod view;
 
@@ -82,6 +82,9 @@ fn run(args: &[String], terminal: &mut Terminal) -> Result<(), Fatal> {
         terminal.out.push_str("flock\nfcntl\ndotlock\n");
         return Ok(());
     }
+    if options.has(options::CHANGES) {
+        return edit::run(&options, terminal);
+    }
     let loaded = Loaded::read(&options, terminal)?;
     let view = loaded.view(&options);
     if options.has(Mode::ANY_MASTER) {
@@ -110,11 +113,7 @@ struct Loaded {
 
 impl Loaded {
     fn read(options: &Options, terminal: &Terminal) -> Result<Self, Fatal> {
-        let asked = options
-            .directory
-            .clone()
-            .map(|d| OsString::from_vec(config::encode(&d)))
-            .or_else(|| std::env::var_os("MAIL_CONFIG"));
+        let asked = options.directory().or_else(|| std::env::var_os("MAIL_CONFIG"));
         let path = PathBuf::from(asked.clone().unwrap_or_else(|| config_files::DEFAULT_DIRECTORY.into()));
         let paths = config_files::paths(&path);
         let master_first = options.has(Mode::ANY_MASTER);

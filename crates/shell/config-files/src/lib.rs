@@ -13,8 +13,10 @@ use std::{
 
 use config::{Configuration, Environment, Invalid, MainCf, Paths};
 
+mod edit;
 mod interfaces;
 
+pub use edit::edit;
 pub use interfaces::interfaces;
 
 /// Where the configuration is unless something else is asked for.

@@ -13,6 +13,7 @@
 //! [`Report`].
 
 mod configuration;
+pub mod edit;
 mod environment;
 pub mod expand;
 mod lines;
@@ -38,4 +39,4 @@ pub use punycode::domain_to_ascii;
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};
 pub use values::Values;
-pub use written::{COLUMN_NAMES, COLUMNS, WrittenRow};
+pub use written::{COLUMN_NAMES, COLUMNS, Form, INDENT, Item, LINE_LIMIT, WrittenRow, joined, render_field};

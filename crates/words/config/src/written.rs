@@ -1,5 +1,11 @@
 //! master.cf rows as they are written: what `postconf -M` shows.
 
+use std::fmt;
+
+mod render;
+
+pub use render::{Form, INDENT, Item, LINE_LIMIT, joined, render_field};
+
 use crate::{
     lines::LogicalLines,
     main_cf::split_name_value,
@@ -9,7 +15,7 @@ use crate::{
 };
 
 /// What postconf takes for white space in master.cf.
-const BLANKS: &[u8] = b" \t\r\n";
+pub(crate) const BLANKS: &[u8] = b" \t\r\n";
 /// The columns before a program's arguments.
 pub const COLUMNS: usize = 8;
 /// The columns' names, as in postconf(1) `-F`.
@@ -84,6 +90,72 @@ impl WrittenRow {
         settings
     }
 
+    /// Reads one row, up to a null byte, and what Postfix would warn about.
+    pub(crate) fn parse(text: &[u8], line: u32) -> Result<(Self, Vec<String>), Refused> {
+        let end = memchr::memchr(0, text).unwrap_or(text.len());
+        let text = decode(text.get(..end).unwrap_or_default());
+        let words = Tokens { rest: &text, separators: BLANKS, braces: true }.map(str::to_owned);
+        let mut row = Self { words: words.collect(), line };
+        if row.words.len() < COLUMNS {
+            return Err(Refused::FieldCount);
+        }
+        row.check(&text)?;
+        let said = row.normalize();
+        Ok((row, said))
+    }
+
+    /// Replaces a column; the arguments belong to the last one. What Postfix would warn about comes back.
+    pub(crate) fn replace(&mut self, at: usize, value: &str) -> Result<Vec<String>, Refused> {
+        let mut said = Vec::new();
+        if at == COLUMNS - 1 {
+            self.words.truncate(at);
+            let words = Tokens { rest: value, separators: BLANKS, braces: true }.map(str::to_owned);
+            self.words.extend(words);
+            if self.words.len() < COLUMNS {
+                return Err(Refused::FieldCount);
+            }
+            said = self.normalize();
+        } else if let Some(word) = self.words.get_mut(at) {
+            value.clone_into(word);
+        }
+        self.check(value)?;
+        Ok(said)
+    }
+
+    /// Sets `-o name=value` wherever it stands, or adds it behind the options; with no value, removes it.
+    pub(crate) fn set_parameter(&mut self, name: &str, value: Option<&str>) {
+        let mut at = COLUMNS;
+        let mut found = false;
+        while let Some(option) = self.words.get(at).filter(|word| word.starts_with('-') && *word != "--") {
+            let is_setting = option == "-o";
+            let valued = option.starts_with("-o") && at + 1 < self.words.len();
+            let is_meant = |word: &String| word.strip_prefix(name).is_some_and(|rest| rest.starts_with('='));
+            match self.words.get_mut(at + 1).filter(|word| is_setting && is_meant(word)) {
+                Some(word) => {
+                    found = true;
+                    if let Some(value) = value {
+                        *word = format!("{name}={value}");
+                        at += 2;
+                    } else {
+                        self.words.drain(at..at + 2);
+                    }
+                }
+                None => at += if valued { 2 } else { 1 },
+            }
+        }
+        if let Some(value) = value.filter(|_| !found) {
+            self.words.splice(at..at, ["-o".to_owned(), format!("{name}={value}")]);
+        }
+    }
+
+    /// Brings the arguments into their normal form.
+    fn normalize(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        let arguments = self.words.split_off(COLUMNS);
+        self.words.extend(normalized(arguments, &mut said));
+        said
+    }
+
     /// Reads all rows of a file; warnings are those of Postfix's postconf.
     ///
     /// # Errors
@@ -92,21 +164,13 @@ impl WrittenRow {
         let mut lines = LogicalLines::new(file, text);
         let (mut rows, mut warnings) = (Vec::new(), Vec::new());
         for line in &mut lines {
-            let end = memchr::memchr(0, &line.text).unwrap_or(line.text.len());
-            let text = decode(&line.text[..end]);
-            let mut words: Vec<String> =
-                Tokens { rest: &text, separators: BLANKS, braces: true }.map(str::to_owned).collect();
-            if words.len() < COLUMNS {
-                return Err(Invalid::new(
-                    file,
-                    line.first,
-                    format!("file {file}: line {}: bad field count", line.first),
-                ));
-            }
-            check(&words, &text).map_err(|why| Invalid::new(file, line.first, why.replace('\n', " ")))?;
-            let mut said = Vec::new();
-            let arguments = words.split_off(COLUMNS);
-            words.extend(normalized(arguments, &mut said));
+            let (row, said) = Self::parse(&line.text, line.first).map_err(|refused| {
+                let text = match refused {
+                    Refused::FieldCount => format!("file {file}: line {}: {refused}", line.first),
+                    Refused::Field(why) => why,
+                };
+                Invalid::new(file, line.first, text)
+            })?;
             let report = |text| Report {
                 severity: Severity::Warning,
                 file: "master.cf".to_owned(),
@@ -114,34 +178,56 @@ impl WrittenRow {
                 text,
             };
             warnings.extend(said.into_iter().map(report));
-            rows.push(Self { words, line: line.first });
+            rows.push(row);
         }
         lines.warnings.append(&mut warnings);
         Ok((rows, lines.warnings))
     }
 }
 
-/// What postconf insists on in the eight columns.
-fn check(words: &[String], text: &str) -> Result<(), String> {
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    let bad = |at: usize| Err(format!("invalid {} field \"{}\" in \"{text}\"", COLUMN_NAMES[at], word(at)));
-    if crate::ServiceType::from_name(word(1)).is_none() {
-        return bad(1);
-    }
-    for at in 2..=4 {
-        if !matches!(word(at), "y" | "n" | "-") {
-            return bad(at);
+/// Why a row is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It has less than eight columns.
+    FieldCount,
+    /// A column is not what it must be.
+    Field(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FieldCount => f.write_str("bad field count"),
+            Self::Field(why) => f.write_str(why),
         }
     }
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let wakeup = word(5).strip_suffix('?').unwrap_or(word(5));
-    if wakeup != "-" && !digits(wakeup) {
-        return bad(5);
+}
+
+impl WrittenRow {
+    /// What postconf insists on in the eight columns; `text` is what it names as the source of a wrong one.
+    fn check(&self, text: &str) -> Result<(), Refused> {
+        let bad = |at: usize| {
+            let why = format!("invalid {} field \"{}\" in \"{text}\"", COLUMN_NAMES[at], self.word(at));
+            Err(Refused::Field(why.replace('\n', " ")))
+        };
+        if crate::ServiceType::from_name(self.word(1)).is_none() {
+            return bad(1);
+        }
+        for at in 2..=4 {
+            if !matches!(self.word(at), "y" | "n" | "-") {
+                return bad(at);
+            }
+        }
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        let wakeup = self.word(5).strip_suffix('?').unwrap_or(self.word(5));
+        if wakeup != "-" && !digits(wakeup) {
+            return bad(5);
+        }
+        if self.word(6) != "-" && !digits(self.word(6)) {
+            return bad(6);
+        }
+        Ok(())
     }
-    if word(6) != "-" && !digits(word(6)) {
-        return bad(6);
-    }
-    Ok(())
 }
 
 /// Brings arguments into their normal form: one option with a value in two words, braces gone, `name=value` without blanks around `=`.

@@ -1,9 +1,6 @@
 //! How lines are printed: white space made even, long lines folded, JSON.
 
-/// A line that is longer is folded where it can be.
-pub(super) const LIMIT: usize = 80;
-/// Before the rest of a folded line.
-pub(super) const INDENT: &str = "    ";
+use config::{INDENT, LINE_LIMIT};
 
 /// Prints text with one blank between two words; with `fold`, in lines of less than 80 bytes if the words allow.
 pub(super) fn print(out: &mut String, fold: bool, text: &str) {
@@ -11,7 +8,7 @@ pub(super) fn print(out: &mut String, fold: bool, text: &str) {
     for word in text.split([' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
         let bytes = config::encode(word).len();
         if length > 0 {
-            if !fold || length + bytes < LIMIT {
+            if !fold || length + bytes < LINE_LIMIT {
                 out.push(' ');
                 length += 1;
             } else {

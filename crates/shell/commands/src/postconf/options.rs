@@ -1,5 +1,7 @@
 //! postconf's options and which of them go together.
 
+use std::{ffi::OsString, os::unix::ffi::OsStringExt as _};
+
 use super::{Fatal, Terminal};
 
 /// A set of options.
@@ -12,7 +14,7 @@ impl Mode {
     const EXPANDED_TEMPLATES: Self = Self(1 << 2);
     const CLASS: Self = Self(1 << 3);
     pub(super) const DEFAULTS: Self = Self(1 << 4);
-    const EDIT: Self = Self(1 << 5);
+    pub(super) const EDIT: Self = Self(1 << 5);
     pub(super) const FOLD: Self = Self(1 << 6);
     pub(super) const FIELDS: Self = Self(1 << 7);
     pub(super) const HIDE_NAME: Self = Self(1 << 8);
@@ -28,8 +30,8 @@ impl Mode {
     const TEMPLATES: Self = Self(1 << 18);
     const TLS: Self = Self(1 << 19);
     pub(super) const EXPAND: Self = Self(1 << 20);
-    const EXCLUDE: Self = Self(1 << 21);
-    const COMMENT_OUT: Self = Self(1 << 22);
+    pub(super) const EXCLUDE: Self = Self(1 << 21);
+    pub(super) const COMMENT_OUT: Self = Self(1 << 22);
     pub(super) const ALL_SERVICE_PARAMETERS: Self = Self(1 << 23);
 
     pub(super) const ANY_MASTER: Self = Self(Self::ENTRIES.0 | Self::FIELDS.0 | Self::SERVICE_PARAMETERS.0);
@@ -98,7 +100,7 @@ const fn set(modes: &[Mode]) -> Mode {
 }
 
 /// One of these at most.
-const EXCLUSIVE: [Mode; 3] = [
+const EXCLUSIVE: [Mode; 7] = [
     set(&[
         Mode::SASL_SERVER,
         Mode::SASL_CLIENT,
@@ -112,11 +114,15 @@ const EXCLUSIVE: [Mode; 3] = [
         Mode::SERVICE_PARAMETERS,
         Mode::TLS,
     ]),
-    set(&[Mode::ALL_SERVICE_PARAMETERS, Mode::EDIT, Mode::COMMENT_OUT, Mode::EXCLUDE]),
-    set(&[Mode::DEFAULTS, Mode::EDIT, Mode::NON_DEFAULT, Mode::COMMENT_OUT, Mode::EXCLUDE]),
+    CHANGES.and(Mode::ALL_SERVICE_PARAMETERS),
+    CHANGES.and(Mode::DEFAULTS).and(Mode::NON_DEFAULT),
+    CHANGES.and(Mode::FOLD),
+    CHANGES.and(Mode::EXPAND),
+    CHANGES.and(Mode::OVERRIDE).and(Mode::DEFAULTS),
+    CHANGES.and(HIDES),
 ];
 
-const CHANGES: Mode = set(&[Mode::EDIT, Mode::EXCLUDE, Mode::COMMENT_OUT]);
+pub(super) const CHANGES: Mode = set(&[Mode::EDIT, Mode::EXCLUDE, Mode::COMMENT_OUT]);
 const SHOWS: Mode = set(&[Mode::FOLD, Mode::OVERRIDE, Mode::EXPAND, Mode::JSON]);
 const HIDES: Mode = set(&[Mode::HIDE_NAME, Mode::HIDE_VALUE]);
 
@@ -153,7 +159,7 @@ pub(super) struct Classes {
 pub(super) struct Options {
     mode: Mode,
     pub(super) classes: Classes,
-    pub(super) directory: Option<String>,
+    directory: Option<String>,
     pub(super) overrides: Vec<String>,
     pub(super) operands: Vec<String>,
     /// Warn about unused and deprecated names.
@@ -163,6 +169,11 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn has(&self, mode: Mode) -> bool {
         self.mode.common(mode).any()
+    }
+
+    /// The argument of `-c`.
+    pub(super) fn directory(&self) -> Option<OsString> {
+        self.directory.as_ref().map(|directory| OsString::from_vec(config::encode(directory)))
     }
 
     pub(super) fn parse(args: &[String], terminal: &Terminal) -> Result<Self, Fatal> {
@@ -280,7 +291,6 @@ impl Options {
     /// What this program does not do yet is said, not ignored.
     fn refuse_unsupported(&self) -> Result<(), Fatal> {
         let unsupported = set(&[
-            CHANGES,
             Mode::SASL_SERVER,
             Mode::SASL_CLIENT,
             Mode::EXPANDED_TEMPLATES,

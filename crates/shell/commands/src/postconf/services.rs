@@ -2,14 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use config::{COLUMN_NAMES, COLUMNS, WrittenRow, params};
+use config::{COLUMN_NAMES, COLUMNS, WrittenRow, edit::ServicePattern, params};
 
 use super::{
     Fatal, Terminal, fields, line,
     options::{Mode, Options},
-    service_pattern::Pattern,
     view::View,
 };
+
+/// A request on the command line, and whether anything matched it.
+struct Request {
+    pattern: ServicePattern,
+    matched: bool,
+}
+
+impl Request {
+    fn parse(text: &str, parts: usize) -> Option<Self> {
+        let pattern = ServicePattern::parse(text, 1, parts)?;
+        Some(Self { pattern, matched: false })
+    }
+
+    /// What is asked for within a service.
+    fn what(&self) -> &str {
+        self.pattern.part(2)
+    }
+}
 
 pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) -> Result<(), Fatal> {
     let (most, want) = if options.has(Mode::ENTRIES) {
@@ -21,19 +38,20 @@ pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) 
     };
     let mut requests = Vec::new();
     for operand in &options.operands {
-        let request = Pattern::parse(operand, most).ok_or_else(|| want.to_owned())?;
+        let request = Request::parse(operand, most).ok_or_else(|| want.to_owned())?;
         if options.has(Mode::FIELDS) {
-            field(request.part(2))?;
+            field(request.what())?;
         }
         requests.push(request);
     }
     if requests.is_empty() {
-        requests.extend(Pattern::parse("*", most));
+        requests.extend(Request::parse("*", most));
     }
     for row in view.rows {
-        for request in requests.iter_mut().filter(|request| request.selects(row)) {
+        for request in requests.iter_mut().filter(|request| request.pattern.selects(row.word(0), row.word(1)))
+        {
             if options.has(Mode::SERVICE_PARAMETERS) {
-                request.matched |= parameters(view, options, row, request.part(2), terminal)?;
+                request.matched |= parameters(view, options, row, request.what(), terminal)?;
             } else {
                 request.matched = true;
                 row_or_fields(view, options, row, request, terminal)?;
@@ -41,7 +59,9 @@ pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) 
         }
     }
     if !options.operands.is_empty() {
-        requests.iter().filter_map(Pattern::unmatched).for_each(|text| terminal.warn(&text));
+        for request in requests.iter().filter(|request| !request.matched) {
+            terminal.warn(&format!("unmatched request: \"{}\"", request.pattern.text()));
+        }
     }
     Ok(())
 }
@@ -59,13 +79,13 @@ fn row_or_fields(
     view: &View<'_>,
     options: &Options,
     row: &WrittenRow,
-    request: &Pattern,
+    request: &Request,
     terminal: &mut Terminal,
 ) -> Result<(), Fatal> {
     if options.has(Mode::ENTRIES) {
         return fields::print_row(view, options, row, terminal);
     }
-    let asked = match field(request.part(2))? {
+    let asked = match field(request.what())? {
         Some(at) => at..at + 1,
         None => 0..COLUMNS,
     };
