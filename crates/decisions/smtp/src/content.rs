@@ -1,6 +1,7 @@
 //! Queue-file content to SMTP DATA: records in, clean CRLF lines out.
 
-use memchr::memchr2;
+use crate::{conversion::Conversion, encoder::Encoder};
+use message::ScannerLimits;
 use std::io;
 
 /// Where the records come from: an open queue file.
@@ -22,6 +23,8 @@ pub enum ContentTrouble {
     Unreadable(io::Error),
     /// What was read is no content section of a queue file.
     Malformed,
+    /// Conversion to seven bits gave up: parts are nested deeper than `mime_nesting_limit`.
+    NestedTooDeep,
 }
 
 /// Whether a chunk was the last.
@@ -44,6 +47,7 @@ const JUMPS_MAX: u32 = 10_000;
 #[derive(Debug)]
 pub struct ContentReader {
     encoder: Encoder,
+    conversion: Option<Conversion>,
     // File offset of the first byte of `buffer` that was not consumed.
     offset: u64,
     remaining_hint: u64,
@@ -58,6 +62,7 @@ impl ContentReader {
     pub fn new(data_offset: u64, content_bytes: u64, smtp_line_length_limit: usize) -> Self {
         Self {
             encoder: Encoder::new(smtp_line_length_limit),
+            conversion: None,
             offset: data_offset,
             remaining_hint: content_bytes,
             buffer: Vec::new(),
@@ -65,10 +70,17 @@ impl ContentReader {
         }
     }
 
+    /// Converts what says that it is 8-bit to quoted-printable.
+    #[must_use]
+    pub fn downgrading(mut self, limits: ScannerLimits) -> Self {
+        self.conversion = Some(Conversion::new(limits));
+        self
+    }
+
     /// Whether a line was longer than the limit and had to be broken.
     #[must_use]
     pub fn broke_a_line(&self) -> bool {
-        self.encoder.broke_a_line
+        self.encoder.broke_a_line()
     }
 
     /// Appends the next lines to `out`.
@@ -103,8 +115,7 @@ impl ContentReader {
         let mut outcome = Ok(Chunk::More);
         while let Some((kind, data, after)) = split_record(rest)? {
             match kind {
-                b'N' => self.encoder.record(data, true, out),
-                b'L' => self.encoder.record(data, false, out),
+                b'N' | b'L' => self.line(data, kind == b'N', out)?,
                 // A record whose place was taken by an edit ("w"), and where the edit stands ("p").
                 b'w' => {}
                 b'p' => match self.jump(data) {
@@ -120,7 +131,7 @@ impl ContentReader {
                     }
                 },
                 b'X' => {
-                    self.encoder.finish(out);
+                    self.finish(out)?;
                     outcome = Ok(Chunk::Last);
                     break;
                 }
@@ -134,6 +145,22 @@ impl ContentReader {
         self.offset += (buffer.len() - rest.len()) as u64;
         self.buffer = buffer;
         outcome
+    }
+
+    fn line(&mut self, data: &[u8], is_complete: bool, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
+        match &mut self.conversion {
+            None => self.encoder.record(data, is_complete, out),
+            Some(conversion) => conversion.record(data, is_complete, &mut self.encoder, out)?,
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
+        if let Some(conversion) = &mut self.conversion {
+            conversion.finish(&mut self.encoder, out)?;
+        }
+        self.encoder.finish(out);
+        Ok(())
     }
 
     fn jump(&mut self, data: &[u8]) -> Result<Option<u64>, ContentTrouble> {
@@ -169,82 +196,4 @@ fn split_record(bytes: &[u8]) -> Result<Option<RecordParts<'_>>, ContentTrouble>
         return Err(ContentTrouble::Malformed);
     }
     Ok(rest.split_at_checked(length).map(|(data, after)| (kind, data, after)))
-}
-
-/// Makes SMTP lines of content records: doubles leading dots, ends lines with CRLF, breaks lines that are too long.
-///
-/// A CR or LF inside a record never leaves as such, it becomes a space (as `cleanup_replace_stray_cr_lf` has it):
-/// another server must not find a line end where we saw none.
-#[derive(Debug)]
-pub struct Encoder {
-    line_limit: usize,
-    space_left: usize,
-    is_inside_line: bool,
-    broke_a_line: bool,
-}
-
-impl Encoder {
-    /// `smtp_line_length_limit` in bytes without line end, 0 for none.
-    #[must_use]
-    pub fn new(smtp_line_length_limit: usize) -> Self {
-        // A limit of 1 leaves no room beside the space that begins a continuation.
-        let line_limit = if smtp_line_length_limit == 0 { usize::MAX } else { smtp_line_length_limit.max(2) };
-        Self { line_limit, space_left: line_limit, is_inside_line: false, broke_a_line: false }
-    }
-
-    /// Appends one record; `ends_line` for `N` records, not for `L`.
-    pub fn record(&mut self, data: &[u8], ends_line: bool, out: &mut Vec<u8>) {
-        let mut data = data;
-        loop {
-            if self.space_left == self.line_limit && data.first() == Some(&b'.') {
-                out.push(b'.');
-            }
-            if data.len() < self.space_left {
-                break;
-            }
-            let (now, later) = data.split_at_checked(self.space_left).unwrap_or((data, &[]));
-            append_clean(out, now);
-            out.extend_from_slice(b"\r\n");
-            data = later;
-            self.space_left = self.line_limit;
-            if data.is_empty() && ends_line {
-                self.is_inside_line = false;
-                return;
-            }
-            out.push(b' ');
-            self.space_left -= 1;
-            self.broke_a_line = true;
-            if data.is_empty() {
-                self.is_inside_line = true;
-                return;
-            }
-        }
-        append_clean(out, data);
-        if ends_line {
-            out.extend_from_slice(b"\r\n");
-            self.space_left = self.line_limit;
-        } else {
-            self.space_left -= data.len();
-        }
-        self.is_inside_line = !ends_line;
-    }
-
-    /// Ends a last line that has no end.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        if self.is_inside_line {
-            out.extend_from_slice(b"\r\n");
-            self.is_inside_line = false;
-        }
-    }
-}
-
-fn append_clean(out: &mut Vec<u8>, data: &[u8]) {
-    let mut rest = data;
-    while let Some(at) = memchr2(b'\r', b'\n', rest) {
-        let (clean, stray) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        out.extend_from_slice(clean);
-        out.push(b' ');
-        rest = stray.get(1..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
 }

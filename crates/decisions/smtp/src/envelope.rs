@@ -63,7 +63,8 @@ impl Envelope {
         out.extend_from_slice(b"MAIL FROM:<");
         append_address(out, &message.sender, settings.quirks.quote_rfc821_envelope);
         out.push(b'>');
-        if features.size {
+        // The size after a conversion is not known yet.
+        if features.size && !settings.downgrades(features, message) {
             // Writing to a Vec cannot fail.
             let _ = write!(out, " SIZE={}", message.size_bytes);
         }

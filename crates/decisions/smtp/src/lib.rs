@@ -11,8 +11,10 @@
 
 mod cache;
 mod content;
+mod conversion;
 mod deliver;
 mod destination;
+mod encoder;
 mod envelope;
 mod features;
 mod hosts;
@@ -21,9 +23,10 @@ mod session;
 mod settings;
 
 pub use cache::ConnectionCache;
-pub use content::{Chunk, Content, ContentReader, ContentTrouble, Encoder};
+pub use content::{Chunk, Content, ContentReader, ContentTrouble};
 pub use deliver::{Client, deliver};
 pub use destination::{Destination, InvalidDestination};
+pub use encoder::Encoder;
 pub use envelope::Envelope;
 pub use features::Features;
 pub use hosts::{Found, Host, NativeHosts, Network, hosts};

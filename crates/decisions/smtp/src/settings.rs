@@ -2,7 +2,10 @@
 
 mod load;
 
+use crate::Features;
+use message::ScannerLimits;
 use std::{net::IpAddr, time::Duration};
+use types::{BodyEncoding, MessageAttributes};
 
 /// Which of the two protocols a service speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -178,6 +181,8 @@ pub struct SmtpSettings {
     pub line_length_limit: usize,
     /// `smtp_line_length_limit`: for content, 0 for none.
     pub smtp_line_length_limit: usize,
+    /// `header_size_limit`, `mime_nesting_limit`, `mime_boundary_length_limit`: where content is converted.
+    pub scanner: ScannerLimits,
     /// `soft_bounce`
     pub soft_bounce: bool,
     /// Timeouts.
@@ -191,4 +196,15 @@ pub struct SmtpSettings {
     /// A setting that this client cannot fulfil (encryption or login demanded), as `name = value`: mail
     /// waits rather than going out without.
     pub unfulfilled: Option<String>,
+}
+
+impl SmtpSettings {
+    /// Whether a message is converted to seven bits for a server with these features: whenever it may have eight and
+    /// the server did not offer to take them.
+    #[must_use]
+    pub fn downgrades(&self, features: &Features, message: &MessageAttributes) -> bool {
+        !self.quirks.disable_mime_output_conversion
+            && !features.eight_bit_mime
+            && message.encoding != BodyEncoding::SevenBit
+    }
 }

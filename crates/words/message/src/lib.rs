@@ -17,6 +17,7 @@ mod full_name;
 mod header;
 mod mime;
 mod quote;
+mod quoted_printable;
 mod scanner;
 pub mod tok822;
 
@@ -25,4 +26,5 @@ pub use full_name::{FullNameForm, full_name_text};
 pub use header::{HeaderKind, HeaderRole, drop_list, header_kind, header_name_len};
 pub use mime::MimeLimits;
 pub use quote::{QuoteOptions, quote_821_local, quote_822_local, unquote_822_local};
+pub use quoted_printable::QuotedPrintable;
 pub use scanner::{Part, Scanner, ScannerLimits, Step};

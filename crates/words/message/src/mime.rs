@@ -1,7 +1,7 @@
 //! The structure of a MIME message, as far as finding its header blocks goes (RFC 2045, RFC 2046).
 
 /// Limits against deep nesting.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MimeLimits {
     /// postconf(5) `mime_nesting_limit`
     pub mime_nesting_limit: usize,
@@ -15,8 +15,12 @@ pub(crate) enum Content {
     /// Nothing with headers.
     #[default]
     Plain,
-    /// `message/rfc822`, `message/global`: another header block.
+    /// `message/rfc822`: another header block.
     EmbeddedMessage,
+    /// `message/global`: another header block, which may itself be encoded (RFC 6532 section 3.5).
+    GlobalMessage,
+    /// Any other `message/`: fragments and references.
+    OtherMessage,
     /// Parts between boundaries.
     Multipart,
 }
@@ -32,6 +36,10 @@ struct Boundary {
 #[derive(Debug, Default)]
 pub(crate) struct Structure {
     pub(crate) content: Content,
+    /// `Content-Transfer-Encoding:` of this entity is `8bit` or `binary`.
+    pub(crate) is_eight_bit: bool,
+    /// A boundary was not kept, as parts are nested deeper than `mime_nesting_limit`.
+    pub(crate) is_too_deep: bool,
     /// Innermost last.
     boundaries: Vec<Boundary>,
 }
@@ -44,7 +52,7 @@ impl Structure {
     /// Looks at a complete `Content-Type:` header.
     pub(crate) fn content_type(&mut self, header: &[u8], limits: MimeLimits) {
         let value = memchr::memchr(b':', header).map_or(&header[..0], |colon| &header[colon + 1..]);
-        let mut items = Items { rest: value };
+        let mut items = Items { rest: value, specials: RFC_2045_SPECIALS };
         let Some(first) = items.next().filter(|tokens| !tokens.is_empty()) else {
             self.content = Content::Plain;
             return;
@@ -56,10 +64,12 @@ impl Structure {
         let is_subtype = |name: &str| subtype.is_some_and(|subtype| subtype.is(name));
         let kind = &first[0];
         if kind.is("message") {
-            self.content = if is_subtype("rfc822") || is_subtype("global") {
+            self.content = if is_subtype("rfc822") {
                 Content::EmbeddedMessage
+            } else if is_subtype("global") {
+                Content::GlobalMessage
             } else {
-                Content::Plain
+                Content::OtherMessage
             };
         } else if kind.is("multipart") {
             self.content = Content::Multipart;
@@ -74,12 +84,35 @@ impl Structure {
     fn push_boundaries(&mut self, items: Items<'_>, default: Content, limits: MimeLimits) {
         for parameter in items {
             let [name, Word::Special(b'='), value, ..] = parameter.as_slice() else { continue };
-            if name.is("boundary") && self.boundaries.len() <= limits.mime_nesting_limit {
-                let mut text = value.text();
-                text.truncate(limits.mime_boundary_length_limit);
-                self.boundaries.push(Boundary { text, default });
+            if !name.is("boundary") {
+                continue;
             }
+            if self.boundaries.len() > limits.mime_nesting_limit + 1 {
+                self.is_too_deep = true;
+                continue;
+            }
+            let mut text = value.text();
+            text.truncate(limits.mime_boundary_length_limit);
+            self.boundaries.push(Boundary { text, default });
         }
+    }
+
+    /// Looks at a complete `Content-Transfer-Encoding:` header; words that are not known change nothing.
+    pub(crate) fn transfer_encoding(&mut self, header: &[u8]) {
+        let value = memchr::memchr(b':', header).map_or(&header[..0], |colon| &header[colon + 1..]);
+        let first = Items { rest: value, specials: RFC_822_SPECIALS }.next().unwrap_or_default();
+        let Some(word) = first.first() else { return };
+        if word.is("8bit") || word.is("binary") {
+            self.is_eight_bit = true;
+        } else if word.is("7bit") || word.is("base64") || word.is("quoted-printable") {
+            self.is_eight_bit = false;
+        }
+    }
+
+    /// An entity begins whose content type and encoding are those of `default` until its headers say more.
+    pub(crate) fn begin_entity(&mut self, default: Content) {
+        self.content = default;
+        self.is_eight_bit = false;
     }
 
     /// Looks at a line that begins with `--`: `Some(true)` when the headers of a part follow, `Some(false)`
@@ -94,10 +127,11 @@ impl Structure {
         let boundary = self.boundaries.last()?;
         if text.get(boundary.text.len()..)?.starts_with(b"--") {
             self.boundaries.pop();
-            self.content = Content::Plain;
+            self.begin_entity(Content::Plain);
             return Some(false);
         }
-        self.content = boundary.default;
+        let default = boundary.default;
+        self.begin_entity(default);
         Some(true)
     }
 }
@@ -125,9 +159,12 @@ impl Word {
 /// The items of a header between semicolons. Only the first three tokens of each are kept.
 struct Items<'a> {
     rest: &'a [u8],
+    specials: &'static [u8],
 }
 
 const ITEM_TOKENS_MAX: usize = 3;
+const RFC_822_SPECIALS: &[u8] = br#"()<>@,;:\".[]"#;
+const RFC_2045_SPECIALS: &[u8] = br#"()<>@,;:\"/[]?="#;
 
 impl Iterator for Items<'_> {
     type Item = Vec<Word>;
@@ -144,7 +181,7 @@ impl Iterator for Items<'_> {
                     continue;
                 }
                 b'"' => self.quoted(),
-                byte if is_special(byte) => Word::Special(byte),
+                byte if is_special(self.specials, byte) => Word::Special(byte),
                 byte => self.token(byte),
             };
             if words.len() < ITEM_TOKENS_MAX {
@@ -155,25 +192,8 @@ impl Iterator for Items<'_> {
     }
 }
 
-const fn is_special(byte: u8) -> bool {
-    byte.is_ascii_control()
-        || matches!(
-            byte,
-            b'(' | b')'
-                | b'<'
-                | b'>'
-                | b'@'
-                | b','
-                | b';'
-                | b':'
-                | b'\\'
-                | b'"'
-                | b'/'
-                | b'['
-                | b']'
-                | b'?'
-                | b'='
-        )
+fn is_special(specials: &[u8], byte: u8) -> bool {
+    byte.is_ascii_control() || specials.contains(&byte)
 }
 
 impl Items<'_> {
@@ -221,7 +241,8 @@ impl Items<'_> {
     }
 
     fn token(&mut self, first: u8) -> Word {
-        let is_end = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n') || is_special(*byte);
+        let is_end =
+            |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n') || is_special(self.specials, *byte);
         let len = self.rest.iter().position(is_end).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(len);
         self.rest = rest;

@@ -23,7 +23,7 @@ enum State {
 }
 
 /// Limits of the scanner.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScannerLimits {
     /// Bytes of one header that are kept (postconf(5) `header_size_limit`); what follows is dropped.
     pub header_size_limit: usize,
@@ -40,7 +40,8 @@ pub enum Step {
     /// A header is complete: look at [`Scanner::header`], call [`Scanner::clear_header`], and ask again with
     /// the same piece.
     Header,
-    /// The message's own header block is complete; ask again with the same piece.
+    /// The message's own header block is complete (or any other, see [`Scanner::converting`]); ask again with the
+    /// same piece.
     HeadersEnd {
         /// No empty line stands between headers and body: one must be written before the piece.
         is_separator_missing: bool,
@@ -61,6 +62,7 @@ pub struct Scanner {
     is_end_told: bool,
     is_continued: bool,
     structure: Structure,
+    converts: bool,
 }
 
 impl Scanner {
@@ -75,7 +77,38 @@ impl Scanner {
             is_end_told: false,
             is_continued: false,
             structure: Structure::default(),
+            converts: false,
         }
+    }
+
+    /// The same for conversion to seven bits: [`Step::HeadersEnd`] is told for each header block, as its
+    /// `Content-Transfer-Encoding:` belongs there, and an 8-bit `message/global` is not looked into.
+    #[must_use]
+    pub fn converting(limits: ScannerLimits) -> Self {
+        Self { converts: true, ..Self::new(limits) }
+    }
+
+    /// Whether the entity at hand says that it is 8-bit (`8bit` or `binary`). RFC 2045 section 6.1 makes seven bits
+    /// the default.
+    #[must_use]
+    pub fn is_eight_bit(&self) -> bool {
+        self.structure.is_eight_bit
+    }
+
+    /// Whether the header block at hand is that of a `message/` other than `message/global`, or of a `multipart/`: its
+    /// parts are encoded, never the whole (RFC 2045 section 6.4).
+    #[must_use]
+    pub fn is_composite(&self) -> bool {
+        matches!(
+            self.structure.content,
+            Content::EmbeddedMessage | Content::OtherMessage | Content::Multipart
+        )
+    }
+
+    /// Whether parts were nested deeper than `mime_nesting_limit`: boundaries beyond it are not known.
+    #[must_use]
+    pub fn is_nested_too_deep(&self) -> bool {
+        self.structure.is_too_deep
     }
 
     /// Whether every further piece is [`Step::Body`], whatever it is.
@@ -144,9 +177,9 @@ impl Scanner {
             self.is_continued = !is_complete;
             return Step::Kept;
         }
-        if part == Part::Primary && !self.is_end_told {
-            self.is_end_told = true;
-            return Step::HeadersEnd { is_separator_missing: !piece.is_empty() };
+        if self.tells_end(part) {
+            let is_separator_missing = part == Part::Primary && !piece.is_empty();
+            return Step::HeadersEnd { is_separator_missing };
         }
         self.leave_headers(piece.is_empty());
         self.body(piece, is_complete)
@@ -165,21 +198,33 @@ impl Scanner {
         if !self.header.is_empty() {
             return self.header_done();
         }
-        if self.state == State::Headers(Part::Primary) && !self.is_end_told {
-            self.is_end_told = true;
+        if let State::Headers(part) = self.state
+            && self.tells_end(part)
+        {
             self.state = State::Body;
             return Step::HeadersEnd { is_separator_missing: false };
         }
         Step::Done
     }
 
+    fn tells_end(&mut self, part: Part) -> bool {
+        (part == Part::Primary || self.converts) && !std::mem::replace(&mut self.is_end_told, true)
+    }
+
+    fn begin_headers(&mut self, part: Part) {
+        self.state = State::Headers(part);
+        self.is_end_told = false;
+    }
+
     fn header_done(&mut self) -> Step {
         self.is_header_done = true;
         self.is_continued = false;
-        if let Some(limits) = self.limits.mime
-            && self.kind() == Some(HeaderKind::ContentType)
-        {
-            self.structure.content_type(&self.header, limits);
+        if let Some(limits) = self.limits.mime {
+            match self.kind() {
+                Some(HeaderKind::ContentType) => self.structure.content_type(&self.header, limits),
+                Some(HeaderKind::ContentTransferEncoding) => self.structure.transfer_encoding(&self.header),
+                _ => {}
+            }
         }
         Step::Header
     }
@@ -190,12 +235,13 @@ impl Scanner {
             return;
         }
         match self.structure.content {
-            Content::EmbeddedMessage => {
-                self.structure.content = Content::Plain;
-                self.state = State::Headers(Part::Nested);
+            Content::GlobalMessage if self.converts && self.structure.is_eight_bit => {}
+            Content::EmbeddedMessage | Content::GlobalMessage => {
+                self.structure.begin_entity(Content::Plain);
+                self.begin_headers(Part::Nested);
             }
-            Content::Multipart => self.structure.content = Content::Plain,
-            Content::Plain => {}
+            Content::Multipart => self.structure.begin_entity(Content::Plain),
+            Content::Plain | Content::OtherMessage => {}
         }
     }
 
@@ -205,7 +251,11 @@ impl Scanner {
             && !self.structure.has_no_boundaries()
             && let Some(is_part_ahead) = self.structure.boundary(piece)
         {
-            self.state = if is_part_ahead { State::Headers(Part::Multipart) } else { State::Body };
+            if is_part_ahead {
+                self.begin_headers(Part::Multipart);
+            } else {
+                self.state = State::Body;
+            }
         }
         self.is_continued = !is_complete;
         Step::Body

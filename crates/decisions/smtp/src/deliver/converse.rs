@@ -7,7 +7,7 @@ use crate::{
 };
 use maillog::Severity;
 use std::{io, time::Duration};
-use types::{BodyEncoding, Dsn, Relay, SendOptions};
+use types::{Dsn, Relay, SendOptions};
 use world::{Stream, World};
 
 /// Content is written whenever this much is encoded.
@@ -85,12 +85,6 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             let size = message.size_bytes;
             let text = format!("message size {size} exceeds size limit {limit} of server {peer}");
             return Some(Failure::local(Scope::Message, Dsn::permanent(3, 4), text));
-        }
-        let needs_conversion = message.encoding == BodyEncoding::EightBit && !features.eight_bit_mime;
-        if needs_conversion && !self.client.settings.quirks.disable_mime_output_conversion {
-            let text =
-                format!("message is 8-bit, and {peer} offers no 8BITMIME: conversion is not available");
-            return Some(Failure::local(Scope::Message, Dsn::temporary(6, 3), text));
         }
         None
     }
@@ -178,8 +172,12 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         limit: Duration,
     ) -> Input<'static> {
         let message = &self.request.message;
-        let line_limit = self.client.settings.smtp_line_length_limit;
+        let settings = &self.client.settings;
+        let line_limit = settings.smtp_line_length_limit;
         let mut reader = ContentReader::new(message.data_offset, message.content_bytes, line_limit);
+        if settings.downgrades(connection.session.features(), message) {
+            reader = reader.downgrading(settings.scanner);
+        }
         loop {
             match reader.next_chunk(self.content, connection.session.output()) {
                 Ok(Chunk::Last) => break,
@@ -214,6 +212,9 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 self.logger.warning(&format!("{id}: bad record in message content"));
                 self.ledger.set_corrupt();
                 Input::ContentFailed(Dsn::permanent(3, 0), "unreadable mail queue entry".to_owned())
+            }
+            ContentTrouble::NestedTooDeep => {
+                Input::ContentFailed(Dsn::permanent(6, 0), "MIME nesting exceeds safety limit".to_owned())
             }
         }
     }

@@ -5,6 +5,7 @@ use super::{
     SmtpSettings, Timeouts,
 };
 use config::{Values, params as p};
+use message::{MimeLimits, ScannerLimits};
 use std::net::IpAddr;
 
 /// Asks for a parameter by the name that it has for this protocol.
@@ -41,6 +42,13 @@ impl SmtpSettings {
                 smtp_line_length_limit,
                 lmtp_line_length_limit
             )),
+            scanner: ScannerLimits {
+                header_size_limit: count(v.int(p::header_size_limit)),
+                mime: Some(MimeLimits {
+                    mime_nesting_limit: count(v.int(p::mime_nesting_limit)),
+                    mime_boundary_length_limit: count(v.int(p::mime_boundary_length_limit)),
+                }),
+            },
             soft_bounce: v.bool(p::soft_bounce),
             timeouts: timeouts(v, protocol),
             addresses: addresses(v, protocol),

@@ -43,7 +43,7 @@ rows! {
     hash_queue_depth: int(1, 0), "1", "global", Honoured("process, queue"), "How many levels of directories hashed queues have.";
     hash_queue_names: text(1, 0), "deferred, defer", "global", Honoured("process, queue"), "Which queues are hashed.";
     header_address_token_limit: int(1, 0), "10240", "global", Honoured("cleanup"), "How many tokens of an address header are looked at.";
-    header_size_limit: int(1, 0), "102400", "global", Honoured("cleanup, commands"), "How long a header may be before the rest is cut.";
+    header_size_limit: int(1, 0), "102400", "global", Honoured("cleanup, commands, smtp"), "How long a header may be before the rest is cut.";
     helpful_warnings: flag(), "yes", "global", Honoured("qmgr"), "Warns about common mistakes.";
     import_environment: text(0, 0), "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", "global,master,postalias,postcat,postdrop,postfix,postkick,postlock,postlog,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail", Honoured("master"), "Which variables of the environment are kept.";
     in_flow_delay: time(0, 10), "1s", "global", NotYet, "How long new mail is held back while more comes in than goes out.";
@@ -64,8 +64,8 @@ rows! {
     max_use: int(1, 0), "100", "global,master", Honoured("deliver"), "How many requests a process serves before it ends.";
     message_drop_headers: text(0, 0), "bcc, content-length, resent-bcc, return-path", "global", Honoured("cleanup"), "Headers that are removed.";
     message_size_limit: long(0, 0), "10240000", "global,local,smtpd,virtual", Honoured("cleanup, postdrop, smtpd"), "How big a message may be.";
-    mime_boundary_length_limit: int(1, 0), "2048", "global", Honoured("cleanup, commands"), "How much of a MIME boundary is compared.";
-    mime_nesting_limit: int(1, 0), "100", "global", Honoured("cleanup, commands"), "How deep MIME parts may be nested.";
+    mime_boundary_length_limit: int(1, 0), "2048", "global", Honoured("cleanup, commands, smtp"), "How much of a MIME boundary is compared.";
+    mime_nesting_limit: int(1, 0), "100", "global", Honoured("cleanup, commands, smtp"), "How deep MIME parts may be nested.";
     mydestination: text(0, 0), "$myhostname, localhost.$mydomain, localhost", "global,smtpd,trivial-rewrite", Honoured("rewrite"), "Domains whose mail is delivered on this host.";
     mydomain: text(1, 0), COMPUTED, "bounce,global,postconf,trivial-rewrite", Honoured("config, rewrite"), "The domain of this host.";
     myhostname: text(1, 0), COMPUTED, "bounce,global,postconf", Honoured("bounce, cleanup, config, logsink, qmgr, rewrite, smtp, smtpd"), "The name of this host.";
@@ -87,7 +87,7 @@ rows! {
     setgid_group: text(1, 0), "postdrop", "global,postfix", Honoured("commands"), "The group of the programs that submit mail.";
     smtputf8_autodetect_classes: text(1, 0), "sendmail, verify", "global", Honoured("cleanup"), "Which mail is looked at for UTF-8.";
     smtputf8_enable: flag(), "${{$compatibility_level} <level {1} ? {no} : {yes}}", "global,sendmail,smtpd", Honoured("bounce, cleanup, commands, rewrite, smtpd, tables"), "Takes addresses in UTF-8.";
-    soft_bounce: flag(), "no", "global", Honoured("qmgr, smtp, smtpd"), "Turns all refusals into later tries.";
+    soft_bounce: flag(), "no", "global", Honoured("deliver, qmgr, smtp, smtpd"), "Turns all refusals into later tries.";
     stale_lock_time: time(1, 0), "500s", "global", Honoured("local"), "When a lock file is too old to count.";
     strict_7bit_headers: flag(), "no", "global", NotYet, "Refuses mail whose headers have 8-bit text that is not UTF-8 mail.";
     strict_8bitmime: flag(), "no", "global", NotYet, "Turns on both strict_7bit_headers and strict_8bitmime_body.";

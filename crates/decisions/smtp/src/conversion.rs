@@ -1,0 +1,101 @@
+//! 8-bit content for a server that takes seven bits only (RFC 6152 section 3, postconf(5)
+//! `disable_mime_output_conversion`).
+//!
+//! What says that it is 8-bit becomes quoted-printable, entity by entity, in one pass: a leaf's body is encoded, of a
+//! multipart or an embedded message only the `Content-Transfer-Encoding:` changes. Headers, boundaries, and text that
+//! is 8-bit without saying so go out as they are.
+
+use crate::{content::ContentTrouble, encoder::Encoder};
+use message::{HeaderKind, QuotedPrintable, Scanner, ScannerLimits, Step};
+
+/// The state of a conversion: one message's place in its structure, and one line at most.
+#[derive(Debug)]
+pub(crate) struct Conversion {
+    scanner: Scanner,
+    quoted: QuotedPrintable,
+}
+
+impl Conversion {
+    pub(crate) fn new(limits: ScannerLimits) -> Self {
+        Self { scanner: Scanner::converting(limits), quoted: QuotedPrintable::default() }
+    }
+
+    /// Appends what becomes of one record.
+    pub(crate) fn record(
+        &mut self,
+        piece: &[u8],
+        is_complete: bool,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ContentTrouble> {
+        loop {
+            let step = self.scanner.push(piece, is_complete);
+            match step {
+                Step::Kept | Step::Done => return Ok(()),
+                Step::Body => {
+                    self.body(piece, is_complete, encoder, out);
+                    return Ok(());
+                }
+                Step::Header | Step::HeadersEnd { .. } => self.between(step, encoder, out)?,
+            }
+        }
+    }
+
+    /// Appends what is still held.
+    pub(crate) fn finish(&mut self, encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
+        loop {
+            match self.scanner.end() {
+                Step::Done | Step::Kept => return Ok(()),
+                Step::Body => self.body(b"", true, encoder, out),
+                step => self.between(step, encoder, out)?,
+            }
+        }
+    }
+
+    fn between(
+        &mut self,
+        step: Step,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ContentTrouble> {
+        if self.scanner.is_nested_too_deep() {
+            return Err(ContentTrouble::NestedTooDeep);
+        }
+        if let Step::HeadersEnd { is_separator_missing } = step {
+            self.encoding(encoder, out);
+            if is_separator_missing {
+                encoder.record(b"", true, out);
+            }
+            return Ok(());
+        }
+        let (text, _, kind) = self.scanner.header();
+        // What takes its place depends on the content type, which may still come.
+        let is_held = kind == Some(HeaderKind::ContentTransferEncoding) && self.scanner.is_eight_bit();
+        if !is_held {
+            for line in text.split(|byte| *byte == b'\n') {
+                encoder.record(line, true, out);
+            }
+        }
+        self.scanner.clear_header();
+        Ok(())
+    }
+
+    /// The encoding as it is from now on, at the end of an entity's headers.
+    fn encoding(&self, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        if self.scanner.is_eight_bit() {
+            let encoding: &[u8] = if self.scanner.is_composite() { b"7bit" } else { b"quoted-printable" };
+            encoder.record(&[b"Content-Transfer-Encoding: ", encoding].concat(), true, out);
+        }
+    }
+
+    fn body(&mut self, piece: &[u8], is_complete: bool, encoder: &mut Encoder, out: &mut Vec<u8>) {
+        if self.scanner.is_eight_bit() {
+            self.quoted.push(piece, is_complete, |line| encoder.record(line, true, out));
+        } else {
+            encoder.record(piece, is_complete, out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
