@@ -285,11 +285,8 @@ impl Core {
     /// What is to be done about results: successes are marked, failures and delays recorded first.
     pub(crate) fn settle(&mut self, step: &mut Step<'_>, key: Key<Message>, dispositions: Vec<Disposition>) {
         let (mut bounced, mut deferred, mut traced) = (Vec::new(), Vec::new(), Vec::new());
-        let soft_bounce = self.settings.soft_bounce;
-        for mut disposition in dispositions.into_iter().flat_map(|all| members::each(all, soft_bounce)) {
-            if soft_bounce && disposition.report.outcome == Outcome::Bounced {
-                soften(&mut disposition.report);
-            }
+        for mut disposition in dispositions.into_iter().flat_map(members::each) {
+            soften(&mut disposition.report);
             match disposition.report.outcome {
                 Outcome::Sent => {
                     let recipient = disposition.recipient();
@@ -367,10 +364,13 @@ impl Core {
     }
 }
 
-/// postconf(5) soft_bounce: a final failure is only a delay.
+/// postconf(5) soft_bounce: a final failure is only a delay, and logged as what it is.
 fn soften(report: &mut RecipientReport) {
-    report.outcome = Outcome::Deferred;
-    report.status.dsn = report.status.dsn.with_class(DsnClass::Temporary);
+    report.soft_bounce &= report.outcome == Outcome::Bounced;
+    if report.soft_bounce {
+        report.outcome = Outcome::Deferred;
+        report.status.dsn = report.status.dsn.with_class(DsnClass::Temporary);
+    }
 }
 
 /// Exactly one result for each recipient of the request, with the times that the queue manager knows.

@@ -270,6 +270,7 @@ impl LogLine {
                     timing: report.timing,
                     delay: total(&report.timing),
                     outcome: report.outcome,
+                    is_soft_bounce: report.soft_bounce,
                     status: &report.status,
                     delay_logging_resolution_limit: *decimals,
                 }));

@@ -8,11 +8,12 @@ use crate::event::Disposition;
 ///
 /// One member carries the place of the recipient's done mark: the one that is settled last, so that no mark is
 /// written before every failure is on record; none, if any member must be tried again (the others then are too).
-pub(crate) fn each(mut disposition: Disposition, soft_bounce: bool) -> Vec<Disposition> {
+pub(crate) fn each(mut disposition: Disposition) -> Vec<Disposition> {
     let members = std::mem::take(&mut disposition.report.members);
     let Some(alias) = disposition.recipient().cloned().filter(|_| !members.is_empty()) else {
         return vec![disposition];
     };
+    let soft_bounce = disposition.report.soft_bounce;
     let rank = |member: &MemberReport| match member.outcome {
         Outcome::Bounced if !soft_bounce => 1,
         Outcome::Sent => 0,

@@ -240,7 +240,10 @@ impl Core {
                 active_since: message.active_since,
                 agent_since: step.wall,
             }),
-            report: RecipientReport::new(0, outcome, status, Relay::None, timing),
+            report: RecipientReport {
+                soft_bounce: self.settings.soft_bounce,
+                ..RecipientReport::new(0, outcome, status, Relay::None, timing)
+            },
             member: None,
             session: 0,
         }

@@ -128,17 +128,17 @@ impl<'a> Ledger<'a> {
             self.logger.write(Severity::Info, &format!("{}: {reason}", self.request.queue_id));
             return;
         }
-        let is_deferred = is_soft || self.soft_bounce;
-        let outcome = if is_deferred { Outcome::Deferred } else { Outcome::Bounced };
+        let outcome = if is_soft { Outcome::Deferred } else { Outcome::Bounced };
         let mut status = failure.status.clone();
-        if is_deferred {
+        if is_soft {
             status.dsn = status.dsn.with_class(DsnClass::Temporary);
         }
         for &index in whom {
             self.close(index, outcome, status.clone(), relay, clock);
         }
-        let counts = outcome == Outcome::Deferred;
+        let counts = is_soft || self.soft_bounce;
         if failure.scope == Scope::Site && counts && !self.had_session {
+            status.dsn = status.dsn.with_class(DsnClass::Temporary);
             self.report.destination_unavailable.get_or_insert(status);
         }
     }

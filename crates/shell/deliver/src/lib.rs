@@ -30,6 +30,7 @@ mod routing;
 mod scan;
 mod services;
 mod shared;
+mod statuses;
 mod triggers;
 mod virtual_delivery;
 

@@ -1,6 +1,6 @@
 //! The transports: rows of master.cf by name, with what each program needs.
 
-use crate::shared::Shared;
+use crate::{shared::Shared, statuses::Statuses};
 use config::{ServiceType, Values, params as p};
 use dns::HostNames;
 use local::{LocalSettings, VirtualSettings};
@@ -29,6 +29,8 @@ pub(crate) struct Service<W: World> {
     pub(crate) program: Program<W>,
     /// `syslog_name/program`
     pub(crate) tag: String,
+    /// What its reports come to.
+    pub(crate) statuses: Statuses,
 }
 
 /// What local(8) needs.
@@ -61,7 +63,8 @@ impl<W: World> Services<W> {
         let service = |row: &config::ServiceRow| {
             let values = process.configuration.values_for(row);
             let program = maker.program(&row.name, &row.command, &values);
-            (row.name.clone(), Service { program, tag: process::tag(&values, &row.command) })
+            let (tag, statuses) = (process::tag(&values, &row.command), Statuses::load(&values));
+            (row.name.clone(), Service { program, tag, statuses })
         };
         Self(unix.map(service).collect())
     }

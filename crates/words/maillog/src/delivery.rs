@@ -21,6 +21,8 @@ pub struct DeliveryEvent<'a> {
     pub delay: Duration,
     /// What became of it.
     pub outcome: Outcome,
+    /// Deferred although it failed for good (postconf(5) `soft_bounce`).
+    pub is_soft_bounce: bool,
     /// Code and reason.
     pub status: &'a Status,
     /// Decimals of a delay, 0 to 6 (postconf(5) delay_logging_resolution_limit).
@@ -48,6 +50,7 @@ impl fmt::Display for DeliveryEvent<'_> {
         write!(f, "{}/{}/", seconds(t.before_active), seconds(t.in_queue_manager))?;
         write!(f, "{}/{}", seconds(t.connection), seconds(t.transmission))?;
         let word = match self.outcome {
+            _ if self.is_soft_bounce => "SOFTBOUNCE",
             Outcome::Sent => "sent",
             Outcome::Deferred => "deferred",
             Outcome::Bounced => "bounced",

@@ -205,6 +205,8 @@ pub struct RecipientReport {
     pub timing: Timing,
     /// How many messages the connection has carried with this one; 0 without a connection.
     pub connection_uses: u32,
+    /// The agent pretends that it cannot bounce (postconf(5) `soft_bounce`): a final failure is only a delay.
+    pub soft_bounce: bool,
     /// What became of each member, when the recipient is an alias: they are logged, and notified of, in its
     /// place. Empty for a recipient that stands for itself.
     pub members: Vec<MemberReport>,
@@ -214,7 +216,16 @@ impl RecipientReport {
     /// A report on a recipient that stands for itself, without a connection.
     #[must_use]
     pub fn new(index: usize, outcome: Outcome, status: Status, relay: Relay, timing: Timing) -> Self {
-        Self { index, outcome, status, relay, timing, connection_uses: 0, members: Vec::new() }
+        Self {
+            index,
+            outcome,
+            status,
+            relay,
+            timing,
+            connection_uses: 0,
+            soft_bounce: false,
+            members: Vec::new(),
+        }
     }
 }
 

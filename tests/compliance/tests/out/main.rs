@@ -14,4 +14,5 @@ mod network;
 mod retry;
 mod routes;
 mod sink;
+mod soft;
 mod traffic;

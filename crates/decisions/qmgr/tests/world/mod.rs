@@ -557,7 +557,12 @@ impl World {
             (Some(report), _) if is_internal => Event::Report(ticket, report),
             (_, Answer::Crash) => Event::AgentFailed(ticket, AgentFailure::Died),
             (_, Answer::Unavailable) => Event::AgentFailed(ticket, AgentFailure::Unavailable),
-            (_, answer) => Event::Report(ticket, report(request, answer)),
+            (_, answer) => {
+                let mut report = report(request, answer);
+                let soft_bounce = self.settings.soft_bounce;
+                report.recipients.iter_mut().for_each(|recipient| recipient.soft_bounce = soft_bounce);
+                Event::Report(ticket, report)
+            }
         };
         // The agent's work is over when its event is handed in; the wrapper keeps the books.
         let request = Rc::clone(request);
