@@ -32,8 +32,6 @@ pub enum Task {
 /// A delivery of one message to one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The `unix` row of master.cf whose configuration applies, by name.
-    pub service: BString,
     /// What to do.
     pub task: Task,
     /// Envelope sender.
@@ -80,7 +78,7 @@ impl Request {
             Task::Virtual { mailbox } => (b"virtual", mailbox, b"", b"0"),
         };
         let addresses = [self.sender.as_bytes(), self.original.as_bytes(), self.delivered_to.as_bytes()];
-        let mut fields = vec![kind, &self.service[..], first, second, flag];
+        let mut fields = vec![kind, first, second, flag];
         fields.extend(addresses);
         encode_fields(&fields)
     }
@@ -88,7 +86,7 @@ impl Request {
     /// From the wire.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let fields = decode_fields(bytes)?;
-        let [kind, service, first, second, flag, sender, original, delivered_to] = fields[..] else {
+        let [kind, first, second, flag, sender, original, delivered_to] = fields[..] else {
             return Err(Malformed);
         };
         let task = match kind {
@@ -98,13 +96,7 @@ impl Request {
             b"virtual" => Task::Virtual { mailbox: first.into() },
             _ => return Err(Malformed),
         };
-        Ok(Self {
-            service: service.into(),
-            task,
-            sender: sender.into(),
-            original: original.into(),
-            delivered_to: delivered_to.into(),
-        })
+        Ok(Self { task, sender: sender.into(), original: original.into(), delivered_to: delivered_to.into() })
     }
 }
 
@@ -196,7 +188,6 @@ mod tests {
         let local = Task::Local { user: "joe".into(), extension: "x".into(), mailbox_only: true };
         for task in [local, Task::Virtual { mailbox: "joe/".into() }] {
             let request = Request {
-                service: "local/unix".into(),
                 task,
                 sender: "a@b".into(),
                 original: Address::null(),

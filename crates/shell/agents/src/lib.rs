@@ -9,6 +9,7 @@
 //! a request that cannot be understood ends the process, and `deliver` defers the mail.
 
 mod content;
+mod errands;
 mod forward_file;
 mod lock;
 mod maildir;
@@ -18,5 +19,6 @@ mod task;
 mod trouble;
 
 pub use content::Content;
+pub use errands::Errands;
 pub use serve::{main, serve};
 pub use task::{Owner, Settings, perform};

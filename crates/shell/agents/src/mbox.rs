@@ -1,13 +1,14 @@
 //! mbox: one file with all messages, locked while it grows, cut back to its old length on any error.
 
-use crate::{content::Content, lock, trouble::Trouble};
+use crate::{content::Content, errands::Errands, lock, trouble::Trouble};
 use local::{MailboxLocks, copy::MboxQuote};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
+use sys::mailbox;
 use types::Dsn;
 
 /// What a delivery to an mbox file needs besides its path.
@@ -25,32 +26,53 @@ pub(crate) struct Delivery<'a> {
     pub(crate) default_dsn: Dsn,
 }
 
+/// Where the mailbox is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Where its user may lock and create it.
+    Own(&'a Path),
+    /// Where only master may; the path is for texts.
+    Asked(&'a Path, &'a Errands),
+}
+
 /// Appends, or says why not; the file is then as it was. Warnings are for the log.
 pub(crate) fn deliver(
+    place: Place<'_>,
+    delivery: &Delivery<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Trouble> {
+    let refused = |refused| Trouble::refused(refused, delivery.default_dsn);
+    match place {
+        Place::Own(path) => {
+            let patience = lock::patience(delivery.locks);
+            let dotlock = lock::dotlock(delivery.locks, &patience);
+            let opened = mailbox::open(path, None, dotlock).map_err(refused)?;
+            // Unlocked after the file is closed.
+            let _lock = opened.lock;
+            check_and_append(opened.file, path, delivery, warnings)
+        }
+        Place::Asked(path, errands) => {
+            let (file, _lock) = errands.open_mailbox().map_err(refused)?;
+            check_and_append(file, path, delivery, warnings)
+        }
+    }
+}
+
+fn check_and_append(
+    file: File,
     path: &Path,
     delivery: &Delivery<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), Trouble> {
     let fail = |error: &io::Error, what: &str| Trouble::io(error, delivery.default_dsn, what);
-    let is_plain = fs::metadata(path).map_or(true, |status| status.is_file());
-    let _dotlock = if delivery.locks.style.dotlock && is_plain {
-        let what = format!("unable to create lock file {}.lock", path.display());
-        Some(lock::dotlock(path, delivery.locks).map_err(|error| match error.kind() {
-            // Somebody works on the mailbox: that passes.
-            io::ErrorKind::WouldBlock => Trouble::new(Dsn::temporary(2, 0), format!("{what}: File exists")),
-            _ => fail(&error, &what),
-        })?)
-    } else {
-        None
-    };
-    let (file, status) = open(path, delivery.default_dsn)?;
-    if !status.is_file() {
+    let status = |file: &File| file.metadata().map_err(|error| fail(&error, "status of mailbox"));
+    if !status(&file)?.is_file() {
         let reason = format!("destination {} is not a regular file", path.display());
         return Err(Trouble::new(Dsn::permanent(2, 0), reason));
     }
     lock::kernel_locks(&file, delivery.locks)
-        .map_err(|error| fail(&error, "unable to lock for exclusive access"))?;
-    let status = file.metadata().map_err(|error| fail(&error, "status of mailbox"))?;
+        .map_err(|errno| fail(&errno.into(), "unable to lock for exclusive access"))?;
+    let status = status(&file)?;
     if status.nlink() != 1 {
         warnings.push(format!("{}: file status changed unexpectedly", path.display()));
         return Err(Trouble::new(Dsn::temporary(2, 0), "target file status changed unexpectedly"));
@@ -62,23 +84,6 @@ pub(crate) fn deliver(
         return Err(Trouble::new(Dsn::temporary(2, 0), reason));
     }
     append(file, status.len(), delivery)
-}
-
-/// Opens or creates without following a link that another user put there.
-fn open(path: &Path, default_dsn: Dsn) -> Result<(File, fs::Metadata), Trouble> {
-    let fail = |error: &io::Error| {
-        Trouble::io(error, default_dsn, format_args!("cannot open file {}", path.display()))
-    };
-    let nonblocking = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(nonblocking.bits().cast_signed())
-        .open(path)
-        .map_err(|error| fail(&error))?;
-    let status = file.metadata().map_err(|error| fail(&error))?;
-    Ok((file, status))
 }
 
 fn append(mut file: File, old_length: u64, delivery: &Delivery<'_>) -> Result<(), Trouble> {

@@ -1,17 +1,26 @@
 //! One request, from its check against the configuration to its answer.
 
-use crate::{content::Content, forward_file, maildir, mbox, trouble::Trouble};
+use crate::{
+    content::Content,
+    errands::Errands,
+    forward_file, maildir,
+    mbox::{self, Place},
+    trouble::Trouble,
+};
 use bstr::{BString, ByteSlice};
 use local::{
     LocalSettings, MailboxLocks, VirtualSettings,
     agent::{Reply, Request, Task},
     copy::Envelope,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 use types::{Dsn, Outcome, Status, WallTime};
 
 /// The user that this process runs as.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Owner {
     /// Login name; empty for virtual mailboxes.
     pub name: String,
@@ -19,6 +28,8 @@ pub struct Owner {
     pub uid: u32,
     /// Home directory.
     pub home: PathBuf,
+    /// Where to ask for what the user may not do.
+    pub errands: Option<Errands>,
 }
 
 /// The settings of both kinds of mailbox, and what the host says of itself.
@@ -70,11 +81,10 @@ enum Done {
     Forward(Reply),
 }
 
-/// Whether only root could make a mailbox or its lock file there.
-fn is_closed(spool: &Path) -> bool {
-    use rustix::fs::{Access, AtFlags, CWD, accessat};
-    let writable = accessat(CWD, spool, Access::WRITE_OK, AtFlags::EACCESS);
-    spool.is_dir() && writable == Err(rustix::io::Errno::ACCESS)
+/// Whether everyone may make a mailbox and its lock file there; otherwise master does.
+fn is_open_to_all(spool: &Path) -> bool {
+    // What is not there is tried, and named by the error.
+    spool.metadata().map_or(true, |facts| facts.mode() & 0o002 != 0)
 }
 
 impl Job<'_> {
@@ -103,21 +113,20 @@ impl Job<'_> {
             let path = self.owner.home.join(&settings.home_mailbox);
             return match settings.home_mailbox.ends_with('/') {
                 true => self.maildir(&path, settings.mailbox_size_limit, default_dsn),
-                false => self.mbox(&path, &settings.locks, settings.mailbox_size_limit, default_dsn),
+                false => {
+                    self.mbox(Place::Own(&path), &settings.locks, settings.mailbox_size_limit, default_dsn)
+                }
             };
         }
         let path = Path::new(spool).join(&self.owner.name);
-        if is_closed(Path::new(spool)) {
-            // Its owner is not to blame: the mail waits for whoever sets up this machine.
-            let reason = format!(
-                "mail_spool_directory {spool} cannot be written by its group or users: chgrp mail, chmod 2775, or use home_mailbox"
-            );
-            return Err(Trouble::new(Dsn::temporary(2, 0), reason));
+        if spool.ends_with('/') {
+            return self.maildir(&path, settings.mailbox_size_limit, default_dsn);
         }
-        match spool.ends_with('/') {
-            true => self.maildir(&path, settings.mailbox_size_limit, default_dsn),
-            false => self.mbox(&path, &settings.locks, settings.mailbox_size_limit, default_dsn),
-        }
+        let place = match &self.owner.errands {
+            Some(errands) if !is_open_to_all(Path::new(spool)) => Place::Asked(&path, errands),
+            _ => Place::Own(&path),
+        };
+        self.mbox(place, &settings.locks, settings.mailbox_size_limit, default_dsn)
     }
 
     fn virtual_(&mut self, mailbox: &BString) -> Result<Done, Trouble> {
@@ -145,7 +154,9 @@ impl Job<'_> {
         let default_dsn = Dsn::temporary(2, 0);
         match mailbox.ends_with(b"/") {
             true => self.maildir(&path, settings.virtual_mailbox_limit, default_dsn),
-            false => self.mbox(&path, &settings.locks, settings.virtual_mailbox_limit, default_dsn),
+            false => {
+                self.mbox(Place::Own(&path), &settings.locks, settings.virtual_mailbox_limit, default_dsn)
+            }
         }
     }
 
@@ -172,7 +183,7 @@ impl Job<'_> {
 
     fn mbox(
         &mut self,
-        path: &Path,
+        place: Place<'_>,
         locks: &MailboxLocks,
         size_limit: u64,
         default_dsn: Dsn,
@@ -188,13 +199,14 @@ impl Job<'_> {
             size_limit,
             default_dsn,
         };
+        let (Place::Own(path) | Place::Asked(path, _)) = place;
         let within = match &self.request.task {
             Task::Local { user, .. } => {
                 format!("cannot update mailbox {} for user {user}. ", path.display())
             }
             Task::Virtual { .. } => format!("delivery failed to mailbox {}: ", path.display()),
         };
-        mbox::deliver(path, &delivery, &mut self.warnings).map_err(|trouble| trouble.within(within))?;
+        mbox::deliver(place, &delivery, &mut self.warnings).map_err(|trouble| trouble.within(within))?;
         Ok(Done::Delivered("delivered to mailbox"))
     }
 }

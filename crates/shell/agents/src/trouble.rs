@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 use std::io;
+use sys::safe_open::Refused;
 use types::{Dsn, DsnClass, Outcome, Status};
 
 /// A delivery that did not happen.
@@ -21,6 +22,11 @@ impl Trouble {
     /// `what` names the operation and the file.
     pub(crate) fn io(error: &io::Error, default: Dsn, what: impl std::fmt::Display) -> Self {
         Self::new(mailbox_dsn(error, default), format!("{what}: {}", text(error)))
+    }
+
+    /// A file that was not opened.
+    pub(crate) fn refused(refused: Refused, default: Dsn) -> Self {
+        Self::new(errno_dsn(Some(refused.errno), default), refused.text)
     }
 
     /// Content could not be read or written.
@@ -50,7 +56,11 @@ pub(crate) fn text(error: &io::Error) -> String {
 }
 
 fn mailbox_dsn(error: &io::Error, default: Dsn) -> Dsn {
-    match Errno::from_io_error(error) {
+    errno_dsn(Errno::from_io_error(error), default)
+}
+
+fn errno_dsn(errno: Option<Errno>, default: Dsn) -> Dsn {
+    match errno {
         Some(Errno::AGAIN | Errno::STALE) => Dsn::temporary(2, 0),
         Some(Errno::NOSPC) => Dsn::temporary(3, 0),
         Some(Errno::DQUOT | Errno::FBIG) => Dsn::permanent(2, 2),

@@ -17,7 +17,7 @@ use sys::{
     memory_file,
     packet::{self, Incoming},
 };
-use types::{Instant, Trouble};
+use types::{Instant, Transport, Trouble};
 use world::{Answer, World};
 
 /// How long master may take to start an agent.
@@ -25,6 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 
 struct Agent {
     channel: Channel,
+    /// The number that it was asked for under.
+    request: u32,
     uses: u32,
     idle_since: Instant,
 }
@@ -55,9 +57,18 @@ pub(crate) struct AgentPool<W: World> {
     ipc_timeout: Duration,
 }
 
-/// As whom to deliver.
+/// As whom to deliver, with the configuration of which service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Owner {
+pub struct Owner {
+    /// The `unix` row of master.cf.
+    pub service: String,
+    /// As whom.
+    pub user: User,
+}
+
+/// Somebody whose mailboxes are written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum User {
     /// local(8): a login name.
     Login(String),
     /// virtual(8): numbers.
@@ -100,25 +111,34 @@ impl<W: World> AgentPool<W> {
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
         let bytes = request.encode();
         let mut agent = self.ask(owner, &bytes, &file).await.map_err(|why| failed("start", why))?;
-        let world = &self.world;
+        match self.hear(&mut agent).await {
+            Ok(reply) => {
+                if agent.uses < self.max_use {
+                    agent.idle_since = self.world.now();
+                    self.idle.borrow_mut().entry(owner.clone()).or_default().push(agent);
+                } else {
+                    let_go(&self.control, agent).await;
+                }
+                Ok(reply)
+            }
+            Err(why) => {
+                let_go(&self.control, agent).await;
+                Err(failed("talk", why))
+            }
+        }
+    }
+
+    async fn hear(&self, agent: &mut Agent) -> Result<Reply, String> {
         // No thread waits meanwhile: sixteen mailboxes on a file server that hangs must not stop all others.
         let mut incoming = Incoming::new(MESSAGE_BYTES_MAX);
         let answer = agent.channel.read_with(|socket| incoming.receive(socket));
-        let packet = match world.timeout(self.ipc_timeout, answer).await {
+        let packet = match self.world.timeout(self.ipc_timeout, answer).await {
             Some(Ok(Some(packet))) => packet,
-            Some(Ok(None)) => return Err(failed("talk", "it went away without an answer".to_owned())),
-            Some(Err(error)) => return Err(failed("talk", error.to_string())),
-            None => {
-                return Err(failed("talk", format!("no answer within {:?} (ipc_timeout)", self.ipc_timeout)));
-            }
+            Some(Ok(None)) => return Err("it went away without an answer".to_owned()),
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err(format!("no answer within {:?} (ipc_timeout)", self.ipc_timeout)),
         };
-        let reply =
-            Reply::decode(&packet.bytes).map_err(|_| failed("talk", "malformed answer".to_owned()))?;
-        if agent.uses < self.max_use {
-            agent.idle_since = world.now();
-            self.idle.borrow_mut().entry(owner.clone()).or_default().push(agent);
-        }
-        Ok(reply)
+        Reply::decode(&packet.bytes).map_err(|_| "malformed answer".to_owned())
     }
 
     /// Hands a request to an agent. An idle one that has died meanwhile took nothing, so another can be asked.
@@ -133,8 +153,12 @@ impl<W: World> AgentPool<W> {
                 agent.channel.write_with(|socket| packet::send(socket, bytes, Some(file.as_fd()))).await;
             match sending {
                 Ok(()) => return Ok(agent),
-                Err(_) if is_used => {}
-                Err(error) => return Err(error.to_string()),
+                Err(error) => {
+                    let_go(&self.control, agent).await;
+                    if !is_used {
+                        return Err(error.to_string());
+                    }
+                }
             }
         }
     }
@@ -149,27 +173,29 @@ impl<W: World> AgentPool<W> {
         let (answer, trigger) = (Started::default(), Trigger::default());
         self.asked.borrow_mut().insert(request, (Rc::clone(&answer), trigger.clone()));
         let (kind, user) = owner.for_master();
-        let asked = self.control.send(&ToMaster::RequestAgent { request, kind, user }).await;
+        let service = owner.service.clone();
+        let asked = self.control.send(&ToMaster::RequestAgent { request, kind, service, user }).await;
         asked.map_err(|error| error.to_string())?;
         let world = &self.world;
         world.timeout(START_LIMIT, trigger.wait()).await;
         self.asked.borrow_mut().remove(&request);
         let socket = answer.take().unwrap_or_else(|| Err("no answer from master".to_owned()))?;
         let channel = Channel::from_fd(socket).map_err(|error| error.to_string())?;
-        Ok(Agent { channel, uses: 0, idle_since: world.now() })
+        Ok(Agent { channel, request, uses: 0, idle_since: world.now() })
     }
 
-    /// Lets agents go that have been idle for max_idle: closing the socket ends them.
+    /// Lets agents go that have been idle for max_idle.
     fn start_reaper(&self) {
         let (idle, world, max_idle) = (Rc::downgrade(&self.idle), self.world.clone(), self.max_idle);
+        let control = Rc::clone(&self.control);
         self.world.spawn(async move {
             loop {
                 world.sleep(max_idle.max(Duration::from_secs(1)) / 2).await;
-                let now = world.now();
                 let Some(idle) = idle.upgrade() else { return };
-                let mut idle = idle.borrow_mut();
-                idle.values_mut().for_each(|agents| agents.retain(|a| now.since(a.idle_since) < max_idle));
-                idle.retain(|_, agents| !agents.is_empty());
+                let old = take_old(&mut idle.borrow_mut(), world.now(), max_idle);
+                for agent in old {
+                    let_go(&control, agent).await;
+                }
             }
         });
     }
@@ -186,11 +212,39 @@ impl<W: World> Agents for AgentPool<W> {
     }
 }
 
+/// Those that have been idle for long enough.
+fn take_old(idle: &mut HashMap<Owner, Vec<Agent>>, now: Instant, max_idle: Duration) -> Vec<Agent> {
+    let mut old = Vec::new();
+    for agents in idle.values_mut() {
+        old.extend(agents.extract_if(.., |agent| now.since(agent.idle_since) >= max_idle));
+    }
+    idle.retain(|_, agents| !agents.is_empty());
+    old
+}
+
+/// Closing its socket ends an agent; master makes sure, since its user could make it stay.
+async fn let_go(control: &Control, agent: Agent) {
+    let request = agent.request;
+    drop(agent);
+    // A master that is gone has nothing to end.
+    let _ = control.send(&ToMaster::EndAgent { request }).await;
+}
+
 impl Owner {
+    /// A user of the system, for local(8).
+    pub(crate) fn login(service: &Transport, name: &str) -> Self {
+        Self { service: service.as_str().to_owned(), user: User::Login(name.to_owned()) }
+    }
+
+    /// A user that has numbers only, for virtual(8).
+    pub(crate) fn ids(service: &Transport, uid: u32, gid: u32) -> Self {
+        Self { service: service.as_str().to_owned(), user: User::Ids { uid, gid } }
+    }
+
     fn for_master(&self) -> (AgentKind, AgentUser) {
-        match self {
-            Self::Login(name) => (AgentKind::Local, AgentUser::Name(name.clone())),
-            Self::Ids { uid, gid } => (AgentKind::Virtual, AgentUser::Ids { uid: *uid, gid: *gid }),
+        match &self.user {
+            User::Login(name) => (AgentKind::Local, AgentUser::Name(name.clone())),
+            User::Ids { uid, gid } => (AgentKind::Virtual, AgentUser::Ids { uid: *uid, gid: *gid }),
         }
     }
 }

@@ -34,7 +34,7 @@ mod statuses;
 mod triggers;
 mod virtual_delivery;
 
-pub use agent_pool::{Agents, Owner};
+pub use agent_pool::{Agents, Owner, User};
 pub use live::main;
 
 use engine::Engine;

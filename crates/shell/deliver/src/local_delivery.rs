@@ -124,13 +124,12 @@ impl<W: World> Job<'_, W> {
         task: Task,
     ) -> Result<Reply, (Outcome, Status)> {
         let request = Request {
-            service: self.request.transport.as_str().into(),
             task,
             sender: self.request.message.sender.clone(),
             original: recipient.original.clone(),
             delivered_to: delivered_to.clone(),
         };
-        let owner = Owner::Login(user.to_owned());
+        let owner = Owner::login(&self.request.transport, user);
         self.context.agents.deliver(&owner, &request, &self.content).await.map_err(|trouble| {
             self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
             (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "delivery agent unavailable"))

@@ -59,13 +59,12 @@ impl<W: World> Job<'_, W> {
             }
         };
         let request = Request {
-            service: self.request.transport.as_str().into(),
             task: Task::Virtual { mailbox: mailbox.path },
             sender: self.request.message.sender.clone(),
             original: recipient.original.clone(),
             delivered_to: recipient.address.clone(),
         };
-        let owner = Owner::Ids { uid: mailbox.uid, gid: mailbox.gid };
+        let owner = Owner::ids(&self.request.transport, mailbox.uid, mailbox.gid);
         match self.context.agents.deliver(&owner, &request, &self.content).await {
             Ok(Reply::Done { outcome, status, warnings }) => {
                 warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));

@@ -56,8 +56,8 @@ impl Child {
             arguments: Vec::new(),
             environment: environment.collect(),
             user: settings.owner,
-            group: None,
             channel: theirs,
+            errands: None,
         })?;
         let child = Self { process, pid, phase: Phase::Starting, channel, closed: None };
         let config_directory = settings.config_directory.clone();

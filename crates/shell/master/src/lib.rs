@@ -2,11 +2,11 @@
 //!
 //! Single-threaded; parses main.cf and master.cf and nothing else: no mail, no TLS, no DNS answers, no tables.
 //! When root starts it, it stays root and does for the others what only root can: bind ports, open root's files
-//! ([`manifest`](self)), start agents as their users. Started by anyone else, everything runs as that user.
+//! ([`manifest`](self)), start agents as their users, open a mailbox where its user may not ([`mailbox`]). Started by anyone else, everything runs as that user.
 //!
 //! ```text
 //! main ── options, lock files, detach
-//!   └─ supervisor ── listeners (listen), processes (children), agents, wake-ups; one poll loop
+//!   └─ supervisor ── listeners (listen), processes (children), agents (agents), wake-ups; one poll loop
 //!                    placement: which program of master.cf is served by which process
 //! ```
 //!
@@ -16,8 +16,10 @@
 //! that dies is started again, with service_throttle_time between tries if it died before it was ready.
 
 mod agent;
+mod agents;
 mod child;
 mod listen;
+mod mailbox;
 mod manifest;
 mod options;
 mod placement;

@@ -21,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) owner: Option<Identity>,
     pub(crate) service_throttle_time: Duration,
     pub(crate) default_process_limit: u32,
+    pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
     /// User-defined `reload_drain_time_limit`: how long an old generation may finish its sessions.
     pub(crate) reload_drain_time_limit: Duration,
@@ -44,6 +45,7 @@ impl Settings {
             owner: owner(values.text(p::mail_owner))?,
             service_throttle_time: values.time(p::service_throttle_time),
             default_process_limit: number(p::default_process_limit),
+            max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),
             reload_drain_time_limit: values.named_time(
                 "reload_drain_time_limit",

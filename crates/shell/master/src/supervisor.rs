@@ -1,7 +1,7 @@
 //! The loop: who is to run, who runs, and what to do when that differs.
 
 use crate::{
-    agent,
+    agents::{Agents, Whose},
     child::{Child, Orders, Phase},
     listen::{Listeners, Place as Endpoint, Surroundings},
     manifest::Manifest,
@@ -12,7 +12,6 @@ use config::{ServiceRow, ServiceType};
 use maillog::{Logger, Severity};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
-    collections::HashMap,
     os::fd::OwnedFd,
     time::{Duration, Instant},
 };
@@ -68,8 +67,7 @@ pub(crate) struct Supervisor {
     rows: Vec<Row>,
     posts: Vec<Post>,
     children: Vec<Child>,
-    /// Agents by process number.
-    agents: HashMap<u32, &'static str>,
+    agents: Agents,
     wakeups: Vec<(Instant, usize)>,
     files_at: Instant,
     log_file: Option<OwnedFd>,
@@ -92,7 +90,7 @@ impl Supervisor {
             rows,
             posts,
             children: Vec::new(),
-            agents: HashMap::new(),
+            agents: Agents::default(),
             wakeups: Vec::new(),
             files_at,
             log_file,
@@ -123,6 +121,7 @@ impl Supervisor {
                 }
             }
             self.hear();
+            self.agents.hear(&self.log);
             self.reap();
         }
     }
@@ -243,6 +242,7 @@ impl Supervisor {
         let mut all = vec![PollFd::new(&self.signals, PollFlags::IN)];
         let open = self.children.iter().filter(|child| child.closed.is_none());
         all.extend(open.map(|child| PollFd::new(&child.channel, PollFlags::IN)));
+        all.extend(self.agents.sockets());
         let limit = Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(60),
             tv_nsec: i64::from(limit.subsec_nanos()),
@@ -294,30 +294,27 @@ impl Supervisor {
                 }
             }
             ToMaster::Ready | ToMaster::Drained => {}
-            ToMaster::RequestAgent { request, kind, user } => {
-                let full =
-                    self.agents.len() >= usize::try_from(self.settings.default_process_limit).unwrap_or(0);
-                let agent = if process != Process::Deliver {
-                    Err("agents are for deliveries".to_owned())
-                } else if full {
-                    Err("default_process_limit: too many agents at once".to_owned())
-                } else {
-                    agent::start(&self.settings, *kind, user)
+            ToMaster::RequestAgent { request, kind, service, user } => {
+                let asked = (self.children[at].pid, *request);
+                let agent = match process {
+                    Process::Deliver => self.agents.start(&self.settings, asked, (*kind, service, user)),
+                    Process::Receive => Err("agents are for deliveries".to_owned()),
                 };
-                let agent = agent.map(|(socket, pid)| {
-                    self.agents.insert(pid, kind.as_str());
-                    socket
-                });
                 self.children[at].tell(&ToChild::Agent { request: *request, agent });
             }
+            ToMaster::EndAgent { request } => self.agents.end((self.children[at].pid, *request)),
         }
     }
 
     fn reap(&mut self) {
         while let Some((pid, ended)) = reap() {
-            if let Some(agent) = self.agents.remove(&pid) {
-                self.tell_end(agent, pid, ended);
-                continue;
+            match self.agents.ended(pid, ended) {
+                Whose::Ours(name) => {
+                    self.tell_end(name, pid, ended);
+                    continue;
+                }
+                Whose::Wanted => continue,
+                Whose::Other => {}
             }
             let Some(at) = self.children.iter().position(|child| child.pid == pid) else { continue };
             let child = self.children.remove(at);
@@ -395,14 +392,12 @@ impl Supervisor {
         self.log.write(Severity::Info, &format!("terminating on signal {}", signal.number()));
         self.listeners.keep(&[]);
         self.children.iter().for_each(|child| child.tell(&ToChild::Stop));
-        for pid in self.agents.keys() {
-            let _ = sys::process::signal_process(*pid, Kill::Terminate);
-        }
+        self.agents.signal_all(Kill::Terminate);
         let until = Instant::now() + STOP_LIMIT;
         loop {
-            while let Some((pid, _)) = reap() {
+            while let Some((pid, ended)) = reap() {
                 self.children.retain(|child| child.pid != pid);
-                self.agents.remove(&pid);
+                self.agents.ended(pid, ended);
             }
             let left = until.saturating_duration_since(Instant::now());
             if self.children.is_empty() && self.agents.is_empty() {
@@ -420,9 +415,7 @@ impl Supervisor {
             while self.signals.next().is_some() {}
         }
         self.children.iter().for_each(|child| child.kill(Kill::Kill));
-        for pid in self.agents.keys() {
-            let _ = sys::process::signal_process(*pid, Kill::Kill);
-        }
+        self.agents.signal_all(Kill::Kill);
         self.log.warning("stopped with force: not all processes ended in time");
         0
     }

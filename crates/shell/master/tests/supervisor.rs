@@ -12,13 +12,14 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::process::CommandExt,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 use sys::{
-    control::{self, ToChild, ToMaster},
+    control::{self, AgentKind, AgentUser, ToChild, ToMaster},
+    errand::{Answer, Errand},
     startup::Startup,
 };
 
@@ -28,6 +29,7 @@ fn main() {
     match name.as_str() {
         "master" => std::process::exit(master::main(&arguments[1..])),
         "receive" | "deliver" => child(&name),
+        "posthaste-agent" => agent(&arguments[1..]),
         _ => tests(&arguments),
     }
 }
@@ -44,6 +46,13 @@ fn child(name: &str) {
     control::send(&start.control, &ToMaster::Ready).unwrap();
     let mut open = Vec::new();
     let mut draining = false;
+    if name == "deliver"
+        && let Ok(user) = std::env::var("AGENT_FOR")
+    {
+        let (kind, service) = (AgentKind::Local, "local".to_owned());
+        let request = ToMaster::RequestAgent { request: 1, kind, service, user: AgentUser::Name(user) };
+        control::send(&start.control, &request).unwrap();
+    }
     loop {
         let mut all = vec![PollFd::new(&start.control, PollFlags::IN)];
         all.extend(listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
@@ -58,6 +67,15 @@ fn child(name: &str) {
                     draining = true;
                 }
                 Some(ToChild::Stop) => return,
+                Some(ToChild::Agent { agent: Ok(socket), .. }) => {
+                    // What the agent found out, for the test.
+                    let mut text = String::new();
+                    std::os::unix::net::UnixStream::from(socket).read_to_string(&mut text).unwrap();
+                    fs::write(std::env::var("AGENT_REPORT").unwrap(), text).unwrap();
+                }
+                Some(ToChild::Agent { agent: Err(why), .. }) => {
+                    fs::write(std::env::var("AGENT_REPORT").unwrap(), why).unwrap();
+                }
                 Some(_) => {}
             }
         }
@@ -80,6 +98,36 @@ fn child(name: &str) {
     }
 }
 
+/// An agent that has gone bad: it asks for whatever it could want, and tells what it got.
+fn agent(arguments: &[OsString]) {
+    let mut deliver = std::os::unix::net::UnixStream::from(sys::startup::inherited_socket().unwrap());
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    writeln!(deliver, "{} {} {}", words[0], words[2], words[3]).unwrap();
+    let Some(errands) = sys::errand::inherited_socket() else { return };
+    let raw = |bytes: &[u8]| rustix::net::send(&errands, bytes, rustix::net::SendFlags::NOSIGNAL);
+    // Unlocking what was never opened opens nothing, and is not answered.
+    control::send(&errands, &Errand::Done).unwrap();
+    for _ in 0..2 {
+        control::send(&errands, &Errand::OpenMailbox).unwrap();
+        match control::receive::<Answer>(&errands).unwrap() {
+            Some(Answer::Opened(file)) => {
+                let facts = file.metadata().unwrap();
+                let can_read = (&file).read(&mut [0]).is_ok();
+                writeln!(deliver, "opened {}:{} read {can_read}", facts.uid(), facts.mode() & 0o777).unwrap();
+                writeln!(&file, "x").unwrap();
+                control::send(&errands, &Errand::Done).unwrap();
+                assert!(matches!(control::receive(&errands).unwrap(), Some(Answer::Done)));
+            }
+            other => writeln!(deliver, "{other:?}").unwrap(),
+        }
+    }
+    // A path, a name: there is no such message. Master ends whoever sends one.
+    raw(b"\0/etc/shadow").unwrap();
+    let _ = control::receive::<Answer>(&errands);
+    std::thread::sleep(Duration::from_secs(60));
+    writeln!(deliver, "still here").unwrap();
+}
+
 // ---- the tests
 
 /// Speaks just enough of the test runner's language for `cargo test` and `cargo nextest`.
@@ -92,6 +140,11 @@ fn tests(arguments: &[OsString]) {
         ("a_port_in_use_is_named", a_port_in_use_is_named),
         ("root_drops_to_mail_owner", root_drops_to_mail_owner),
         ("a_killed_master_leaves_children_that_finish", a_killed_master_leaves_children_that_finish),
+        (
+            "an_agent_gets_its_own_users_mailbox_and_no_other",
+            an_agent_gets_its_own_users_mailbox_and_no_other,
+        ),
+        ("agents_are_started_for_users_only", agents_are_started_for_users_only),
     ];
     let words: Vec<String> =
         arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -126,7 +179,8 @@ impl System {
         let system = Self { directory, port };
         system.configure("");
         let rows = format!(
-            "127.0.0.1:{port} inet n - n - - smtpd\npickup unix n - n 60 1 pickup\nqmgr fifo n - n 300 1 qmgr\n"
+            "127.0.0.1:{port} inet n - n - - smtpd\npickup unix n - n 60 1 pickup\nqmgr fifo n - n 300 1 qmgr\n\
+             local unix - n n - - local\n"
         );
         fs::write(system.directory.join("etc/master.cf"), rows).unwrap();
         if sys::credentials::real_uid() == 0 {
@@ -143,7 +197,7 @@ impl System {
         let text = format!(
             "queue_directory = {d}/queue\ndata_directory = {d}/data\nmail_owner = nobody\nmyhostname = mx.test\n\
              maillog_file = {d}/log\nmaillog_file_prefixes = {d}\nservice_throttle_time = 1s\n\
-             import_environment = CHILD_FAILS\n{more}"
+             import_environment = CHILD_FAILS AGENT_FOR AGENT_REPORT\n{more}"
         );
         fs::write(self.directory.join("etc/main.cf"), text).unwrap();
     }
@@ -297,4 +351,45 @@ fn a_killed_master_leaves_children_that_finish() {
     until("receive's end", || {
         fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "))
     });
+}
+
+/// Starts a system whose `deliver` asks for an agent of a user, and gives what the agent reported.
+fn report_of_agent_for(system: &System, user: &str) -> String {
+    let report = system.directory.join("data/report");
+    fs::create_dir_all(system.directory.join("spool")).unwrap();
+    let done = system.command("-w").env("AGENT_FOR", user).env("AGENT_REPORT", &report).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    until("the agent's report", || report.exists());
+    fs::read_to_string(report).unwrap()
+}
+
+fn an_agent_gets_its_own_users_mailbox_and_no_other() {
+    if sys::credentials::real_uid() != 0 {
+        return;
+    }
+    let system = System::new("errand");
+    system.configure(&format!("mail_spool_directory = {}/spool\n", system.directory.display()));
+    let games = sys::credentials::account_by_name("games").unwrap().unwrap();
+    let report = report_of_agent_for(&system, "games");
+    let opened = format!("opened {}:{} read false\n", games.uid, 0o600);
+    assert_eq!(report, format!("local local games\n{opened}{opened}"));
+    assert!(system.log().contains("malformed control message"), "{}", system.log());
+    let spool = system.directory.join("spool");
+    let names: Vec<_> = fs::read_dir(&spool).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["games"]);
+    assert_eq!(fs::read_to_string(spool.join("games")).unwrap(), "x\nx\n");
+}
+
+fn agents_are_started_for_users_only() {
+    if sys::credentials::real_uid() != 0 {
+        return;
+    }
+    for (user, why) in [
+        ("no such user", "unknown user: no such user"),
+        ("../games", "unknown user: ../games"),
+        ("nobody", "refusing to deliver as mail_owner"),
+        ("root", "refusing to deliver as uid 0"),
+    ] {
+        assert_eq!(report_of_agent_for(&System::new("whom"), user), why);
+    }
 }

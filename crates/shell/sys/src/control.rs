@@ -9,14 +9,14 @@
 //!   Begin, Row*, RootFile*, Go   ------------->    Startup
 //!                                <-------------  Ready            (accepting from the listeners)
 //!   Wakeup, RootFile, Drain      ------------->
-//!                                <-------------  RequestAgent
+//!                                <-------------  RequestAgent, EndAgent
 //!   Agent                        ------------->
 //!                                <-------------  Drained          (and then the process exits)
 //! ```
 //!
 //! When master's end is gone, master has died or was told to `drain`: the child does what [`ToChild::Drain`] says.
 
-mod codec;
+pub(crate) mod codec;
 
 #[cfg(test)]
 mod tests;
@@ -210,11 +210,18 @@ pub enum ToMaster {
         request: u32,
         /// What for.
         kind: AgentKind,
+        /// The `unix` row of master.cf whose configuration applies, by name.
+        service: String,
         /// As whom.
         user: AgentUser,
     },
     /// Nothing is open any more.
     Drained,
+    /// The agent that was started for this request is given up, or done with: it must not stay.
+    EndAgent {
+        /// The number of its [`ToMaster::RequestAgent`].
+        request: u32,
+    },
 }
 
 /// A message with its place in a packet.
@@ -300,8 +307,8 @@ impl Message for ToMaster {
             Self::Ready => {
                 out.byte(0);
             }
-            Self::RequestAgent { request, kind, user } => {
-                out.byte(1).number(*request).byte(kind.code());
+            Self::RequestAgent { request, kind, service, user } => {
+                out.byte(1).number(*request).byte(kind.code()).bytes(service.as_bytes());
                 match user {
                     AgentUser::Name(name) => {
                         out.byte(0).bytes(name.as_bytes());
@@ -314,6 +321,9 @@ impl Message for ToMaster {
             Self::Drained => {
                 out.byte(2);
             }
+            Self::EndAgent { request } => {
+                out.byte(3).number(*request);
+            }
         }
         (out.finish(), Vec::new())
     }
@@ -325,6 +335,7 @@ impl Message for ToMaster {
             1 => Self::RequestAgent {
                 request: from.number()?,
                 kind: AgentKind::from_code(from.byte()?)?,
+                service: from.text()?,
                 user: match from.byte()? {
                     0 => AgentUser::Name(from.text()?),
                     1 => AgentUser::Ids { uid: from.number()?, gid: from.number()? },
@@ -332,6 +343,7 @@ impl Message for ToMaster {
                 },
             },
             2 => Self::Drained,
+            3 => Self::EndAgent { request: from.number()? },
             _ => return None,
         };
         (from.is_at_end() && descriptors.is_empty()).then_some(message)

@@ -54,11 +54,6 @@ pub fn is_elevated() -> bool {
 /// Becomes `identity` without a way back, and proves it. Only root can; for anyone else it succeeds only when
 /// nothing changes.
 pub fn become_user(identity: Identity) -> io::Result<()> {
-    become_user_in(identity, None)
-}
-
-/// The same, in one more group.
-pub fn become_user_in(identity: Identity, group: Option<u32>) -> io::Result<()> {
     if identity.uid == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "refusing to run as uid 0"));
     }
@@ -66,7 +61,7 @@ pub fn become_user_in(identity: Identity, group: Option<u32>) -> io::Result<()> 
         let same = real_uid() == identity.uid && effective_uid() == identity.uid;
         return if same { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) };
     }
-    let groups = [identity.gid, group.unwrap_or(identity.gid)];
+    let groups = [identity.gid];
     // SAFETY: plain system calls on numbers; `groups` lives through the call and its length is given.
     let changed = unsafe {
         libc::setgroups(groups.len(), groups.as_ptr()) == 0
@@ -84,6 +79,14 @@ pub fn become_user_in(identity: Identity, group: Option<u32>) -> io::Result<()> 
         return Err(io::Error::other("credentials could not be dropped"));
     }
     Ok(())
+}
+
+/// Stays root, in one group only: new files get it.
+pub fn root_in_group(gid: u32) -> io::Result<()> {
+    let groups = [gid];
+    // SAFETY: plain system calls on numbers; `groups` lives through the call and its length is given.
+    let changed = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) == 0 && libc::setegid(gid) == 0 };
+    if changed { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs `work` with the rights of `identity`, and takes the old ones back: files made meanwhile are that user's, and

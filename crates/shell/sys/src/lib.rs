@@ -9,10 +9,14 @@
 pub mod clock;
 pub mod control;
 pub mod credentials;
+pub mod dotlock;
+pub mod errand;
 pub mod lock;
+pub mod mailbox;
 pub mod memory_file;
 pub mod packet;
 pub mod process;
+pub mod safe_open;
 pub mod sandbox;
 pub mod signals;
 pub mod spawn;

@@ -128,6 +128,12 @@ pub fn limit_file_size(bytes: u64) -> io::Result<()> {
     Ok(rustix::process::setrlimit(Resource::Fsize, lowered)?)
 }
 
+/// Keeps other processes of the same user from looking into this one or steering it (ptrace, /proc/PID/mem): its
+/// descriptors may be more than that user could open.
+pub fn forbid_tracing() -> io::Result<()> {
+    Ok(rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?)
+}
+
 /// The host's own name.
 #[must_use]
 pub fn host_name() -> String {

@@ -33,7 +33,8 @@ fn every_message_arrives_as_it_was_sent() {
     }
     let (ours, theirs) = pair().unwrap();
     for user in [AgentUser::Name("alice".into()), AgentUser::Ids { uid: 5000, gid: 5001 }] {
-        let message = ToMaster::RequestAgent { request: 9, kind: AgentKind::Virtual, user };
+        let service = "virtual".to_owned();
+        let message = ToMaster::RequestAgent { request: 9, kind: AgentKind::Virtual, service, user };
         send(&theirs, &message).unwrap();
         assert_eq!(receive(&ours).unwrap(), Some(message));
     }

@@ -61,7 +61,7 @@ rows! {
     mail_version: text(1, 0), "3.12.0", "global", Honoured("master"), "The version of Postfix whose behaviour this is, as tools expect it.";
     mailbox_delivery_lock: text(1, 0), "fcntl, dotlock", "global,local,postlock", Honoured("local"), "How mailboxes are locked.";
     max_idle: time(1, 0), "100s", "global,master", Honoured("deliver"), "How long an idle process waits for the next request before it ends.";
-    max_use: int(1, 0), "100", "global,master", Honoured("deliver"), "How many requests a process serves before it ends.";
+    max_use: int(1, 0), "100", "global,master", Honoured("deliver, master"), "How many requests a process serves before it ends.";
     message_drop_headers: text(0, 0), "bcc, content-length, resent-bcc, return-path", "global", Honoured("cleanup"), "Headers that are removed.";
     message_size_limit: long(0, 0), "10240000", "global,local,smtpd,virtual", Honoured("cleanup, postdrop, smtpd"), "How big a message may be.";
     mime_boundary_length_limit: int(1, 0), "2048", "global", Honoured("cleanup, commands, smtp"), "How much of a MIME boundary is compared.";

@@ -1,64 +1,11 @@
-//! local(8) as root runs it: mailboxes of system users in a spool that the group `mail` may write, locks, forward
-//! files, aliases. Both systems, each on a machine of its own.
+//! mbox and maildir, forward files and aliases of ordinary users.
 
-#![expect(clippy::expect_used, reason = "a test may fail")]
-
-use compliance::{
-    machine::{INTERNET_SITE, Machine},
-    system::{Which, files},
-};
+use crate::story::{BODY, both, essence, result, sent, write_as};
+use compliance::system::files;
 use std::{
     fs::{self, File},
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
-    path::Path,
+    os::unix::fs::MetadataExt,
 };
-
-const BODY: &str = "Subject: hello\nFrom: a@example.org\n\nFrom here\n>From there\n..\nend";
-
-/// The line of a delivery from `to=` on, without times and queue ids.
-fn result(machine: &Machine, to: &str) -> String {
-    let line = machine.wait_for_line(&format!("to=<{to}>"));
-    let line = line.split_once(": to=").map_or(line.as_str(), |(_, rest)| rest);
-    let line = line.split(", ").filter(|word| !word.starts_with("delay")).collect::<Vec<_>>().join(", ");
-    // `forwarded as ID` and unique names in directories.
-    line.split("forwarded as")
-        .next()
-        .unwrap_or_default()
-        .replace(&machine.path("").display().to_string(), "$M/")
-}
-
-fn sent(machine: &Machine, to: &str) {
-    let said = machine.send("sender@example.org", to, BODY);
-    assert!(said.starts_with("250 "), "{said}");
-}
-
-/// A message without what differs from one delivery to the next.
-fn essence(text: &str, machine: &Machine) -> String {
-    let mut kept = Vec::new();
-    let mut is_received = false;
-    for line in text.lines() {
-        is_received = line.starts_with("Received:") || (is_received && line.starts_with(['\t', ' ']));
-        let varies = is_received || ["Message-Id:", "Date:"].iter().any(|name| line.starts_with(name));
-        if line.starts_with("From sender@") {
-            kept.push("From sender@ TIME".to_owned());
-        } else if !varies {
-            kept.push(line.replace(&machine.path("").display().to_string(), "$M/"));
-        }
-    }
-    kept.join("\n")
-}
-
-fn both(main_cf: &str, story: impl Fn(&Machine) -> Vec<String>) {
-    let of = |which| story(&Machine::start(which, &format!("{INTERNET_SITE}{main_cf}\n")));
-    let (theirs, ours) = (of(Which::Postfix), of(Which::Posthaste));
-    assert_eq!(ours, theirs);
-}
-
-fn write_as(user: u32, path: &Path, text: &str) {
-    fs::write(path, text).expect("space");
-    chown(path, Some(user), Some(user)).expect("root may give");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("our own file");
-}
 
 #[test]
 fn an_mbox_grows_by_the_same_bytes_with_the_same_owner_and_mode() {
@@ -133,17 +80,6 @@ fn forward_files_aliases_owners_and_unknown_users() {
         }
         seen
     });
-}
-
-#[test]
-fn a_spool_that_only_root_may_write_keeps_the_mail_and_says_why() {
-    let machine = Machine::new(Which::Posthaste, INTERNET_SITE);
-    fs::set_permissions(machine.path("mail"), fs::Permissions::from_mode(0o755)).expect("our own directory");
-    machine.command("postfix", &["start"]);
-    machine.wait_until("port 25 answers", || machine.connect().is_some());
-    sent(&machine, "alice@debian.test");
-    let line = machine.wait_for_line("status=");
-    assert!(line.contains("status=deferred (mail_spool_directory /var/mail cannot be written"), "{line}");
 }
 
 #[test]
