@@ -69,6 +69,7 @@ pub(crate) struct Run {
     console: Console,
     options: tables::Options,
     default_type: String,
+    values: Values,
     /// `header_size_limit` and the limits of MIME structure, for `-h`, `-b` and `-m`.
     scanner: (usize, MimeLimits),
 }
@@ -92,7 +93,7 @@ impl Run {
             mime_boundary_length_limit: limit(p::mime_boundary_length_limit),
         };
         let scanner = (limit(p::header_size_limit), mime);
-        Self { tool, request, console, options, default_type, scanner }
+        Self { tool, request, console, options, default_type, values: values.clone(), scanner }
     }
 
     /// Splits `type:path`; a path alone is of the default type.

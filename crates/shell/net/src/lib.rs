@@ -21,7 +21,7 @@ mod tests;
 
 pub use accept::{Listener, Permit, Slots, accept_all};
 pub use contain::{contain, remember_panics};
-pub use live::{Builder, Live, run};
+pub use live::{Builder, Executor, Live, run};
 pub use signal::{Signal, Signals};
 pub use stream::LiveStream;
 pub use walk::LiveWalk;

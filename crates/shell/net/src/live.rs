@@ -57,21 +57,53 @@ pub fn run<D: Disk, F: Future>(
     builder: Builder<D>,
     main: impl FnOnce(Live<D>) -> F,
 ) -> io::Result<F::Output> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    if let Some(hook) = builder.before_waiting {
-        runtime.on_thread_park(hook);
+    let executor = Executor::new(builder)?;
+    let live = executor.world().clone();
+    executor.block_on(async move { main(live).await })
+}
+
+/// An executor in this thread that a program without one of its own waits on, once and again.
+pub struct Executor<D> {
+    live: Live<D>,
+    runtime: tokio::runtime::LocalRuntime,
+}
+
+impl<D: Disk> Executor<D> {
+    /// An executor whose tasks go on only while somebody waits.
+    pub fn new(builder: Builder<D>) -> io::Result<Self> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        if let Some(hook) = builder.before_waiting {
+            runtime.on_thread_park(hook);
+        }
+        let runtime = runtime.enable_all().build_local(Default::default())?;
+        let live = Live(Rc::new(Inner {
+            disk: builder.disk,
+            pool: Pool::new(builder.blocking_threads),
+            secret: RandomState::new(),
+            drawn: Cell::new(0),
+            panic: Rc::default(),
+        }));
+        Ok(Self { live, runtime })
     }
-    let runtime = runtime.enable_all().build_local(Default::default())?;
-    let live = Live(Rc::new(Inner {
-        disk: builder.disk,
-        pool: Pool::new(builder.blocking_threads),
-        secret: RandomState::new(),
-        drawn: Cell::new(0),
-        panic: Rc::default(),
-    }));
-    let panic = Rc::clone(&live.0.panic);
+
+    /// Its world.
+    pub fn world(&self) -> &Live<D> {
+        &self.live
+    }
+
+    /// Waits for `main`. The error may be a panic in one of the tasks.
+    pub fn block_on<F: Future>(&self, main: F) -> io::Result<F::Output> {
+        wait(&self.runtime, Rc::clone(&self.live.0.panic), main)
+    }
+}
+
+fn wait<F: Future>(
+    runtime: &tokio::runtime::LocalRuntime,
+    panic: Rc<RefCell<Panic>>,
+    main: F,
+) -> io::Result<F::Output> {
     runtime.block_on(async move {
-        let main = pin!(main(live));
+        let main = pin!(main);
         let mut main = pin!(contain(main));
         poll_fn(|context| {
             if let Poll::Ready(ended) = main.as_mut().poll(context) {

@@ -3,9 +3,9 @@
 use crate::{
     Limits, Server, Timing,
     line::Buffered,
-    pool::{Pool, Taken},
+    pool::{Place, Pool, Taken},
 };
-use std::{cell::Cell, io, rc::Rc};
+use std::{io, rc::Rc};
 use world::{Dns, World};
 
 /// The client of one server.
@@ -14,21 +14,19 @@ pub(crate) struct Client<W: World> {
     hosts: Rc<dyn Dns>,
     server: Server,
     timing: Timing,
-    pool: Pool<Buffered<W::Stream>>,
-    // Whether a task waits to close what becomes idle.
-    is_watched: Cell<bool>,
+    pool: Rc<Pool<Buffered<W::Stream>>>,
 }
 
 impl<W: World> Client<W> {
     pub(crate) fn new(world: W, hosts: Rc<dyn Dns>, server: Server, timing: Timing, limits: Limits) -> Self {
         let pool = Pool::new(limits.connections_max, timing.idle_max, timing.age_max);
-        Self { world, hosts, server, timing, pool, is_watched: Cell::new(false) }
+        Self { world, hosts, server, timing, pool }
     }
 
     /// Sends a request and reads its reply with `read`. A connection that breaks is tried again once with a new one:
     /// the server may have been started anew since the last look-up.
     pub(crate) async fn ask<T>(
-        self: &Rc<Self>,
+        &self,
         request: &[u8],
         read: impl AsyncFn(&mut Buffered<W::Stream>) -> io::Result<T>,
     ) -> io::Result<T> {
@@ -42,7 +40,7 @@ impl<W: World> Client<W> {
             let limit = self.timing.time_limit;
             match self.world.timeout(limit, exchange).await {
                 Some(Ok(reply)) => {
-                    self.keep(taken);
+                    self.pool.keep(&self.world, taken);
                     return Ok(reply);
                 }
                 Some(Err(error)) if !is_retry && was_idle && is_broken(&error) => {
@@ -57,31 +55,21 @@ impl<W: World> Client<W> {
 
     /// An idle connection or a new one, and whether it was idle.
     async fn connection(&self) -> io::Result<(Taken<Buffered<W::Stream>>, bool)> {
-        let waiting = self.pool.take(|| self.world.now());
-        let place = match self.world.timeout(self.timing.time_limit, waiting).await {
-            None => return Err(io::Error::other("all connections to the server are in use")),
-            Some(Ok(taken)) => return Ok((taken, true)),
-            Some(Err(place)) => place,
-        };
-        let stream = self.server.connect(&self.world, &self.hosts, self.timing.time_limit).await?;
-        Ok((Taken::new(self.world.now(), Buffered::new(stream), place), false))
-    }
-
-    fn keep(self: &Rc<Self>, taken: Taken<Buffered<W::Stream>>) {
-        self.pool.keep(self.world.now(), taken);
-        if self.is_watched.replace(true) {
-            return;
-        }
-        let client = Rc::clone(self);
-        self.world.spawn(async move {
-            while !client.pool.is_empty() {
-                client.world.sleep(client.timing.idle_max).await;
-                client.pool.close_old(client.world.now());
+        let limit = self.timing.time_limit;
+        match self.pool.take(&self.world, limit).await {
+            None => Err(io::Error::other(ALL_IN_USE)),
+            Some(Place::Idle(taken)) => Ok((taken, true)),
+            Some(Place::Free(place)) => {
+                let stream = self.server.connect(&self.world, &self.hosts, limit).await?;
+                Ok((Taken::new(self.world.now(), Buffered::new(stream), place), false))
             }
-            client.is_watched.set(false);
-        });
+        }
     }
 }
+
+/// What ended the wait for a connection.
+pub(crate) const ALL_IN_USE: &str =
+    "all connections to the server are in use; default_process_limit says how many there may be";
 
 /// Whether the other end is gone, which says nothing about the request.
 fn is_broken(error: &io::Error) -> bool {

@@ -12,18 +12,24 @@
 
 mod client;
 mod line;
+#[cfg(feature = "pgsql")]
+mod pgsql;
 mod pool;
 mod server;
 mod socketmap;
+mod source_file;
+mod sql;
 mod tcp;
+mod template;
 
 use client::Client;
 use config::{Values, params as p};
 use maillog::Logger;
 use server::Server;
+use source_file::MainSettings;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
-use tables::{OpenError, Opener, Openers, Options};
-use world::{Dns, Table, World};
+use tables::{OpenError, Opener, Openers};
+use world::{Dns, Table, Tables, World};
 
 /// What of main.cf matters here.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,7 @@ struct Remote<W: World> {
     world: W,
     hosts: Rc<dyn Dns>,
     limits: Limits,
+    main: MainSettings,
     logger: Logger,
     clients: RefCell<HashMap<String, Rc<Client<W>>>>,
 }
@@ -82,8 +89,15 @@ struct Timing {
 }
 
 impl<W: World> Opener for Remote<W> {
-    fn open(&self, map_type: &str, name: &str, _: &Options) -> Option<Result<Rc<dyn Table>, OpenError>> {
+    fn open(
+        &self,
+        map_type: &str,
+        name: &str,
+        tables: &dyn Tables,
+    ) -> Option<Result<Rc<dyn Table>, OpenError>> {
         match map_type {
+            #[cfg(feature = "pgsql")]
+            "pgsql" => Some(pgsql::open(self, name, tables)),
             "socketmap" => Some(socketmap::open(self, name)),
             "tcp" => Some(tcp::open(self, name)),
             _ => None,
@@ -97,6 +111,7 @@ pub fn openers<W: World>(world: &W, values: &Values, logger: Logger, hosts: Rc<d
         world: world.clone(),
         hosts,
         limits: Limits::load(values),
+        main: source_file::main_settings(values),
         logger,
         clients: RefCell::default(),
     });

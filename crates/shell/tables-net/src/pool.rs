@@ -1,8 +1,13 @@
 //! Connections that are kept between look-ups.
 
 use net::{Permit, Slots};
-use std::{cell::RefCell, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::Duration,
+};
 use types::Instant;
+use world::World;
 
 /// Connections to one server: a bounded number, the last one used first, none too long.
 pub(crate) struct Pool<C> {
@@ -10,6 +15,8 @@ pub(crate) struct Pool<C> {
     slots: Slots,
     idle_max: Duration,
     age_max: Duration,
+    // Whether a task waits to close what becomes idle.
+    is_watched: Cell<bool>,
 }
 
 struct Kept<C> {
@@ -32,29 +39,54 @@ impl<C> Taken<C> {
     }
 }
 
-impl<C> Pool<C> {
-    pub(crate) fn new(connections_max: usize, idle_max: Duration, age_max: Duration) -> Self {
-        Self { idle: RefCell::default(), slots: Slots::new(connections_max), idle_max, age_max }
+/// An idle connection, or the right to make one.
+pub(crate) enum Place<C> {
+    Idle(Taken<C>),
+    Free(Permit),
+}
+
+impl<C: 'static> Pool<C> {
+    pub(crate) fn new(connections_max: usize, idle_max: Duration, age_max: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            idle: RefCell::default(),
+            slots: Slots::new(connections_max),
+            idle_max,
+            age_max,
+            is_watched: Cell::new(false),
+        })
     }
 
-    /// Waits for the right to have one more connection in use: with an idle one, or to make a new one.
-    pub(crate) async fn take(&self, now: impl Fn() -> Instant) -> Result<Taken<C>, Permit> {
-        let place = self.slots.take().await;
-        self.close_old(now());
-        match self.idle.borrow_mut().pop() {
-            Some(kept) => Ok(Taken { connection: kept.connection, opened: kept.opened, _place: place }),
-            None => Err(place),
-        }
+    /// Waits, at most `limit`, for the right to have one more connection in use.
+    pub(crate) async fn take<W: World>(&self, world: &W, limit: Duration) -> Option<Place<C>> {
+        let place = world.timeout(limit, self.slots.take()).await?;
+        self.close_old(world.now());
+        Some(match self.idle.borrow_mut().pop() {
+            Some(kept) => {
+                Place::Idle(Taken { connection: kept.connection, opened: kept.opened, _place: place })
+            }
+            None => Place::Free(place),
+        })
     }
 
-    /// Keeps a connection whose last reply was whole.
-    pub(crate) fn keep(&self, now: Instant, taken: Taken<C>) {
+    /// Keeps a connection whose last reply was whole, until it was idle for too long.
+    pub(crate) fn keep<W: World>(self: &Rc<Self>, world: &W, taken: Taken<C>) {
         let Taken { connection, opened, _place } = taken;
-        self.idle.borrow_mut().push(Kept { connection, opened, used: now });
+        self.idle.borrow_mut().push(Kept { connection, opened, used: world.now() });
+        if self.is_watched.replace(true) {
+            return;
+        }
+        let (pool, clock) = (Rc::clone(self), world.clone());
+        world.spawn(async move {
+            while pool.has_idle() {
+                clock.sleep(pool.idle_max).await;
+                pool.close_old(clock.now());
+            }
+            pool.is_watched.set(false);
+        });
     }
 
     /// Closes what is too old or was idle for too long.
-    pub(crate) fn close_old(&self, now: Instant) {
+    fn close_old(&self, now: Instant) {
         let is_young =
             |kept: &Kept<C>| now.since(kept.used) < self.idle_max && now.since(kept.opened) < self.age_max;
         self.idle.borrow_mut().retain(is_young);
@@ -65,7 +97,7 @@ impl<C> Pool<C> {
         self.idle.borrow_mut().clear();
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.idle.borrow().is_empty()
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.idle.borrow().is_empty()
     }
 }

@@ -35,4 +35,4 @@ pub use logical::{LogicalLine, LogicalLines};
 pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};
 pub use registry::{Opener, Openers, Registry, Settings};
 pub use source::{Duplicates, OpenError, Options, Source, Warn, errno_text};
-pub use users::SystemUsers;
+pub use users::{SystemUsers, process_user};

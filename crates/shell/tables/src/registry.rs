@@ -48,9 +48,13 @@ impl Settings {
 /// Opens types of tables whose answers are not at hand: they need a connection, or another process.
 pub trait Opener {
     /// Opens `map_type:name`; `None` for a type that is another's. Equal names should share their connections,
-    /// whichever registry asks.
-    fn open(&self, map_type: &str, name: &str, options: &Options)
-    -> Option<Result<Rc<dyn Table>, OpenError>>;
+    /// whichever registry asks. `tables` opens what the table's own settings name.
+    fn open(
+        &self,
+        map_type: &str,
+        name: &str,
+        tables: &dyn Tables,
+    ) -> Option<Result<Rc<dyn Table>, OpenError>>;
 }
 
 /// The openers of a process.
@@ -155,7 +159,7 @@ impl Registry {
     }
 
     fn open_elsewhere(&self, map_type: &str, name: &str) -> Result<Rc<dyn Table>, OpenError> {
-        let opened = self.openers.iter().find_map(|opener| opener.open(map_type, name, &self.options));
+        let opened = self.openers.iter().find_map(|opener| opener.open(map_type, name, self));
         let table = opened
             .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
         Ok(Rc::new(Checked { table, text: self.text_rules() }))

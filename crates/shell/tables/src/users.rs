@@ -42,3 +42,10 @@ impl Users for SystemUsers {
         Answer::ready(answer(uid, passwd_by_uid(uid)))
     }
 }
+
+/// The login name of the user whose process this is.
+#[must_use]
+pub fn process_user() -> Option<String> {
+    let passwd = passwd_by_uid(rustix::process::geteuid().as_raw()).ok().flatten()?;
+    String::from_utf8(passwd.name).ok()
+}

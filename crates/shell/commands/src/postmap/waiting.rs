@@ -1,28 +1,28 @@
 //! Tables that mail processes open through their registry, asked one key at a time.
 
 use super::{Fatal, Run};
-use std::{
-    pin::pin,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
-use tables::{Registry, Settings, Source};
+use dns::{HostNames, HostsFirst, ResolvConf, Resolver};
+use net::{Builder, Executor};
+use queue::RealDisk;
+use std::{io, path::Path, rc::Rc};
+use tables::{Openers, Registry, Settings, Source};
 use types::{Lookup, Trouble};
-use world::Table;
+use world::{Dns, Table};
 
 /// A table of the registry whose answers are waited for.
-struct Waiting(Rc<dyn Table>);
+struct Waiting {
+    table: Rc<dyn Table>,
+    executor: Executor<RealDisk>,
+}
 
 impl Source for Waiting {
     fn get(&self, key: &[u8]) -> Lookup {
-        match pin!(self.0.lookup(key)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => Lookup::TryAgain(Trouble::new("the answer is not at hand".to_owned())),
-        }
+        let answer = self.executor.block_on(async { self.table.lookup(key).await });
+        answer.unwrap_or_else(|error| Lookup::TryAgain(Trouble::new(error.to_string())))
     }
 
     fn is_pattern(&self) -> bool {
-        self.0.is_pattern()
+        self.table.is_pattern()
     }
 }
 
@@ -32,10 +32,25 @@ pub(super) fn open(run: &Run, map_type: &str, name: &str) -> Result<Box<dyn Sour
     if tables::is_at_hand(&spec) {
         return Ok(tables::open(map_type, name, &run.options)?);
     }
+    let failed = |error: io::Error| Fatal(format!("{spec}: {}", config_files::reason(&error)));
+    // Tables never touch the disk of their world.
+    let executor =
+        Executor::new(Builder::new(RealDisk::open(Path::new("/")).map_err(failed)?)).map_err(failed)?;
     // Whoever may run this may read the table: proxy_read_maps is for processes that trust less.
     let allowed = spec.strip_prefix("proxy:").map(str::to_owned);
     let settings =
         Settings { proxy_read_maps: allowed.into_iter().collect(), ..Settings::for_tool(run.options.utf8) };
-    let registry = Registry::with_settings(settings, run.console.logger()).with_options(run.options.clone());
-    Ok(Box::new(Waiting(registry.try_open(&spec)?)))
+    let registry = Registry::with_settings(settings, run.console.logger())
+        .with_options(run.options.clone())
+        .with_openers(&openers(run, &executor));
+    Ok(Box::new(Waiting { table: registry.try_open(&spec)?, executor }))
+}
+
+fn openers(run: &Run, executor: &Executor<RealDisk>) -> Openers {
+    let text = |path| std::fs::read(path).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let conf = ResolvConf::parse(&text("/etc/resolv.conf").unwrap_or_default());
+    let dns: Rc<dyn Dns> = Rc::new(Resolver::new(executor.world().clone(), conf, 0));
+    let names = HostNames::parse(&text("/etc/hosts").unwrap_or_default());
+    let hosts: Rc<dyn Dns> = Rc::new(HostsFirst::new(names, dns));
+    tables_net::openers(executor.world(), &run.values, run.console.logger(), hosts)
 }

@@ -1,0 +1,192 @@
+//! A conversation with a PostgreSQL server: login, then queries (PostgreSQL documentation, "Frontend/Backend Protocol").
+
+use super::target::Target;
+use crate::sql::Row;
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::{
+    authentication::{
+        md5_hash,
+        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+    },
+    message::{
+        backend::{DataRowBody, ErrorResponseBody, Header, Message},
+        frontend,
+    },
+};
+use std::io;
+use world::Stream;
+
+/// The most that a server may answer to one query, in bytes.
+const REPLY_MAX: usize = 16 << 20;
+
+const CHUNK_BYTES: usize = 4096;
+
+/// A connection after login.
+pub(super) struct Connection<S> {
+    stream: S,
+    input: BytesMut,
+    /// `standard_conforming_strings` is off: a backslash in quotes means something.
+    backslash_escapes: bool,
+}
+
+impl<S: Stream> Connection<S> {
+    /// Logs in as `target` says.
+    pub(super) async fn log_in(stream: S, target: &Target, encoding: &str) -> Result<Self, String> {
+        let mut connection = Self { stream, input: BytesMut::new(), backslash_escapes: false };
+        let login = &target.login;
+        let user = if login.user.is_empty() { system_user()? } else { login.user.clone() };
+        let database = if login.database.is_empty() { &user } else { &login.database };
+        let first = [("user", user.as_str()), ("database", database), ("client_encoding", encoding)];
+        let more = target.session.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        connection.send(|out| frontend::startup_message(first.into_iter().chain(more), out)).await?;
+        loop {
+            match connection.message().await? {
+                Message::AuthenticationOk | Message::BackendKeyData(_) | Message::NoticeResponse(_) => {}
+                Message::AuthenticationCleartextPassword => {
+                    connection.send(|out| frontend::password_message(login.password.as_bytes(), out)).await?;
+                }
+                Message::AuthenticationMd5Password(body) => {
+                    let hash = md5_hash(user.as_bytes(), login.password.as_bytes(), body.salt());
+                    connection.send(|out| frontend::password_message(hash.as_bytes(), out)).await?;
+                }
+                Message::AuthenticationSasl(body) => {
+                    let mut offered = body.mechanisms();
+                    let mut has_scram = false;
+                    while let Some(mechanism) = offered.next().map_err(|error| error.to_string())? {
+                        has_scram |= mechanism == SCRAM_SHA_256;
+                    }
+                    if !has_scram {
+                        return Err("the server offers no login mechanism that is known here".to_owned());
+                    }
+                    connection.scram(&login.password).await?;
+                }
+                Message::ParameterStatus(status) => {
+                    let is_off = status.value().is_ok_and(|value| value == "off");
+                    if status.name().is_ok_and(|name| name == "standard_conforming_strings") {
+                        connection.backslash_escapes = is_off;
+                    }
+                }
+                Message::ReadyForQuery(_) => return Ok(connection),
+                Message::ErrorResponse(body) => return Err(reason(&body)),
+                _ => return Err("the server asks for a login that is not known here".to_owned()),
+            }
+        }
+    }
+
+    /// SCRAM-SHA-256 (RFC 7677).
+    async fn scram(&mut self, password: &str) -> Result<(), String> {
+        let text = |error: io::Error| error.to_string();
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        self.send(|out| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out)).await?;
+        match self.message().await? {
+            Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(text)?,
+            Message::ErrorResponse(body) => return Err(reason(&body)),
+            _ => return Err(OUT_OF_STEP.to_owned()),
+        }
+        self.send(|out| frontend::sasl_response(scram.message(), out)).await?;
+        match self.message().await? {
+            Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).map_err(text),
+            Message::ErrorResponse(body) => Err(reason(&body)),
+            _ => Err(OUT_OF_STEP.to_owned()),
+        }
+    }
+
+    pub(super) fn backslash_escapes(&self) -> bool {
+        self.backslash_escapes
+    }
+
+    /// All rows of a query, up to the server's readiness for the next.
+    pub(super) async fn query(&mut self, query: &[u8]) -> Result<Vec<Row>, String> {
+        let query = str::from_utf8(query).map_err(|_| "the query is not UTF-8".to_owned())?;
+        self.send(|out| frontend::query(query, out)).await?;
+        let (mut rows, mut size, mut failed) = (Vec::new(), 0_usize, None);
+        loop {
+            match self.message().await? {
+                Message::DataRow(body) => {
+                    size = size.saturating_add(body.buffer().len());
+                    if size > REPLY_MAX {
+                        return Err(format!("the answer is longer than {REPLY_MAX} bytes; narrow the query"));
+                    }
+                    rows.push(row(&body)?);
+                }
+                Message::ErrorResponse(body) => failed = Some(reason(&body)),
+                Message::ReadyForQuery(_) => return failed.map_or(Ok(rows), Err),
+                Message::ParameterStatus(status) => {
+                    if status.name().is_ok_and(|name| name == "standard_conforming_strings") {
+                        self.backslash_escapes = status.value().is_ok_and(|value| value == "off");
+                    }
+                }
+                Message::RowDescription(_)
+                | Message::CommandComplete(_)
+                | Message::EmptyQueryResponse
+                | Message::NoticeResponse(_)
+                | Message::NotificationResponse(_) => {}
+                _ => return Err(OUT_OF_STEP.to_owned()),
+            }
+        }
+    }
+
+    async fn send(&mut self, write: impl FnOnce(&mut BytesMut) -> io::Result<()>) -> Result<(), String> {
+        let mut out = BytesMut::new();
+        write(&mut out).map_err(|error| error.to_string())?;
+        self.stream.write_all(&out).await.map_err(|error| tables::errno_text(&error))
+    }
+
+    async fn message(&mut self) -> Result<Message, String> {
+        loop {
+            let header = Header::parse(&self.input).map_err(|error| error.to_string())?;
+            // Before the parser makes room for whatever the server announces.
+            if header.is_some_and(|header| usize::try_from(header.len()).map_or(true, |len| len > REPLY_MAX))
+            {
+                return Err(format!("a message is longer than {REPLY_MAX} bytes"));
+            }
+            match Message::parse(&mut self.input) {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => self.more().await?,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    async fn more(&mut self) -> Result<(), String> {
+        let mut chunk = [0; CHUNK_BYTES];
+        let count = self.stream.read(&mut chunk).await.map_err(|error| tables::errno_text(&error))?;
+        if count == 0 {
+            return Err("server closed the connection unexpectedly".to_owned());
+        }
+        self.input.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        Ok(())
+    }
+}
+
+const OUT_OF_STEP: &str = "the server's answer does not fit the protocol";
+
+/// libpq logs in under the system's name of the user whose process it is.
+fn system_user() -> Result<String, String> {
+    tables::process_user().ok_or_else(|| "no user is set; add a user setting to the table's file".to_owned())
+}
+
+fn row(body: &DataRowBody) -> Result<Row, String> {
+    let mut columns = Vec::new();
+    let mut ranges = body.ranges();
+    while let Some(range) = ranges.next().map_err(|error| error.to_string())? {
+        columns.push(range.and_then(|range| body.buffer().get(range)).map(<[u8]>::to_vec));
+    }
+    Ok(columns)
+}
+
+/// `ERROR:  relation "x" does not exist`, as libpq shows it.
+fn reason(body: &ErrorResponseBody) -> String {
+    let (mut severity, mut text) = (String::new(), String::new());
+    let mut fields = body.fields();
+    while let Ok(Some(field)) = fields.next() {
+        let value = maillog::printable(field.value_bytes());
+        match field.type_() {
+            b'S' => severity = value,
+            b'M' => text = value,
+            _ => {}
+        }
+    }
+    format!("{severity}:  {text}")
+}

@@ -1,0 +1,173 @@
+//! Where a PostgreSQL server is, and as whom to log in: `hosts` of pgsql_table(5), in the old forms and as libpq's URI.
+
+use crate::Server;
+use std::path::Path;
+
+/// PostgreSQL's port.
+const PORT: u16 = 5432;
+
+/// Who logs in to what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Login {
+    /// The user; empty for the system's name of this process's user, as libpq has it.
+    pub(super) user: String,
+    /// The password.
+    pub(super) password: String,
+    /// The database; empty for the user's name.
+    pub(super) database: String,
+}
+
+/// One word of `hosts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Tried in order.
+    pub(super) servers: Vec<Server>,
+    pub(super) login: Login,
+    /// Further settings of the session (`options`, `application_name`).
+    pub(super) session: Vec<(String, String)>,
+    /// UNIX-domain sockets 0, hosts 1, URIs 2: the order of preference.
+    pub(super) rank: u8,
+}
+
+impl Target {
+    /// Parses a word; the error goes on after `pgsql:/file/name `.
+    pub(super) fn parse(word: &str, login: &Login) -> Result<Self, String> {
+        let uri = word.strip_prefix("postgresql://").or_else(|| word.strip_prefix("postgres://"));
+        if let Some(uri) = uri {
+            return parse_uri(uri).map_err(|why| format!("host target '{word}': {why}"));
+        }
+        if login.database.is_empty() {
+            return Err(format!("host target '{word}' requires dbname setting"));
+        }
+        let name = word.strip_prefix("unix:").or_else(|| word.strip_prefix("inet:")).unwrap_or(word);
+        let is_socket = name.is_empty() || name.starts_with('/');
+        let server = server(name, None).map_err(|why| format!("host target '{word}': {why}"))?;
+        Ok(Self {
+            servers: vec![server],
+            login: login.clone(),
+            session: Vec::new(),
+            rank: u8::from(!is_socket),
+        })
+    }
+}
+
+/// A host with or without a port, or the directory of a socket.
+fn server(name: &str, port: Option<u16>) -> Result<Server, String> {
+    if name.is_empty() || name.starts_with('/') {
+        let directory = if name.is_empty() { "/var/run/postgresql" } else { name };
+        let socket = format!(".s.PGSQL.{}", port.unwrap_or(PORT));
+        return Ok(Server::Unix(Path::new(directory).join(socket)));
+    }
+    let has_port = name.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+    match (has_port, port) {
+        (true, None) => Server::parse_inet(name),
+        _ => {
+            let host = name.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(name);
+            Ok(Server::Inet { host: host.to_owned(), port: port.unwrap_or(PORT) })
+        }
+    }
+}
+
+/// What follows `postgresql://`: `[user[:password]@][host[:port],...][/database][?name=value&...]`.
+fn parse_uri(uri: &str) -> Result<Target, String> {
+    let (rest, settings) = uri.split_once('?').unwrap_or((uri, ""));
+    let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let (user, hosts) = place.rsplit_once('@').unwrap_or(("", place));
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
+    let mut login = Login { user: decode(user)?, password: decode(password)?, database: decode(database)? };
+    let mut hosts: Vec<String> = hosts.split(',').map(decode).collect::<Result<_, _>>()?;
+    let (mut port, mut session) = (None, Vec::new());
+    for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
+        let (name, value) = setting.split_once('=').ok_or_else(|| format!("'{setting}' has no '='"))?;
+        let value = decode(value)?;
+        match name {
+            "host" | "hostaddr" => hosts = value.split(',').map(str::to_owned).collect(),
+            "port" => port = Some(value.parse().map_err(|_| format!("bad port '{value}'"))?),
+            "user" => login.user = value,
+            "password" => login.password = value,
+            "dbname" => login.database = value,
+            "application_name" | "options" | "client_encoding" => session.push((name.to_owned(), value)),
+            "sslmode" if matches!(value.as_str(), "disable" | "allow" | "prefer") => {}
+            "sslmode" => {
+                return Err(format!(
+                    "sslmode={value} needs TLS, which tables do not have yet; use sslmode=prefer"
+                ));
+            }
+            // These time connections of libpq; here the table's own limit does.
+            "connect_timeout" | "keepalives" | "target_session_attrs" | "gssencmode" | "channel_binding" => {}
+            other => return Err(format!("unknown setting '{other}'; remove it")),
+        }
+    }
+    let servers = hosts.iter().map(|host| server(host, port)).collect::<Result<_, _>>()?;
+    Ok(Target { servers, login, session, rank: 2 })
+}
+
+/// Percent-decoding.
+fn decode(text: &str) -> Result<String, String> {
+    let bad = || format!("bad percent-encoding in '{text}'");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut nibble = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        let (high, low) = (nibble().ok_or_else(bad)?, nibble().ok_or_else(bad)?);
+        bytes.push(u8::try_from(high << 4 | low).map_err(|_| bad())?);
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or_else(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(user: &str, password: &str, database: &str) -> Login {
+        Login { user: user.into(), password: password.into(), database: database.into() }
+    }
+
+    fn inet(host: &str, port: u16) -> Server {
+        Server::Inet { host: host.into(), port }
+    }
+
+    #[test]
+    fn the_old_forms() {
+        let db = login("u", "p", "d");
+        let check = |word: &str, server: Server, rank: u8| {
+            let expected = Target { servers: vec![server], login: db.clone(), session: Vec::new(), rank };
+            assert_eq!(Target::parse(word, &db), Ok(expected), "{word}");
+        };
+        check("localhost", inet("localhost", 5432), 1);
+        check("inet:db.example:6000", inet("db.example", 6000), 1);
+        check("[::1]:6000", inet("::1", 6000), 1);
+        check("unix:/run/pg", Server::Unix("/run/pg/.s.PGSQL.5432".into()), 0);
+        let why = "host target 'localhost' requires dbname setting";
+        assert_eq!(Target::parse("localhost", &login("u", "p", "")), Err(why.into()));
+    }
+
+    #[test]
+    fn uris() {
+        let check = |word: &str, servers: &[Server], expected: Login| {
+            let target = Target::parse(word, &Login::default()).unwrap();
+            assert_eq!(
+                (target.servers.as_slice(), target.login, target.rank),
+                (servers, expected, 2),
+                "{word}"
+            );
+        };
+        check(
+            "postgres://user:se%40cret@localhost",
+            &[inet("localhost", 5432)],
+            login("user", "se@cret", ""),
+        );
+        check("postgresql://h:1,i/db?sslmode=prefer", &[inet("h", 1), inet("i", 5432)], login("", "", "db"));
+        let socket = Server::Unix("/run/pg/.s.PGSQL.99".into());
+        check("postgresql://u@%2Frun%2Fpg/db?port=99", &[socket], login("u", "", "db"));
+        for wrong in
+            ["postgres://h/d?sslmode=require", "postgres://%zz", "postgres://h?x=y", "postgres://h?port=x"]
+        {
+            assert!(Target::parse(wrong, &Login::default()).is_err(), "{wrong}");
+        }
+    }
+}

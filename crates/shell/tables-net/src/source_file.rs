@@ -1,0 +1,69 @@
+//! The settings of one table: a file in the format of main.cf, or main.cf itself with the table's name before each.
+
+use config::{MainCf, Values};
+use std::collections::HashMap;
+use tables::{OpenError, errno_text};
+
+/// The settings of `type:/file/name` or, as long ago, `type:name` (`name_setting` in main.cf).
+#[derive(Debug)]
+pub(crate) struct SourceFile {
+    /// What messages name.
+    pub(crate) name: String,
+    settings: HashMap<String, String>,
+}
+
+/// Settings of main.cf, for tables that are described there.
+pub(crate) type MainSettings = std::rc::Rc<dyn Fn(&str) -> Option<String>>;
+
+/// Looks settings up in main.cf, expanded.
+pub(crate) fn main_settings(values: &Values) -> MainSettings {
+    let values = values.clone();
+    std::rc::Rc::new(move |name| values.main_cf().get(name).map(|entry| values.expand(&entry.value)))
+}
+
+impl SourceFile {
+    /// Reads the settings that `names` lists.
+    pub(crate) fn read(name: &str, names: &[&str], main: &MainSettings) -> Result<Self, OpenError> {
+        let mut settings = HashMap::new();
+        if name.starts_with('/') || name.starts_with('.') {
+            let text = std::fs::read(name)
+                .map_err(|error| OpenError::new(format!("open {name}: {}", errno_text(&error))))?;
+            let parsed = MainCf::parse(name, &text).map_err(|invalid| OpenError::new(invalid.to_string()))?;
+            let known = parsed.effective().filter(|entry| names.contains(&entry.name.as_str()));
+            settings.extend(known.map(|entry| (entry.name.clone(), entry.value.clone())));
+        } else {
+            let found = |setting: &&str| Some(((*setting).to_owned(), main(&format!("{name}_{setting}"))?));
+            settings.extend(names.iter().filter_map(found));
+        }
+        Ok(Self { name: name.to_owned(), settings })
+    }
+
+    /// A setting, if it is there.
+    pub(crate) fn get(&self, setting: &str) -> Option<&str> {
+        self.settings.get(setting).map(String::as_str)
+    }
+
+    /// A setting with its default.
+    pub(crate) fn text<'a>(&'a self, setting: &str, default: &'a str) -> &'a str {
+        self.get(setting).unwrap_or(default)
+    }
+
+    /// A setting that must not be empty.
+    pub(crate) fn needed(&self, setting: &str) -> Result<&str, OpenError> {
+        self.get(setting)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| OpenError::new(format!("{}: '{setting}' parameter not defined", self.name)))
+    }
+
+    /// A whole number of at least `min`.
+    pub(crate) fn number(&self, setting: &str, default: u64, min: u64) -> Result<u64, OpenError> {
+        let Some(text) = self.get(setting) else { return Ok(default) };
+        let number = text.parse().ok().filter(|number| *number >= min);
+        number.ok_or_else(|| {
+            OpenError::new(format!(
+                "{}: bad numerical configuration: {setting} = {text}; use a whole number of at least {min}",
+                self.name
+            ))
+        })
+    }
+}
