@@ -14,6 +14,7 @@ use message::MimeLimits;
 mod create;
 mod options;
 mod query;
+mod streams;
 mod waiting;
 
 pub(crate) use options::Tool;
@@ -84,6 +85,7 @@ impl Run {
             utf8,
             rhs_is_file: request.rhs_is_file,
             duplicates: request.duplicates,
+            nulls: request.nulls,
             warn: Rc::new(move |text| sink.warn(text)),
         };
         let default_type = values.text(p::default_database_type).to_owned();

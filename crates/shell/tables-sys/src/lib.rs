@@ -5,8 +5,10 @@
 
 mod nss;
 mod pcre;
+mod prefetch;
 mod regex;
 
 pub use nss::{Group, Passwd, group_by_name, passwd_by_name, passwd_by_uid};
 pub use pcre::{Pcre, PcreFlags};
+pub use prefetch::prefetch;
 pub use regex::{Captures, Regex, RegexFlags};

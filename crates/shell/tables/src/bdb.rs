@@ -12,8 +12,8 @@ mod write;
 pub(crate) use write::write_hash;
 
 use crate::{
-    OpenError, Source,
-    pages::{NullBytes, PageFile, c_string, find_either, part, u16_at, u32_at},
+    OpenError, Options, Source,
+    pages::{PageFile, StoredNull, c_string, find_either, part, u16_at, u32_at},
     source::errno_text,
 };
 use rustix::fs::{FlockOperation, flock};
@@ -21,9 +21,8 @@ use std::{
     cell::{Cell, RefCell},
     fs::File,
     os::unix::fs::{FileExt, MetadataExt},
-    rc::Rc,
 };
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 /// The access method of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +56,10 @@ const META_SIZE: usize = 512;
 /// One opening of the file.
 struct Snapshot {
     pages: PageFile,
+    page_size: usize,
     last_page: u32,
     meta: Vec<u8>,
     status: Status,
-    read: Cell<bool>,
 }
 
 /// What tells one state of a file from another.
@@ -80,18 +79,18 @@ fn status(file: &File) -> std::io::Result<Status> {
 pub(crate) struct BdbTable {
     path: String,
     method: Method,
-    current: RefCell<Rc<Snapshot>>,
-    nulls: Cell<NullBytes>,
+    current: RefCell<Snapshot>,
+    nulls: Cell<StoredNull>,
 }
 
 /// `hash:/path` or `btree:/path` for `/path.db`
-pub(crate) fn open_bdb(path: &str, method: Method) -> Result<BdbTable, OpenError> {
+pub(crate) fn open_bdb(path: &str, method: Method, options: &Options) -> Result<BdbTable, OpenError> {
     let snapshot = Snapshot::open(path, method)?;
     Ok(BdbTable {
         path: path.to_owned(),
         method,
-        current: RefCell::new(Rc::new(snapshot)),
-        nulls: Cell::default(),
+        current: RefCell::new(snapshot),
+        nulls: Cell::new(options.nulls),
     })
 }
 
@@ -128,8 +127,9 @@ impl Snapshot {
         if meta.get(24) != Some(&0) || meta.get(26).is_none_or(|flags| flags & 1 != 0) {
             return Err(refuse("encrypted or with checksums, which Postfix never makes"));
         }
-        let pages = PageFile::new(file, &file_name, page_size);
-        Ok(Self { pages, last_page: number(32), meta, status, read: Cell::new(false) })
+        let last_page = number(32);
+        let pages = PageFile::new(file, &file_name).map_err(|error| failed(&error))?;
+        Ok(Self { pages, page_size, last_page, meta, status })
     }
 
     fn number(&self, at: usize) -> u32 {
@@ -141,38 +141,38 @@ impl Snapshot {
     }
 
     /// A page of one of the given types.
-    fn page(&self, number: u32, types: &[u8]) -> Result<Rc<[u8]>, Trouble> {
+    fn page(&mut self, number: u32, types: &[u8]) -> Result<&[u8], Trouble> {
         if number > self.last_page {
             return Err(self.bad());
         }
-        let (page, cached) = self.pages.page(number.into())?;
-        if !cached {
-            self.read.set(true);
-        }
+        let place = self.pages.fetch(u64::from(number) * self.page_size as u64, self.page_size)?;
+        let page = self.pages.at(place);
         let right_type = page.get(TYPE_AT).is_some_and(|kind| types.contains(kind));
-        if right_type && u32_at(&page, 8) == Some(number) { Ok(page) } else { Err(self.bad()) }
+        if right_type && u32_at(page, 8) == Some(number) { Ok(page) } else { Err(self.bad()) }
     }
 
-    /// An item that is too large for its page: a chain of pages.
-    fn overflow(&self, first: u32, length: u32) -> Result<Vec<u8>, Trouble> {
+    /// Takes an item that is too large for its page: a chain of pages.
+    fn overflow(&mut self, first: u32, length: u32, bytes: &mut Vec<u8>) -> Result<(), Trouble> {
         let length = usize::try_from(length).map_err(|_| self.bad())?;
-        let file_size = usize::try_from(self.status.size).unwrap_or(usize::MAX);
-        if length > file_size {
+        if length as u64 > self.pages.size() {
             return Err(self.bad());
         }
-        let mut bytes = Vec::with_capacity(length);
+        bytes.clear();
         let mut number = first;
         while number != 0 && bytes.len() < length {
             let page = self.page(number, &[P_OVERFLOW])?;
-            let used = usize::from(u16_at(&page, 22).ok_or_else(|| self.bad())?);
+            let used = u16_at(page, 22).map(usize::from);
             // An empty link could be part of a loop.
-            if used == 0 {
-                return Err(self.bad());
+            let content = used.filter(|used| *used > 0).and_then(|used| part(page, PAGE_HEADER, used));
+            match (content, next_page(page)) {
+                (Some(content), Some(next)) => {
+                    bytes.extend_from_slice(content);
+                    number = next;
+                }
+                _ => return Err(self.bad()),
             }
-            bytes.extend_from_slice(part(&page, PAGE_HEADER, used).ok_or_else(|| self.bad())?);
-            number = next_page(&page).ok_or_else(|| self.bad())?;
         }
-        if bytes.len() == length { Ok(bytes) } else { Err(self.bad()) }
+        if bytes.len() == length { Ok(()) } else { Err(self.bad()) }
     }
 }
 
@@ -191,18 +191,24 @@ fn entry_at(page: &[u8], index: usize) -> Option<usize> {
 
 impl BdbTable {
     /// Runs `work` on one consistent state of the file.
-    fn consistently<T>(&self, work: impl Fn(&Snapshot) -> Result<T, Trouble>) -> Result<T, Trouble> {
+    fn consistently<T>(
+        &self,
+        mut work: impl FnMut(&mut Snapshot) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         const ATTEMPTS: usize = 8;
+        let mut snapshot = self.current.borrow_mut();
         for _ in 0..ATTEMPTS {
-            let snapshot = Rc::clone(&self.current.borrow());
-            snapshot.read.set(false);
-            let outcome = work(&snapshot);
-            if !snapshot.read.get() || !self.has_changed(&snapshot)? {
+            snapshot.pages.start();
+            let outcome = work(&mut snapshot);
+            if !snapshot.pages.has_read() || !self.has_changed(&snapshot)? {
                 return outcome;
             }
-            self.reopen()?;
+            *snapshot = self.open_again()?;
         }
-        Err(Trouble::new(format!("{}.db: the file changes all the time", self.path)))
+        Err(Trouble::new(format!(
+            "{}.db: the file changes all the time; look-ups go on when it no longer does",
+            self.path
+        )))
     }
 
     fn has_changed(&self, snapshot: &Snapshot) -> Result<bool, Trouble> {
@@ -212,27 +218,27 @@ impl BdbTable {
         }
     }
 
-    fn reopen(&self) -> Result<(), Trouble> {
-        let fresh =
-            Snapshot::open(&self.path, self.method).map_err(|error| Trouble::new(error.to_string()))?;
-        *self.current.borrow_mut() = Rc::new(fresh);
-        Ok(())
+    fn open_again(&self) -> Result<Snapshot, Trouble> {
+        Snapshot::open(&self.path, self.method).map_err(|error| Trouble::new(error.to_string()))
     }
 }
 
 impl Source for BdbTable {
-    fn get(&self, key: &[u8]) -> Lookup {
-        find_either(&self.nulls, key, |key| {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        find_either(&self.nulls, key, value, |key, value| {
             self.consistently(|snapshot| match self.method {
-                Method::Hash => hash::find(snapshot, key),
-                Method::Btree => btree::find(snapshot, key),
+                Method::Hash => hash::find(snapshot, key, value),
+                Method::Btree => btree::find(snapshot, key, value),
             })
         })
     }
 
     fn refresh(&self) -> Result<(), Trouble> {
-        let snapshot = Rc::clone(&self.current.borrow());
-        if self.has_changed(&snapshot)? { self.reopen() } else { Ok(()) }
+        let mut snapshot = self.current.borrow_mut();
+        if self.has_changed(&snapshot)? {
+            *snapshot = self.open_again()?;
+        }
+        Ok(())
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {

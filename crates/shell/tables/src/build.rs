@@ -4,7 +4,7 @@
 //! the new one. Owner and mode of an existing file stay.
 
 use crate::{
-    OpenError, Options, Source,
+    OpenError, Options, Source, StoredNull,
     bdb::write_hash,
     cdb::write_cdb,
     lmdb::write_lmdb,
@@ -25,18 +25,6 @@ use std::{
 
 /// Types that can be built.
 pub const BUILDABLE_TYPES: &[&str] = &["cdb", "hash", "lmdb"];
-
-/// Whether keys and values are stored with a null byte (`postmap -N`, `-n`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StoredNull {
-    /// As Postfix does on Linux: with it in hash and lmdb files, without in cdb files.
-    #[default]
-    Default,
-    /// `-N`
-    With,
-    /// `-n`
-    Without,
-}
 
 /// Entries on their way into a file.
 pub struct Builder {

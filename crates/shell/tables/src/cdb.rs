@@ -1,40 +1,45 @@
 //! `cdb:` tables (cdb_table(5)): constant databases, read with `pread`, written in one go.
 
 use crate::{
-    OpenError, Source,
-    pages::{NullBytes, PageFile, c_string, find_either, u32_at},
+    OpenError, Options, Source,
+    pages::{PageFile, StoredNull, c_string, find_either, u32_at},
+    source::Each,
 };
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     fs::File,
     io::{self, Seek, SeekFrom, Write},
 };
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 const HEADER: usize = 2048;
-/// The file is read through the cache in pieces of this size.
-const PIECE: usize = 4096;
+/// Values up to this size are fetched with their keys.
+const SMALL_VALUE: usize = 1024;
+/// So many keys are looked up side by side.
+const TOGETHER: usize = 32;
 
 /// An opened table.
 pub(crate) struct CdbTable {
+    file: RefCell<Cdb>,
+    nulls: Cell<StoredNull>,
+}
+
+/// The file, and its first bytes: where the 256 hash tables are and how many slots they have.
+struct Cdb {
     pages: PageFile,
-    size: u64,
     header: Vec<u8>,
-    nulls: Cell<NullBytes>,
 }
 
 fn hash(key: &[u8]) -> u32 {
-    key.iter().fold(5381, |hash: u32, byte| hash.wrapping_mul(33) ^ u32::from(*byte))
+    key.iter().fold(5381, |hash, byte| hash_more(hash, *byte))
 }
 
-/// Which piece of the file an offset is in, and where in it.
-fn place(offset: u64) -> (u64, usize) {
-    let start = offset % PIECE as u64;
-    (offset / PIECE as u64, usize::try_from(start).unwrap_or(0))
+fn hash_more(hash: u32, byte: u8) -> u32 {
+    hash.wrapping_mul(33) ^ u32::from(byte)
 }
 
 /// `cdb:/path` for `/path.cdb`
-pub(crate) fn open_cdb(path: &str) -> Result<CdbTable, OpenError> {
+pub(crate) fn open_cdb(path: &str, options: &Options) -> Result<CdbTable, OpenError> {
     let file_name = format!("{path}.cdb");
     let failed = |error: &io::Error| OpenError::io("open database", &file_name, error);
     let remedy = format!("; run \"postmap cdb:{path}\" (or postalias) to build it");
@@ -42,98 +47,144 @@ pub(crate) fn open_cdb(path: &str) -> Result<CdbTable, OpenError> {
         let missing = error.kind() == io::ErrorKind::NotFound;
         if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }
     })?;
-    let size = file.metadata().map_err(|error| failed(&error))?.len();
-    let pages = PageFile::new(file, &file_name, PIECE);
-    let header = pages.read_at(0, HEADER).map_err(|_| {
+    let mut pages = PageFile::new(file, &file_name).map_err(|error| failed(&error))?;
+    let header = pages.bytes(0, HEADER).map(<[u8]>::to_vec).map_err(|_| {
         OpenError::new(format!("open database {file_name}: not a cdb file")).with_remedy(&remedy)
     })?;
-    Ok(CdbTable { pages, size, header, nulls: Cell::default() })
+    Ok(CdbTable { file: RefCell::new(Cdb { pages, header }), nulls: Cell::new(options.nulls) })
 }
 
-impl CdbTable {
+impl Cdb {
     fn bad(&self) -> Trouble {
         self.pages.corrupt("the file is damaged")
     }
 
-    fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, Trouble> {
-        if offset.checked_add(length as u64).is_none_or(|end| end > self.size) {
-            return Err(self.bad());
-        }
-        let (piece, start) = place(offset);
-        // The last piece of the file is shorter than a page, so it is read directly.
-        let cached = start + length <= PIECE && (piece + 1) * PIECE as u64 <= self.size;
-        if !cached {
-            return self.pages.read_at(offset, length);
-        }
-        let (page, _) = self.pages.page(piece)?;
-        page.get(start..start + length).map(<[u8]>::to_vec).ok_or_else(|| self.bad())
+    fn pair(&mut self, offset: u64) -> Result<(u32, u32), Trouble> {
+        let bytes = self.pages.bytes(offset, 8)?;
+        let pair = (|| Some((u32_at(bytes, 0)?, u32_at(bytes, 4)?)))();
+        pair.ok_or_else(|| self.bad())
     }
 
-    fn pair(&self, offset: u64) -> Result<(u32, u32), Trouble> {
-        if offset.checked_add(8).is_none_or(|end| end > self.size) {
-            return Err(self.bad());
-        }
-        let (piece, start) = place(offset);
-        let numbers = |bytes: &[u8], at| Some((u32_at(bytes, at)?, u32_at(bytes, at + 4)?));
-        if start + 8 <= PIECE && (piece + 1) * PIECE as u64 <= self.size {
-            let (page, _) = self.pages.page(piece)?;
-            return numbers(&page, start).ok_or_else(|| self.bad());
-        }
-        numbers(&self.pages.read_at(offset, 8)?, 0).ok_or_else(|| self.bad())
-    }
-
-    fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let hash = hash(key);
+    /// Where the search for a hash begins: offset of its table, number of slots, first slot. `None` for no slots.
+    fn start(&self, hash: u32) -> Option<(u64, u32, u32)> {
         let entry = 8 * (hash & 0xFF) as usize;
-        let (Some(table), Some(slots)) = (u32_at(&self.header, entry), u32_at(&self.header, entry + 4))
-        else {
+        let (table, slots) = (u32_at(&self.header, entry)?, u32_at(&self.header, entry + 4)?);
+        (slots > 0).then(|| (u64::from(table), slots, (hash >> 8) % slots))
+    }
+
+    /// Looks up a key that has this hash.
+    fn find(&mut self, hash: u32, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        let Some((table, slots, mut slot)) = self.start(hash) else { return Ok(false) };
+        if u64::from(slots) * 8 > self.pages.size() {
             return Err(self.bad());
-        };
-        if slots == 0 {
-            return Ok(None);
         }
-        if u64::from(slots) * 8 > self.size {
-            return Err(self.bad());
-        }
-        let start = (hash >> 8) % slots;
-        for step in 0..slots {
-            let slot = (start + step) % slots;
-            let (slot_hash, record) = self.pair(u64::from(table) + 8 * u64::from(slot))?;
+        for _ in 0..slots {
+            let (slot_hash, record) = self.pair(table + 8 * u64::from(slot))?;
             if record == 0 {
-                return Ok(None);
+                return Ok(false);
             }
-            if slot_hash != hash {
-                continue;
+            if slot_hash == hash && self.is_record_of(record, key, value)? {
+                return Ok(true);
             }
-            let (key_size, value_size) = self.pair(record.into())?;
-            let key_at = u64::from(record) + 8;
-            if key_size as usize == key.len() && self.bytes(key_at, key.len())? == key {
-                return self.bytes(key_at + u64::from(key_size), value_size as usize).map(Some);
-            }
+            slot = if slot + 1 == slots { 0 } else { slot + 1 };
         }
         // Whoever makes a table leaves room in it: one without an empty slot was overwritten.
         Err(self.bad())
     }
-}
 
-impl Source for CdbTable {
-    fn get(&self, key: &[u8]) -> Lookup {
-        find_either(&self.nulls, key, |key| self.find(key))
+    /// Brings what the hashes lead to near, as far as it was read before: the waits for memory overlap.
+    fn approach(&self, hashes: &[u32]) {
+        let slot = |hash: &u32| {
+            let (table, _, slot) = self.start(*hash)?;
+            self.pages.peek(table + 8 * u64::from(slot), 8)
+        };
+        hashes.iter().filter_map(slot).for_each(tables_sys::prefetch);
+        let record = |bytes: &[u8]| self.pages.peek(u32_at(bytes, 4)?.into(), 8);
+        hashes.iter().filter_map(slot).filter_map(record).for_each(tables_sys::prefetch);
     }
 
-    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
+    /// Whether a record has this key; then its value is taken.
+    fn is_record_of(&mut self, record: u32, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        let start = u64::from(record);
+        let header = self.pair(start)?;
+        if header.0 as usize != key.len() {
+            return Ok(false);
+        }
+        // Its parts are in a row, so that they are fetched as one unless the value is large.
+        let (key_end, size) = (8 + key.len(), header.1 as usize);
+        if size <= SMALL_VALUE {
+            let bytes = self.pages.bytes(start, key_end + size)?;
+            let same = bytes.get(8..key_end) == Some(key);
+            if same {
+                value.clear();
+                value.extend_from_slice(bytes.get(key_end..).unwrap_or_default());
+            }
+            return Ok(same);
+        }
+        if self.pages.bytes(start + 8, key.len())? != key {
+            return Ok(false);
+        }
+        value.clear();
+        value.extend_from_slice(self.pages.bytes(start + key_end as u64, size)?);
+        Ok(true)
+    }
+
+    fn each(&mut self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
         // Records end where the first table begins.
-        let tables = (0..256).filter_map(|entry| u32_at(&self.header, 8 * entry));
-        let end = u64::from(tables.min().unwrap_or(0));
+        let end = self.header.chunks(8).filter_map(|entry| u32_at(entry, 0)).min().unwrap_or(0);
         let mut at = HEADER as u64;
-        while at < end {
+        while at < end.into() {
             let (key_size, value_size) = self.pair(at)?;
-            let key = self.bytes(at + 8, key_size as usize)?;
-            let value = self.bytes(at + 8 + u64::from(key_size), value_size as usize)?;
-            visit(c_string(&key), c_string(&value));
+            let key = self.pages.bytes(at + 8, key_size as usize)?.to_vec();
+            let value = self.pages.bytes(at + 8 + u64::from(key_size), value_size as usize)?;
+            visit(&key, value);
             at += 8 + u64::from(key_size) + u64::from(value_size);
         }
         Ok(())
+    }
+}
+
+impl Source for CdbTable {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        let mut file = self.file.borrow_mut();
+        find_either(&self.nulls, key, value, |key, value| file.find(hash(key), key, value))
+    }
+
+    fn find_each(&self, keys: &[&[u8]], answer: &mut Each<'_>) {
+        let mut file = self.file.borrow_mut();
+        let (mut value, mut terminated) = (Vec::new(), Vec::new());
+        for keys in keys.chunks(TOGETHER) {
+            let nulls = self.nulls.get();
+            let mut hashes = [0; TOGETHER];
+            for (hash, key) in hashes.iter_mut().zip(keys) {
+                *hash = self::hash(key);
+                if nulls == StoredNull::With {
+                    *hash = hash_more(*hash, 0);
+                }
+            }
+            file.approach(hashes.get(..keys.len()).unwrap_or_default());
+            for (key, hash) in keys.iter().zip(hashes) {
+                let found = match nulls {
+                    StoredNull::Default => find_either(&self.nulls, key, &mut value, |key, value| {
+                        file.find(self::hash(key), key, value)
+                    }),
+                    StoredNull::Without => file.find(hash, key, &mut value),
+                    StoredNull::With => {
+                        terminated.clear();
+                        terminated.extend_from_slice(key);
+                        terminated.push(0);
+                        file.find(hash, &terminated, &mut value)
+                    }
+                };
+                if !answer(key, found.map(|found| found.then(|| c_string(&value)))) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
+        self.file.borrow_mut().each(&mut |key, value| visit(c_string(key), c_string(value)))
     }
 }
 

@@ -4,12 +4,13 @@ use crate::{
     LogicalLines, OpenError, Options, Source,
     inline::rules_text,
     logical::{is_space, trim_end, trim_start},
+    memory::answer,
     rules::{after_word, take_negations},
 };
 use bstr::ByteSlice;
 use maps::CidrPattern;
 use std::{collections::HashMap, net::IpAddr};
-use types::Lookup;
+use types::Trouble;
 
 struct Rule {
     line: usize,
@@ -159,17 +160,17 @@ impl CidrTable {
 }
 
 impl Source for CidrTable {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let Some(address) = key.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok()) else {
-            return Lookup::Absent;
+            return Ok(false);
         };
         let found = match &self.index {
             Some(index) => index.find(address),
             None => self.walk(address),
         };
         match found.and_then(|at| self.rules.get(at)) {
-            Some(Rule { action: Action::Match { value, .. }, .. }) => Lookup::Found(value.clone()),
-            _ => Lookup::Absent,
+            Some(Rule { action: Action::Match { value: found, .. }, .. }) => Ok(answer(value, found)),
+            _ => Ok(false),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// File systems stamp with the kernel's tick: a file changed this recently may change again unseen.
@@ -120,13 +120,12 @@ impl Fresh {
 }
 
 impl Source for Fresh {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         self.look();
-        let source = match &*self.source.borrow() {
-            Ok(source) => Rc::clone(source),
-            Err(trouble) => return Lookup::TryAgain(trouble.clone()),
-        };
-        source.get(key)
+        match &*self.source.borrow() {
+            Ok(source) => source.find(key, value),
+            Err(trouble) => Err(trouble.clone()),
+        }
     }
 
     fn is_pattern(&self) -> bool {

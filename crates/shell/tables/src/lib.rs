@@ -33,6 +33,7 @@ mod users;
 pub use entries::{Entry, EntryReader};
 pub use logical::{LogicalLine, LogicalLines};
 pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};
+pub use pages::StoredNull;
 pub use registry::{Opener, Openers, Registry, Settings};
-pub use source::{Duplicates, OpenError, Options, Source, Warn, errno_text};
+pub use source::{Duplicates, Each, OpenError, Options, Source, Warn, errno_text};
 pub use users::{SystemUsers, process_user};

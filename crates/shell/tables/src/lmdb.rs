@@ -11,12 +11,17 @@ mod write;
 pub(crate) use write::write_lmdb;
 
 use crate::{
-    OpenError, Source,
-    pages::{NullBytes, PageFile, c_string, find_either, part, u16_at, u32_at, u64_at},
+    OpenError, Options, Source,
+    pages::{PageFile, StoredNull, c_string, find_either, part, u16_at, u32_at, u64_at},
     source::Entries,
 };
-use std::{cell::Cell, cmp::Ordering, fs::File, os::unix::fs::FileExt, rc::Rc};
-use types::{Lookup, Trouble};
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Ordering,
+    fs::File,
+    os::unix::fs::FileExt,
+};
+use types::Trouble;
 
 const MAGIC: u32 = 0xBEEF_C0DE;
 const VERSION: u32 = 1;
@@ -83,15 +88,18 @@ fn newest_meta(file: &File) -> std::io::Result<Option<Meta>> {
 
 /// An opened table.
 pub(crate) struct LmdbTable {
+    file: RefCell<Lmdb>,
+    nulls: Cell<StoredNull>,
+}
+
+/// The file, and the snapshot of it that is looked at.
+struct Lmdb {
     pages: PageFile,
-    meta: Cell<Meta>,
-    nulls: Cell<NullBytes>,
-    /// Set when a page was read from the file: then the meta must be compared afterwards.
-    read: Cell<bool>,
+    meta: Meta,
 }
 
 /// `lmdb:/path` for `/path.lmdb`
-pub(crate) fn open_lmdb(path: &str) -> Result<LmdbTable, OpenError> {
+pub(crate) fn open_lmdb(path: &str, options: &Options) -> Result<LmdbTable, OpenError> {
     let file_name = format!("{path}.lmdb");
     let failed = |error: &std::io::Error| OpenError::io("open database", &file_name, error);
     let file = File::open(&file_name).map_err(|error| {
@@ -100,12 +108,10 @@ pub(crate) fn open_lmdb(path: &str) -> Result<LmdbTable, OpenError> {
         if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }
     })?;
     match newest_meta(&file).map_err(|error| failed(&error))? {
-        Some(meta) => Ok(LmdbTable {
-            pages: PageFile::new(file, &file_name, meta.page_size),
-            meta: Cell::new(meta),
-            nulls: Cell::default(),
-            read: Cell::new(false),
-        }),
+        Some(meta) => {
+            let pages = PageFile::new(file, &file_name).map_err(|error| failed(&error))?;
+            Ok(LmdbTable { file: RefCell::new(Lmdb { pages, meta }), nulls: Cell::new(options.nulls) })
+        }
         None => Err(OpenError::new(format!(
             "open database {file_name}: not an LMDB table; run \"postmap lmdb:{path}\" (or postalias) to rebuild it"
         ))),
@@ -147,45 +153,96 @@ impl Node<'_> {
     }
 }
 
-impl LmdbTable {
+/// What a page says about a key.
+enum Step {
+    /// Ask this page.
+    Down(u64),
+    Absent,
+    /// The value is so long, and here in the page.
+    Here {
+        at: usize,
+        size: usize,
+    },
+    /// The value is so long, and begins after the header of this page.
+    Elsewhere {
+        page: u64,
+        size: usize,
+    },
+}
+
+/// What a page says; `None` for one that is damaged.
+fn step(page: &[u8], key: &[u8]) -> Option<Step> {
+    let leaf = u16_at(page, 10)? & P_LEAF != 0;
+    let place = search(page, key, leaf)?;
+    if !leaf {
+        let index = place.unwrap_or_else(|next| next.saturating_sub(1));
+        return Some(Step::Down(node(page, index)?.child()));
+    }
+    match place {
+        Ok(index) => value(page, &node(page, index)?),
+        Err(_) => Some(Step::Absent),
+    }
+}
+
+/// Where the value of a leaf's node is.
+fn value(page: &[u8], node: &Node<'_>) -> Option<Step> {
+    let size = node.data_size();
+    match node.flags {
+        0 => {
+            part(node.rest, 0, size)?;
+            Some(Step::Here { at: page.len() - node.rest.len(), size })
+        }
+        F_BIGDATA => Some(Step::Elsewhere { page: u64_at(node.rest, 0)?, size }),
+        _ => None,
+    }
+}
+
+impl Lmdb {
+    fn damaged(&self) -> Trouble {
+        self.pages.corrupt("a page is damaged")
+    }
+
     /// Takes up a newer snapshot, if there is one.
-    pub(crate) fn refresh(&self) -> Result<(), Trouble> {
+    fn refresh(&mut self) -> Result<(), Trouble> {
         let meta = self.newest()?;
-        if meta != self.meta.get() {
-            self.pages.forget();
-            self.meta.set(meta);
+        if meta != self.meta {
+            self.pages.forget()?;
+            self.meta = meta;
         }
         Ok(())
     }
 
     fn newest(&self) -> Result<Meta, Trouble> {
         match newest_meta(self.pages.file()) {
-            Ok(Some(meta)) if meta.page_size == self.pages.page_size() => Ok(meta),
+            Ok(Some(meta)) if meta.page_size == self.meta.page_size => Ok(meta),
             Ok(_) => Err(self.pages.corrupt("the file is no longer an LMDB table")),
-            Err(error) => Err(Trouble::new(format!("{}: {error}", self.pages.corrupt("cannot be read")))),
+            Err(error) => Err(self.pages.unreadable(&error)),
         }
     }
 
-    fn page(&self, number: u64, kind: u16) -> Result<Rc<[u8]>, Trouble> {
-        if number > self.meta.get().last_page {
+    fn page(&mut self, number: u64, kind: u16) -> Result<&[u8], Trouble> {
+        let page_size = self.meta.page_size;
+        if number > self.meta.last_page {
             return Err(self.pages.corrupt("a page number is out of range"));
         }
-        let (page, cached) = self.pages.page(number)?;
-        if !cached {
-            self.read.set(true);
-        }
-        if u64_at(&page, 0) != Some(number) || u16_at(&page, 10).is_none_or(|flags| flags & kind == 0) {
+        // A number too large for an offset lies behind the file's end, too.
+        let place = self.pages.fetch(number.saturating_mul(page_size as u64), page_size)?;
+        let page = self.pages.at(place);
+        if u64_at(page, 0) != Some(number) || u16_at(page, 10).is_none_or(|flags| flags & kind == 0) {
             return Err(self.pages.corrupt("a page is not what it should be"));
         }
         Ok(page)
     }
 
     /// Reads a snapshot through `work`, again when a writer has been faster.
-    fn consistently<T>(&self, work: impl Fn() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    fn consistently<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Self) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         for _ in 0..ATTEMPTS {
-            self.read.set(false);
-            let outcome = work();
-            if !self.read.get() || self.newest()? == self.meta.get() {
+            self.pages.start();
+            let outcome = work(self);
+            if !self.pages.has_read() || self.newest()? == self.meta {
                 return outcome;
             }
             self.refresh()?;
@@ -193,64 +250,62 @@ impl LmdbTable {
         Err(self.pages.corrupt("the file changes all the time"))
     }
 
-    fn find(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-        let mut number = self.meta.get().root;
+    fn find(&mut self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        let mut number = self.meta.root;
         if number == NO_PAGE {
-            return Ok(None);
+            return Ok(false);
         }
         for _ in 0..DEPTH_MAX {
             let page = self.page(number, P_BRANCH | P_LEAF)?;
-            let leaf = u16_at(&page, 10).is_some_and(|flags| flags & P_LEAF != 0);
-            let bad = || self.pages.corrupt("a page is damaged");
-            let place = search(&page, key, leaf).ok_or_else(bad)?;
-            if !leaf {
-                number =
-                    node(&page, place.unwrap_or_else(|next| next.saturating_sub(1))).ok_or_else(bad)?.child();
-                continue;
+            match step(page, key) {
+                Some(Step::Down(child)) => number = child,
+                Some(Step::Absent) => return Ok(false),
+                Some(Step::Here { at, size }) => {
+                    value.clear();
+                    value.extend_from_slice(part(page, at, size).unwrap_or_default());
+                    return Ok(true);
+                }
+                Some(Step::Elsewhere { page, size }) => {
+                    value.clear();
+                    value.extend_from_slice(self.big_value(page, size)?);
+                    return Ok(true);
+                }
+                None => return Err(self.damaged()),
             }
-            return match place {
-                Ok(index) => self.value(&node(&page, index).ok_or_else(bad)?).map(Some),
-                Err(_) => Ok(None),
-            };
         }
         Err(self.pages.corrupt("the tree is too deep"))
     }
 
-    fn value(&self, node: &Node<'_>) -> Result<Vec<u8>, Trouble> {
-        let bad = || self.pages.corrupt("an entry is damaged");
-        let size = node.data_size();
-        match node.flags {
-            0 => Ok(part(node.rest, 0, size).ok_or_else(bad)?.to_vec()),
-            F_BIGDATA => {
-                let first = u64_at(node.rest, 0).ok_or_else(bad)?;
-                self.page(first, P_OVERFLOW)?;
-                let page_size = self.pages.page_size() as u64;
-                let end = first.checked_mul(page_size).and_then(|at| at.checked_add((HEADER + size) as u64));
-                let limit = self.meta.get().last_page.saturating_add(1).saturating_mul(page_size);
-                if end.is_none_or(|end| end > limit) {
-                    return Err(bad());
-                }
-                self.read.set(true);
-                self.pages.read_at(first * page_size + HEADER as u64, size)
-            }
-            _ => Err(bad()),
+    /// A value on pages of its own.
+    fn big_value(&mut self, first: u64, size: usize) -> Result<&[u8], Trouble> {
+        self.page(first, P_OVERFLOW)?;
+        let page_size = self.meta.page_size as u64;
+        let start = first.saturating_mul(page_size).saturating_add(HEADER as u64);
+        let limit = self.meta.last_page.saturating_add(1).saturating_mul(page_size);
+        if start.saturating_add(size as u64) > limit {
+            return Err(self.damaged());
         }
+        self.pages.bytes(start, size)
     }
 
-    fn walk(&self, number: u64, depth: usize, entries: &mut Entries) -> Result<(), Trouble> {
-        if depth > DEPTH_MAX || entries.len() as u64 > self.meta.get().entries {
+    fn walk(&mut self, number: u64, depth: usize, entries: &mut Entries) -> Result<(), Trouble> {
+        if depth > DEPTH_MAX || entries.len() as u64 > self.meta.entries {
             return Err(self.pages.corrupt("the tree has a loop"));
         }
-        let page = self.page(number, P_BRANCH | P_LEAF)?;
+        let page = self.page(number, P_BRANCH | P_LEAF)?.to_vec();
         let leaf = u16_at(&page, 10).is_some_and(|flags| flags & P_LEAF != 0);
-        let bad = || self.pages.corrupt("a page is damaged");
-        for index in 0..node_count(&page).ok_or_else(bad)? {
-            let node = node(&page, index).ok_or_else(bad)?;
-            if leaf {
-                entries.push((node.key.to_vec(), self.value(&node)?));
-            } else {
+        for index in 0..node_count(&page).ok_or_else(|| self.damaged())? {
+            let node = node(&page, index).ok_or_else(|| self.damaged())?;
+            if !leaf {
                 self.walk(node.child(), depth + 1, entries)?;
+                continue;
             }
+            let value = match value(&page, &node) {
+                Some(Step::Here { at, size }) => part(&page, at, size).unwrap_or_default().to_vec(),
+                Some(Step::Elsewhere { page, size }) => self.big_value(page, size)?.to_vec(),
+                _ => return Err(self.damaged()),
+            };
+            entries.push((node.key.to_vec(), value));
         }
         Ok(())
     }
@@ -273,20 +328,21 @@ fn search(page: &[u8], key: &[u8], leaf: bool) -> Option<Result<usize, usize>> {
 }
 
 impl Source for LmdbTable {
-    fn get(&self, key: &[u8]) -> Lookup {
-        find_either(&self.nulls, key, |key| self.consistently(|| self.find(key)))
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        let mut file = self.file.borrow_mut();
+        find_either(&self.nulls, key, value, |key, value| file.consistently(|file| file.find(key, value)))
     }
 
     fn refresh(&self) -> Result<(), Trouble> {
-        LmdbTable::refresh(self)
+        self.file.borrow_mut().refresh()
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
-        let entries = self.consistently(|| {
+        let entries = self.file.borrow_mut().consistently(|file| {
             let mut entries = Vec::new();
-            let root = self.meta.get().root;
+            let root = file.meta.root;
             if root != NO_PAGE {
-                self.walk(root, 0, &mut entries)?;
+                file.walk(root, 0, &mut entries)?;
             }
             Ok(entries)
         })?;

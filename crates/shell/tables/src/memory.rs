@@ -6,7 +6,7 @@ use crate::{
 };
 use bstr::ByteSlice;
 use std::{collections::HashMap, ffi::OsStr, fs::File, io::BufReader, os::unix::ffi::OsStrExt};
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 /// Keys and values in memory.
 #[derive(Default)]
@@ -21,14 +21,21 @@ impl MemoryTable {
 }
 
 impl Source for MemoryTable {
-    fn get(&self, key: &[u8]) -> Lookup {
-        self.entries.get(key).map_or(Lookup::Absent, |value| Lookup::Found(value.to_vec()))
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        Ok(self.entries.get(key).is_some_and(|found| answer(value, found)))
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
         self.entries.iter().for_each(|(key, value)| visit(key, value));
         Ok(())
     }
+}
+
+/// Writes what was found.
+pub(crate) fn answer(value: &mut Vec<u8>, found: &[u8]) -> bool {
+    value.clear();
+    value.extend_from_slice(found);
+    true
 }
 
 /// `texthash:/file`
@@ -74,8 +81,8 @@ pub(crate) fn open_texthash(path: &str, options: &Options) -> Result<MemoryTable
 pub(crate) struct Static(pub(crate) Vec<u8>);
 
 impl Source for Static {
-    fn get(&self, _key: &[u8]) -> Lookup {
-        Lookup::Found(self.0.clone())
+    fn find(&self, _key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        Ok(answer(value, &self.0))
     }
 }
 
@@ -83,13 +90,12 @@ impl Source for Static {
 pub(crate) struct Environ;
 
 impl Source for Environ {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         // A name with `=` or a null byte cannot be in the environment.
         if key.is_empty() || key.contains(&b'=') || key.contains(&0) {
-            return Lookup::Absent;
+            return Ok(false);
         }
-        std::env::var_os(OsStr::from_bytes(key))
-            .map_or(Lookup::Absent, |value| Lookup::Found(value.as_bytes().to_vec()))
+        Ok(std::env::var_os(OsStr::from_bytes(key)).is_some_and(|found| answer(value, found.as_bytes())))
     }
 }
 
@@ -97,8 +103,8 @@ impl Source for Environ {
 pub(crate) struct Fail(pub(crate) Trouble);
 
 impl Source for Fail {
-    fn get(&self, _key: &[u8]) -> Lookup {
-        Lookup::TryAgain(self.0.clone())
+    fn find(&self, _key: &[u8], _value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        Err(self.0.clone())
     }
 
     fn is_pattern(&self) -> bool {
@@ -114,8 +120,8 @@ impl Source for Fail {
 pub(crate) struct Empty;
 
 impl Source for Empty {
-    fn get(&self, _key: &[u8]) -> Lookup {
-        Lookup::Absent
+    fn find(&self, _key: &[u8], _value: &mut Vec<u8>) -> Result<bool, Trouble> {
+        Ok(false)
     }
 }
 

@@ -54,10 +54,10 @@ pub fn open(map_type: &str, name: &str, options: &Options) -> Result<Box<dyn Sou
     }
     warn_if_outdated(map_type, name, options);
     match map_type {
-        "hash" => open_bdb(name, Method::Hash).map(boxed),
-        "btree" => open_bdb(name, Method::Btree).map(boxed),
-        "lmdb" => open_lmdb(name).map(boxed),
-        "cdb" => open_cdb(name).map(boxed),
+        "hash" => open_bdb(name, Method::Hash, options).map(boxed),
+        "btree" => open_bdb(name, Method::Btree, options).map(boxed),
+        "lmdb" => open_lmdb(name, options).map(boxed),
+        "cdb" => open_cdb(name, options).map(boxed),
         "texthash" => open_texthash(name, options).map(boxed),
         "inline" => open_inline(name, options).map(boxed),
         "static" => static_value(name, options).map(|value| boxed(Static(value))),

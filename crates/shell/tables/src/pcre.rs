@@ -6,7 +6,7 @@ use crate::{
     rules::{Action, Condition, Engine, PatternText, Rule, load},
 };
 use tables_sys::{Pcre, PcreFlags};
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 struct Perl {
     pcre: Pcre,
@@ -59,7 +59,7 @@ fn holds(condition: &Condition<Perl>, key: &[u8], pairs: &KeyPairs) -> Result<bo
 }
 
 impl Source for PcreTable {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let pairs = KeyPairs::of(key);
         let mut at = 0;
         while let Some(rule) = self.rules.get(at) {
@@ -71,21 +71,22 @@ impl Source for PcreTable {
             };
             match (holds(condition, key, &pairs), &rule.action) {
                 (Ok(true), Action::Match { first, result, .. }) => {
-                    return Lookup::Found(result.expand(|number| {
+                    result.expand(value, |number| {
                         let place = first.engine.pcre.group(number);
                         place.and_then(|(start, end)| key.get(start..end)).unwrap_or_default()
-                    }));
+                    });
+                    return Ok(true);
                 }
                 (Ok(false), Action::If { end: Some(end), .. }) => at = end + 1,
-                (Ok(false), Action::If { end: None, .. }) => return Lookup::Absent,
+                (Ok(false), Action::If { end: None, .. }) => return Ok(false),
                 (Ok(_), _) => {}
                 (Err(error), _) => {
                     let (name, line) = (&self.name, rule.line);
-                    return Lookup::TryAgain(Trouble::new(format!("pcre map {name}, line {line}: {error}")));
+                    return Err(Trouble::new(format!("pcre map {name}, line {line}: {error}")));
                 }
             }
         }
-        Lookup::Absent
+        Ok(false)
     }
 
     fn is_pattern(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::ffi::{CStr, CString};
 use tables_sys::{Regex, RegexFlags};
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 struct Posix {
     regex: Regex,
@@ -72,38 +72,44 @@ fn result(
     second: Option<&Condition<Posix>>,
     result: &Template,
     key: &Key<'_>,
-) -> Result<Option<Vec<u8>>, String> {
+    value: &mut Vec<u8>,
+) -> Result<bool, String> {
     let second_holds = || second.map_or(Ok(true), |second| holds(second, key));
     if result.max_group() == 0 {
-        return Ok((holds(first, key)? && second_holds()?).then(|| result.expand(|_| &[])));
+        let matched = holds(first, key)? && second_holds()?;
+        if matched {
+            result.expand(value, |_| &[]);
+        }
+        return Ok(matched);
     }
     if !first.engine.needs.may_match(&key.pairs) {
-        return Ok(None);
+        return Ok(false);
     }
-    let Some(groups) = first.engine.regex.captures(key.text, result.max_group())? else { return Ok(None) };
+    let Some(groups) = first.engine.regex.captures(key.text, result.max_group())? else { return Ok(false) };
     if !second_holds()? {
-        return Ok(None);
+        return Ok(false);
     }
     let text = key.text.to_bytes();
     let group = |number: usize| {
         let place = groups.get(number).copied().flatten();
         place.and_then(|(start, end)| text.get(start..end)).unwrap_or_default()
     };
-    Ok(Some(result.expand(group)))
+    result.expand(value, group);
+    Ok(true)
 }
 
 impl Source for RegexpTable {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         // A C string ends at its first null byte.
         let key = key.split(|byte| *byte == 0).next().unwrap_or_default();
-        let Ok(text) = CString::new(key) else { return Lookup::Absent };
+        let Ok(text) = CString::new(key) else { return Ok(false) };
         let key = Key { text: &text, pairs: KeyPairs::of(key) };
         let mut at = 0;
         while let Some(rule) = self.rules.get(at) {
             at += 1;
             let outcome = match &rule.action {
                 Action::Match { first, second, result: template } => {
-                    result(first, second.as_ref(), template, &key)
+                    result(first, second.as_ref(), template, &key, value)
                 }
                 Action::If { condition, end } => match holds(condition, &key) {
                     Ok(true) => continue,
@@ -112,24 +118,22 @@ impl Source for RegexpTable {
                             at = end + 1;
                             continue;
                         }
-                        None => return Lookup::Absent,
+                        None => return Ok(false),
                     },
                     Err(error) => Err(error),
                 },
                 Action::EndIf => continue,
             };
             match outcome {
-                Ok(Some(value)) => return Lookup::Found(value),
-                Ok(None) => {}
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
                 Err(error) => {
                     let (name, line) = (&self.name, rule.line);
-                    return Lookup::TryAgain(Trouble::new(format!(
-                        "regexp map {name}, line {line}: {error}"
-                    )));
+                    return Err(Trouble::new(format!("regexp map {name}, line {line}: {error}")));
                 }
             }
         }
-        Lookup::Absent
+        Ok(false)
     }
 
     fn is_pattern(&self) -> bool {

@@ -1,12 +1,35 @@
 //! What every table type implements, and what it is opened with.
 
+use crate::pages::StoredNull;
 use std::{fmt, rc::Rc};
 use types::{Lookup, Trouble};
 
 /// An opened table. Keys arrive folded as [`Options::fold`] asks; patterns get them as they are.
 pub trait Source {
+    /// Looks a key up and writes what it finds to `value`, whose memory is used again; false when it is certainly
+    /// not there.
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble>;
+
     /// Looks a key up.
-    fn get(&self, key: &[u8]) -> Lookup;
+    fn get(&self, key: &[u8]) -> Lookup {
+        let mut value = Vec::new();
+        match self.find(key, &mut value) {
+            Ok(true) => Lookup::Found(value),
+            Ok(false) => Lookup::Absent,
+            Err(trouble) => Lookup::TryAgain(trouble),
+        }
+    }
+
+    /// Looks many keys up, in their order, until `answer` has had enough: a table may read ahead for those that come.
+    fn find_each(&self, keys: &[&[u8]], answer: &mut Each<'_>) {
+        let mut value = Vec::new();
+        for key in keys {
+            let found = self.find(key, &mut value);
+            if !answer(key, found.map(|found| found.then_some(value.as_slice()))) {
+                return;
+            }
+        }
+    }
 
     /// Whether keys are matched whole against patterns (Postfix: `DICT_FLAG_PATTERN`).
     fn is_pattern(&self) -> bool {
@@ -24,6 +47,9 @@ pub trait Source {
         Err(Trouble::new("this type of table cannot be listed"))
     }
 }
+
+/// Takes a key and what a table says to it; false when it has had enough.
+pub type Each<'a> = dyn FnMut(&[u8], Result<Option<&[u8]>, Trouble>) -> bool + 'a;
 
 /// What to do with a key that a text table has twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +82,8 @@ pub struct Options {
     pub rhs_is_file: bool,
     /// Repeated keys.
     pub duplicates: Duplicates,
+    /// Whether keys and values have a null byte in the file.
+    pub nulls: StoredNull,
     /// Where warnings go.
     pub warn: Warn,
 }
@@ -63,7 +91,14 @@ pub struct Options {
 impl Options {
     /// As mail processes open tables.
     pub fn new(warn: Warn) -> Self {
-        Self { fold: true, utf8: true, rhs_is_file: false, duplicates: Duplicates::Refuse, warn }
+        Self {
+            fold: true,
+            utf8: true,
+            rhs_is_file: false,
+            duplicates: Duplicates::Refuse,
+            nulls: StoredNull::Default,
+            warn,
+        }
     }
 
     /// A key as it is stored and looked up: its case folded as the options ask, all of Unicode only where

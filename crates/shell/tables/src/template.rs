@@ -59,19 +59,18 @@ impl Template {
         }
     }
 
-    /// The result, with what the groups matched; a group that took no part is empty.
-    pub(crate) fn expand<'t>(&self, group: impl Fn(usize) -> &'t [u8]) -> Vec<u8> {
+    /// Writes the result, with what the groups matched; a group that took no part is empty.
+    pub(crate) fn expand<'t>(&self, result: &mut Vec<u8>, group: impl Fn(usize) -> &'t [u8]) {
+        result.clear();
         match self {
-            Self::Literal(text) => text.clone(),
+            Self::Literal(text) => result.extend_from_slice(text),
             Self::Groups(pieces, _) => {
-                let mut result = Vec::new();
                 for piece in pieces {
                     match piece {
                         Piece::Text(text) => result.extend_from_slice(text),
                         Piece::Group(number) => result.extend_from_slice(group(*number)),
                     }
                 }
-                result
             }
         }
     }
@@ -122,7 +121,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expected: Result<&str, &str>) {
         let expand = |template: Template| {
-            String::from_utf8(template.expand(|n| if n == 1 { b"ONE" } else { b"" })).unwrap()
+            let mut result = Vec::new();
+            template.expand(&mut result, |n| if n == 1 { b"ONE" } else { b"" });
+            String::from_utf8(result).unwrap()
         };
         assert_eq!(
             Template::parse(text.as_bytes()).map(expand),

@@ -1,13 +1,13 @@
 //! `unix:passwd.byname` and `unix:group.byname`: the system's own databases, through NSS.
 
-use crate::{OpenError, Source, source::errno_text};
+use crate::{OpenError, Source, memory::answer, source::errno_text};
 use std::{
     cell::RefCell,
     collections::HashMap,
     time::{Duration, Instant},
 };
 use tables_sys::{group_by_name, passwd_by_name};
-use types::{Lookup, Trouble};
+use types::Trouble;
 
 #[derive(Clone, Copy)]
 enum Database {
@@ -56,14 +56,14 @@ fn group_line(name: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
 }
 
 impl Source for UnixTable {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let mut found = self.found.borrow_mut();
         if found.since.is_none_or(|since| since.elapsed() > REMEMBERED_FOR) {
             found.entries.clear();
             found.since = Some(Instant::now());
         }
         if let Some(line) = found.entries.get(key) {
-            return Lookup::Found(line.clone());
+            return Ok(answer(value, line));
         }
         let (line, what) = match self.database {
             Database::Passwd => (passwd_line(key), "password"),
@@ -71,16 +71,16 @@ impl Source for UnixTable {
         };
         match line {
             Ok(Some(line)) => {
+                answer(value, &line);
                 if found.entries.len() < REMEMBERED_MAX {
-                    found.entries.insert(key.to_vec(), line.clone());
+                    found.entries.insert(key.to_vec(), line);
                 }
-                Lookup::Found(line)
+                Ok(true)
             }
-            Ok(None) => Lookup::Absent,
-            Err(error) => Lookup::TryAgain(Trouble::new(format!(
-                "cannot access UNIX {what} database: {}",
-                errno_text(&error)
-            ))),
+            Ok(None) => Ok(false),
+            Err(error) => {
+                Err(Trouble::new(format!("cannot access UNIX {what} database: {}", errno_text(&error))))
+            }
         }
     }
 }

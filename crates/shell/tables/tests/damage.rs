@@ -6,8 +6,8 @@
 use proptest::prelude::*;
 use std::{cell::Cell, fs, path::PathBuf, rc::Rc};
 use tables::{
-    Options,
-    build::{Builder, FileRules, StoredNull},
+    Options, StoredNull,
+    build::{Builder, FileRules},
 };
 
 const SUFFIXES: [(&str, &str); 3] = [("hash", "db"), ("lmdb", "lmdb"), ("cdb", "cdb")];

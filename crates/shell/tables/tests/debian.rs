@@ -13,8 +13,8 @@ use std::{
     rc::Rc,
 };
 use tables::{
-    Duplicates, EntryReader, Options,
-    build::{Builder, FileRules, StoredNull},
+    Duplicates, EntryReader, Options, StoredNull,
+    build::{Builder, FileRules},
 };
 use types::Lookup;
 

@@ -5,7 +5,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
 };
 
-use tables::{Duplicates, build::StoredNull};
+use tables::{Duplicates, StoredNull};
 
 use super::{Console, Fatal};
 

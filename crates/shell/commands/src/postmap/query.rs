@@ -1,17 +1,21 @@
 //! Asking tables: `-q key`, `-q -`, `-s`.
 
-use std::{
-    borrow::Cow,
-    fmt::Write as _,
-    io::{self, BufRead as _, BufWriter, Write as _},
-};
+use std::borrow::Cow;
 
 use bstr::ByteSlice as _;
 use message::{Scanner, ScannerLimits, Step};
 use tables::{Source, build::base64_to_content};
-use types::Lookup;
+use types::Trouble;
 
-use super::{Fatal, Run, options::Tool, waiting};
+use super::{
+    Fatal, Run,
+    streams::{Input, Output},
+    waiting,
+};
+
+const BAD_UTF8: &str = "malformed UTF-8 or invalid codepoint";
+/// So many keys are asked in one go.
+const TOGETHER: usize = 64;
 
 /// A table with its name in messages.
 struct Opened<'a> {
@@ -27,23 +31,38 @@ impl<'a> Opened<'a> {
         Ok(Self { shown: format!("{map_type}:{name}"), source, run })
     }
 
-    /// The value for a key, with Postfix's complaints.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fatal> {
-        const BAD_UTF8: &str = "malformed UTF-8 or invalid codepoint";
-        let (shown, run) = (&self.shown, self.run);
-        if run.options.utf8 && !key.is_ascii() && key.to_str().is_err() {
-            run.console.warn(&format!("{shown}: non-UTF-8 key \"{}\": {BAD_UTF8}", key.as_bstr()));
-            return Ok(None);
-        }
-        let fold = run.options.fold && !self.source.is_pattern() && !is_folded(key);
-        let folded = if fold { Cow::Owned(run.options.stored_key(key)) } else { Cow::Borrowed(key) };
-        let value = match self.source.get(&folded) {
-            Lookup::Absent => return Ok(None),
-            Lookup::Found(value) => value,
-            Lookup::TryAgain(trouble) => {
-                return Err(Fatal(format!("table {shown}: query error: {trouble}")));
+    /// Looks a key up and writes what it finds to `value`, with Postfix's complaints.
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Fatal> {
+        let found = if is_plain(key) {
+            self.source.find(key, value)
+        } else {
+            if self.run.options.utf8 && key.to_str().is_err() {
+                let (shown, key) = (&self.shown, key.as_bstr());
+                self.run.console.warn(&format!("{shown}: non-UTF-8 key \"{key}\": {BAD_UTF8}"));
+                return Ok(false);
             }
+            let fold = self.run.options.fold && !self.source.is_pattern();
+            let key = if fold { Cow::Owned(self.run.options.stored_key(key)) } else { Cow::Borrowed(key) };
+            self.source.find(&key, value)
         };
+        match found {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(trouble) => return Err(self.failed(&trouble)),
+        }
+        if let Cow::Owned(content) = self.accept(key, value)? {
+            *value = content;
+        }
+        Ok(true)
+    }
+
+    fn failed(&self, trouble: &Trouble) -> Fatal {
+        Fatal(format!("table {}: query error: {trouble}", self.shown))
+    }
+
+    /// A value as it is shown, or why it is not.
+    fn accept<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<Cow<'v, [u8]>, Fatal> {
+        let (shown, run) = (&self.shown, self.run);
         if run.options.utf8 && !value.is_ascii() && value.to_str().is_err() {
             let (key, value) = (key.as_bstr(), value.as_bstr());
             run.console.warn(&format!("{shown}: key \"{key}\": non-UTF-8 value \"{value}\": {BAD_UTF8}"));
@@ -52,18 +71,20 @@ impl<'a> Opened<'a> {
         if value.is_empty() {
             complain_empty(run, shown, key);
         }
-        if run.options.rhs_is_file {
-            return base64_to_content(&value).map(Some).map_err(|why| {
-                run.console.warn(&format!("table {shown}: key {}: {why}", key.as_bstr()));
-                Fatal(format!("table {shown}: query error"))
-            });
+        if !run.options.rhs_is_file {
+            return Ok(Cow::Borrowed(value));
         }
-        Ok(Some(value))
+        base64_to_content(value).map(Cow::Owned).map_err(|why| {
+            run.console.warn(&format!("table {shown}: key {}: {why}", key.as_bstr()));
+            Fatal(format!("table {shown}: query error"))
+        })
     }
 }
 
-fn is_folded(key: &[u8]) -> bool {
-    key.is_ascii() && !key.iter().any(u8::is_ascii_uppercase)
+/// Whether a key is ASCII without upper case: its own spelling in every table.
+fn is_plain(key: &[u8]) -> bool {
+    // Without an early end, several bytes are looked at in one step.
+    !key.iter().fold(false, |other, byte| other | !byte.is_ascii() | byte.is_ascii_uppercase())
 }
 
 fn complain_empty(run: &Run, shown: &str, key: &[u8]) {
@@ -72,78 +93,17 @@ fn complain_empty(run: &Run, shown: &str, key: &[u8]) {
     run.console.warn(&format!("table {shown} should return NO RESULT in case of NOT FOUND"));
 }
 
-/// Standard output, flushed at the end.
-struct Output<'a> {
-    out: BufWriter<io::StdoutLock<'a>>,
-    json: bool,
-    separator: &'static [u8],
-}
-
-impl Output<'_> {
-    fn new(run: &Run) -> Self {
-        let separator: &[u8] = if run.tool == Tool::Postalias { b":\t" } else { b"\t" };
-        let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
-        Self { out, json: run.request.json, separator }
-    }
-
-    fn pair(&mut self, key: &[u8], value: &[u8]) -> Result<(), Fatal> {
-        let written = if self.json {
-            writeln!(self.out, "{{\"{}\": \"{}\"}}", json_text(key), json_text(value))
-        } else {
-            (self.out.write_all(key))
-                .and_then(|()| self.out.write_all(self.separator))
-                .and_then(|()| self.out.write_all(value))
-                .and_then(|()| self.out.write_all(b"\n"))
-        };
-        written.map_err(|error| output_failed(&error))
-    }
-
-    fn finish(mut self) -> Result<(), Fatal> {
-        self.out.flush().map_err(|error| output_failed(&error))
-    }
-}
-
-fn output_failed(error: &io::Error) -> Fatal {
-    Fatal(format!("write standard output: {}", config_files::reason(error)))
-}
-
-/// Text between quotes of JSON.
-fn json_text(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for c in bytes.to_str_lossy().chars() {
-        match c {
-            '"' => text.push_str("\\\""),
-            '\\' => text.push_str("\\\\"),
-            '\u{8}' => text.push_str("\\b"),
-            '\u{c}' => text.push_str("\\f"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            c if u32::from(c) < 0x20 || c == '\u{7f}' => {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "\\u{:04X}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text
-}
-
 /// `-q key`: the first table that has it answers.
 pub(super) fn one(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
         let table = Opened::new(run, argument)?;
-        let Some(value) = table.get(key)? else { continue };
-        let mut output = Output::new(run);
-        if output.json {
-            output.pair(key, &value)?;
-        } else {
-            (output.out.write_all(&value))
-                .and_then(|()| output.out.write_all(b"\n"))
-                .map_err(|error| output_failed(&error))?;
+        let mut value = Vec::new();
+        if table.find(key, &mut value)? {
+            let mut output = Output::new(run);
+            output.value(key, &value)?;
+            output.flush()?;
+            return Ok(true);
         }
-        output.finish()?;
-        return Ok(true);
     }
     Ok(false)
 }
@@ -152,11 +112,56 @@ pub(super) fn one(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
 struct Bulk<'a> {
     run: &'a Run,
     tables: Vec<Option<Opened<'a>>>,
-    output: Output<'a>,
+    output: Output,
+    value: Vec<u8>,
     found: bool,
 }
 
 impl Bulk<'_> {
+    /// Asks for each line of standard input.
+    fn ask_lines(&mut self) -> Result<(), Fatal> {
+        let mut input = Input::new();
+        loop {
+            let mut lines = [b"".as_slice(); TOGETHER];
+            let count = input.next_lines(&mut lines)?;
+            let keys = lines.get(..count).unwrap_or_default();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            if self.run.request.tables.len() == 1 && keys.iter().all(|key| is_plain(key) && !key.contains(&0))
+            {
+                self.ask_together(keys)?;
+            } else {
+                keys.iter().try_for_each(|key| self.ask(key))?;
+            }
+        }
+    }
+
+    /// Asks the only table for keys that need no folding.
+    fn ask_together(&mut self, keys: &[&[u8]]) -> Result<(), Fatal> {
+        let (Some(argument), Some(slot)) = (self.run.request.tables.first(), self.tables.first_mut()) else {
+            return Ok(());
+        };
+        let table = match slot {
+            Some(table) => table,
+            None => slot.insert(Opened::new(self.run, argument)?),
+        };
+        let mut outcome = Ok(());
+        let (output, found) = (&mut self.output, &mut self.found);
+        table.source.find_each(keys, &mut |key, answer| {
+            outcome = match answer {
+                Ok(Some(value)) => {
+                    *found = true;
+                    table.accept(key, value).and_then(|value| output.pair(key, &value))
+                }
+                Ok(None) => Ok(()),
+                Err(trouble) => Err(table.failed(&trouble)),
+            };
+            outcome.is_ok()
+        });
+        outcome
+    }
+
     fn ask(&mut self, key: &[u8]) -> Result<(), Fatal> {
         // A key is a C string.
         let key = key.find_byte(0).and_then(|null| key.get(..null)).unwrap_or(key);
@@ -165,9 +170,9 @@ impl Bulk<'_> {
                 Some(table) => table,
                 None => slot.insert(Opened::new(self.run, argument)?),
             };
-            if let Some(value) = table.get(key)? {
+            if table.find(key, &mut self.value)? {
                 self.found = true;
-                return self.output.pair(key, &value);
+                return self.output.pair(key, &self.value);
             }
         }
         Ok(())
@@ -177,14 +182,14 @@ impl Bulk<'_> {
 /// `-q -`: keys from standard input, one a line, or headers and body lines of a message.
 pub(super) fn bulk(run: &Run) -> Result<bool, Fatal> {
     let tables = run.request.tables.iter().map(|_| None).collect();
-    let mut bulk = Bulk { run, tables, output: Output::new(run), found: false };
+    let mut bulk = Bulk { run, tables, output: Output::new(run), value: Vec::new(), found: false };
     let asked = if run.request.header_keys || run.request.body_keys {
         ask_message(&mut bulk)
     } else {
-        each_line(|line| bulk.ask(line).map(|()| true))
+        bulk.ask_lines()
     };
     // What was found before a failure is shown, as Postfix does.
-    let (found, written) = (bulk.found, bulk.output.finish());
+    let (found, written) = (bulk.found, bulk.output.flush());
     asked?;
     written?;
     Ok(found)
@@ -192,20 +197,13 @@ pub(super) fn bulk(run: &Run) -> Result<bool, Fatal> {
 
 /// Calls `work` with each line of standard input until it has had enough.
 pub(super) fn each_line(mut work: impl FnMut(&[u8]) -> Result<bool, Fatal>) -> Result<(), Fatal> {
-    let mut input = io::BufReader::with_capacity(1 << 16, io::stdin().lock());
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let count = input
-            .read_until(b'\n', &mut line)
-            .map_err(|error| Fatal(format!("read standard input: {}", config_files::reason(&error))))?;
-        if count == 0 {
-            return Ok(());
-        }
-        if !work(line.strip_suffix(b"\n").unwrap_or(&line))? {
-            return Ok(());
+    let mut input = Input::new();
+    while let Some(line) = input.next_line()? {
+        if !work(line)? {
+            break;
         }
     }
+    Ok(())
 }
 
 /// `-h`, `-b`, `-m`: asks as cleanup's header and body checks would.
@@ -265,7 +263,7 @@ pub(super) fn list(run: &Run) -> Result<bool, Fatal> {
             Err(why) => run.console.warn(&format!("table {}: key {}: {why}", table.shown, key.as_bstr())),
         }
     });
-    output.finish()?;
+    output.flush()?;
     outcome?;
     listed.map_err(|trouble| Fatal(format!("table {}: sequence error: {trouble}", table.shown)))?;
     Ok(true)

@@ -16,9 +16,16 @@ struct Waiting {
 }
 
 impl Source for Waiting {
-    fn get(&self, key: &[u8]) -> Lookup {
+    fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let answer = self.executor.block_on(async { self.table.lookup(key).await });
-        answer.unwrap_or_else(|error| Lookup::TryAgain(Trouble::new(error.to_string())))
+        match answer.map_err(|error| Trouble::new(error.to_string()))? {
+            Lookup::Found(found) => {
+                *value = found;
+                Ok(true)
+            }
+            Lookup::Absent => Ok(false),
+            Lookup::TryAgain(trouble) => Err(trouble),
+        }
     }
 
     fn is_pattern(&self) -> bool {

@@ -8,141 +8,149 @@ use crate::{
 use std::cmp::Ordering;
 use types::Trouble;
 
-const P_IBTREE: u8 = 3;
-const P_LBTREE: u8 = 5;
-const B_KEYDATA: u8 = 1;
-const B_OVERFLOW: u8 = 3;
+pub(super) const P_IBTREE: u8 = 3;
+pub(super) const P_LBTREE: u8 = 5;
+pub(super) const B_KEYDATA: u8 = 1;
+pub(super) const B_OVERFLOW: u8 = 3;
 const DELETED: u8 = 0x80;
-const ROOT_AT: usize = 88;
+pub(super) const ROOT_AT: usize = 88;
 const DEPTH_MAX: usize = 255;
+const TREE: &[u8] = &[P_IBTREE, P_LBTREE];
+
+/// Where the content of an item is.
+#[derive(Clone, Copy)]
+enum Item {
+    Here { at: usize, length: usize },
+    Elsewhere { first: u32, length: u32 },
+}
 
 /// Types of items of a leaf begin after their length; those of an inner page too, then the child.
 fn kind(page: &[u8], at: usize) -> Option<u8> {
     page.get(at + 2).copied()
 }
 
-fn leaf_item(snapshot: &Snapshot, page: &[u8], index: usize) -> Result<Vec<u8>, Trouble> {
-    let bad = || snapshot.bad();
-    let at = entry_at(page, index).ok_or_else(bad)?;
-    match kind(page, at).ok_or_else(bad)? & !DELETED {
-        B_KEYDATA => {
-            let length = usize::from(u16_at(page, at).ok_or_else(bad)?);
-            Ok(part(page, at + 3, length).ok_or_else(bad)?.to_vec())
-        }
-        B_OVERFLOW => {
-            let (first, length) = (u32_at(page, at + 4), u32_at(page, at + 8));
-            snapshot.overflow(first.ok_or_else(bad)?, length.ok_or_else(bad)?)
-        }
-        _ => Err(bad()),
-    }
-}
-
-fn compare_leaf(snapshot: &Snapshot, page: &[u8], index: usize, key: &[u8]) -> Result<Ordering, Trouble> {
-    let bad = || snapshot.bad();
-    let at = entry_at(page, index).ok_or_else(bad)?;
-    if kind(page, at).is_some_and(|kind| kind & !DELETED == B_KEYDATA) {
-        let length = usize::from(u16_at(page, at).ok_or_else(bad)?);
-        return Ok(part(page, at + 3, length).ok_or_else(bad)?.cmp(key));
-    }
-    Ok(leaf_item(snapshot, page, index)?.as_slice().cmp(key))
-}
-
-fn compare_inner(snapshot: &Snapshot, page: &[u8], index: usize, key: &[u8]) -> Result<Ordering, Trouble> {
-    let bad = || snapshot.bad();
-    let at = entry_at(page, index).ok_or_else(bad)?;
-    let length = usize::from(u16_at(page, at).ok_or_else(bad)?);
-    let data = part(page, at + 12, length).ok_or_else(bad)?;
-    match kind(page, at).ok_or_else(bad)? & !DELETED {
-        B_KEYDATA => Ok(data.cmp(key)),
-        B_OVERFLOW => {
-            let (first, length) = (u32_at(data, 4), u32_at(data, 8));
-            Ok(snapshot.overflow(first.ok_or_else(bad)?, length.ok_or_else(bad)?)?.as_slice().cmp(key))
-        }
-        _ => Err(bad()),
-    }
-}
-
-fn child(snapshot: &Snapshot, page: &[u8], index: usize) -> Result<u32, Trouble> {
-    entry_at(page, index).and_then(|at| u32_at(page, at + 4)).ok_or_else(|| snapshot.bad())
-}
-
 fn is_leaf(page: &[u8]) -> bool {
     page.get(super::TYPE_AT) == Some(&P_LBTREE)
 }
 
-pub(super) fn find(snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
+/// An item of a page; `None` for a page that is damaged.
+fn item(page: &[u8], index: usize) -> Option<Item> {
+    let at = entry_at(page, index)?;
+    let length = usize::from(u16_at(page, at)?);
+    let kind = kind(page, at)? & !DELETED;
+    // On a leaf the content follows the type; on an inner page, the child and a count stand between.
+    let (content, elsewhere) = if is_leaf(page) { (at + 3, at) } else { (at + 12, at + 12) };
+    match kind {
+        B_KEYDATA => part(page, content, length).map(|_| Item::Here { at: content, length }),
+        B_OVERFLOW => Some(Item::Elsewhere {
+            first: u32_at(page, elsewhere + 4)?,
+            length: u32_at(page, elsewhere + 8)?,
+        }),
+        _ => None,
+    }
+}
+
+/// Takes the content of a page's item.
+fn take(snapshot: &mut Snapshot, number: u32, index: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
+    let page = snapshot.page(number, TREE)?;
+    match item(page, index) {
+        Some(Item::Here { at, length }) => {
+            into.clear();
+            into.extend_from_slice(part(page, at, length).unwrap_or_default());
+            Ok(())
+        }
+        Some(Item::Elsewhere { first, length }) => snapshot.overflow(first, length, into),
+        None => Err(snapshot.bad()),
+    }
+}
+
+/// Compares a page's item with a key.
+fn compare(snapshot: &mut Snapshot, number: u32, index: usize, key: &[u8]) -> Result<Ordering, Trouble> {
+    let page = snapshot.page(number, TREE)?;
+    match item(page, index) {
+        Some(Item::Here { at, length }) => Ok(part(page, at, length).unwrap_or_default().cmp(key)),
+        Some(Item::Elsewhere { first, length }) => {
+            let mut content = Vec::new();
+            snapshot.overflow(first, length, &mut content)?;
+            Ok(content.as_slice().cmp(key))
+        }
+        None => Err(snapshot.bad()),
+    }
+}
+
+fn child(page: &[u8], index: usize) -> Option<u32> {
+    entry_at(page, index).and_then(|at| u32_at(page, at + 4))
+}
+
+fn is_deleted(page: &[u8], index: usize) -> Option<bool> {
+    kind(page, entry_at(page, index)?).map(|kind| kind & DELETED != 0)
+}
+
+/// The leaf where a key has to be, and how many items it has.
+fn leaf_of(snapshot: &mut Snapshot, key: Option<&[u8]>) -> Result<(u32, usize), Trouble> {
     let mut number = snapshot.number(ROOT_AT);
     for _ in 0..DEPTH_MAX {
-        let page = snapshot.page(number, &[P_IBTREE, P_LBTREE])?;
-        let count = entry_count(&page).ok_or_else(|| snapshot.bad())?;
-        if is_leaf(&page) {
-            return find_in_leaf(snapshot, &page, count, key);
+        let page = snapshot.page(number, TREE)?;
+        let count = entry_count(page).ok_or_else(|| snapshot.bad())?;
+        if is_leaf(snapshot.page(number, TREE)?) {
+            return Ok((number, count));
         }
         // The last child whose first key is not greater; the first child's key counts as nothing.
-        let (mut low, mut high) = (1, count);
+        let (mut low, mut high) = (1, if key.is_some() { count } else { 1 });
         while low < high {
             let middle = low + (high - low) / 2;
-            match compare_inner(snapshot, &page, middle, key)? {
+            match compare(snapshot, number, middle, key.unwrap_or_default())? {
                 Ordering::Greater => high = middle,
                 _ => low = middle + 1,
             }
         }
-        number = child(snapshot, &page, low - 1)?;
+        let next = child(snapshot.page(number, TREE)?, low - 1);
+        number = next.ok_or_else(|| snapshot.bad())?;
     }
     Err(snapshot.bad())
 }
 
-fn find_in_leaf(
-    snapshot: &Snapshot,
-    page: &[u8],
-    count: usize,
-    key: &[u8],
-) -> Result<Option<Vec<u8>>, Trouble> {
+pub(super) fn find(snapshot: &mut Snapshot, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+    let (number, count) = leaf_of(snapshot, Some(key))?;
     let (mut low, mut high) = (0, count / 2);
     while low < high {
         let middle = low + (high - low) / 2;
-        match compare_leaf(snapshot, page, 2 * middle, key)? {
+        match compare(snapshot, number, 2 * middle, key)? {
             Ordering::Less => low = middle + 1,
             Ordering::Greater => high = middle,
             Ordering::Equal => {
-                let at = entry_at(page, 2 * middle + 1).ok_or_else(|| snapshot.bad())?;
-                if kind(page, at).is_some_and(|kind| kind & DELETED != 0) {
-                    return Ok(None);
+                let deleted = is_deleted(snapshot.page(number, TREE)?, 2 * middle + 1);
+                if deleted.ok_or_else(|| snapshot.bad())? {
+                    return Ok(false);
                 }
-                return leaf_item(snapshot, page, 2 * middle + 1).map(Some);
+                take(snapshot, number, 2 * middle + 1, value)?;
+                return Ok(true);
             }
         }
     }
-    Ok(None)
+    Ok(false)
 }
 
-pub(super) fn entries(snapshot: &Snapshot) -> Result<Entries, Trouble> {
-    let mut number = snapshot.number(ROOT_AT);
-    let mut page = snapshot.page(number, &[P_IBTREE, P_LBTREE])?;
-    for _ in 0..DEPTH_MAX {
-        if is_leaf(&page) {
-            break;
-        }
-        number = child(snapshot, &page, 0)?;
-        page = snapshot.page(number, &[P_IBTREE, P_LBTREE])?;
-    }
+pub(super) fn entries(snapshot: &mut Snapshot) -> Result<Entries, Trouble> {
+    let (mut number, _) = leaf_of(snapshot, None)?;
     let mut entries = Vec::new();
     for _ in 0..=snapshot.last_page {
-        if !is_leaf(&page) {
-            return Err(snapshot.bad());
-        }
-        let count = entry_count(&page).ok_or_else(|| snapshot.bad())?;
+        let page = snapshot.page(number, &[P_LBTREE])?;
+        let (count, next) = entry_count(page).zip(next_page(page)).ok_or_else(|| snapshot.bad())?;
         for index in (0..count.saturating_sub(1)).step_by(2) {
-            let at = entry_at(&page, index + 1).ok_or_else(|| snapshot.bad())?;
-            if kind(&page, at).is_none_or(|kind| kind & DELETED == 0) {
-                entries.push((leaf_item(snapshot, &page, index)?, leaf_item(snapshot, &page, index + 1)?));
+            let deleted = is_deleted(snapshot.page(number, TREE)?, index + 1);
+            if deleted.ok_or_else(|| snapshot.bad())? {
+                continue;
             }
+            let (mut key, mut value) = (Vec::new(), Vec::new());
+            take(snapshot, number, index, &mut key)?;
+            take(snapshot, number, index + 1, &mut value)?;
+            entries.push((key, value));
         }
-        match next_page(&page) {
-            Some(0) => return Ok(entries),
-            Some(next) => page = snapshot.page(next, &[P_LBTREE])?,
-            None => break,
+        if next == 0 {
+            return Ok(entries);
         }
+        number = next;
     }
     Err(snapshot.bad())
 }

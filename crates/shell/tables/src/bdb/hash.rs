@@ -52,96 +52,124 @@ fn first_page(snapshot: &Snapshot, bucket: u32) -> u32 {
     bucket.wrapping_add(snapshot.number(SPARES_AT + 4 * doubling))
 }
 
-/// The bytes of an item with its type byte. Items lie from the end of the page towards its start.
-fn item(page: &[u8], index: usize) -> Option<&[u8]> {
+const BUCKET: &[u8] = &[P_HASH, P_HASH_UNSORTED, 0];
+
+/// An item: where its content is on its page, or elsewhere. Of several values for a key, the first.
+#[derive(Clone, Copy)]
+enum Item {
+    Here { at: usize, length: usize },
+    Elsewhere { first: u32, length: u32 },
+}
+
+/// An item of a page; `None` for a page that is damaged. Items lie from the end of the page towards its start, each
+/// with a byte before it that says its type.
+fn item(page: &[u8], index: usize) -> Option<Item> {
     let start = entry_at(page, index)?;
     let end = if index == 0 { page.len() } else { entry_at(page, index - 1)? };
-    page.get(start..end)
-}
-
-/// Walks a bucket's pages; `work` says whether to stop.
-fn walk(
-    snapshot: &Snapshot,
-    bucket: u32,
-    mut work: impl FnMut(&[u8], &[u8]) -> Result<bool, Trouble>,
-) -> Result<(), Trouble> {
-    let mut number = first_page(snapshot, bucket);
-    for _ in 0..=snapshot.last_page {
-        let page = snapshot.page(number, &[P_HASH, P_HASH_UNSORTED, 0])?;
-        // A bucket that was never used is a page of zeroes.
-        if page.get(super::TYPE_AT) == Some(&0) {
-            return Ok(());
-        }
-        let count = entry_count(&page).ok_or_else(|| snapshot.bad())?;
-        if PAGE_HEADER + 2 * count > page.len() {
-            return Err(snapshot.bad());
-        }
-        for index in (0..count.saturating_sub(1)).step_by(2) {
-            let (Some(key), Some(value)) = (item(&page, index), item(&page, index + 1)) else {
-                return Err(snapshot.bad());
-            };
-            if work(key, value)? {
-                return Ok(());
-            }
-        }
-        match next_page(&page) {
-            Some(0) => return Ok(()),
-            Some(next) => number = next,
-            None => return Err(snapshot.bad()),
-        }
-    }
-    Err(snapshot.bad())
-}
-
-/// The content of an item; of several values for a key, the first.
-fn content(snapshot: &Snapshot, item: &[u8]) -> Result<Vec<u8>, Trouble> {
-    let bad = || snapshot.bad();
-    let (kind, bytes) = item.split_first().ok_or_else(bad)?;
-    match *kind {
-        H_KEYDATA => Ok(bytes.to_vec()),
+    let bytes = page.get(start..end)?;
+    match *bytes.first()? {
+        H_KEYDATA => Some(Item::Here { at: start + 1, length: bytes.len() - 1 }),
         H_DUPLICATE => {
-            let length = usize::from(u16_at(bytes, 0).ok_or_else(bad)?);
-            Ok(part(bytes, 2, length).ok_or_else(bad)?.to_vec())
+            let length = usize::from(u16_at(bytes, 1)?);
+            part(bytes, 3, length).map(|_| Item::Here { at: start + 3, length })
         }
-        H_OFFPAGE => {
-            let (page, length) = (u32_at(item, 4), u32_at(item, 8));
-            snapshot.overflow(page.ok_or_else(bad)?, length.ok_or_else(bad)?)
-        }
-        _ => Err(bad()),
+        H_OFFPAGE => Some(Item::Elsewhere { first: u32_at(bytes, 4)?, length: u32_at(bytes, 8)? }),
+        _ => None,
     }
 }
 
-fn is_key(snapshot: &Snapshot, item: &[u8], key: &[u8]) -> Result<bool, Trouble> {
-    match item.split_first() {
-        Some((&H_KEYDATA, bytes)) => Ok(bytes == key),
-        Some((&H_OFFPAGE, _)) if u32_at(item, 8).map(|length| length as usize) != Some(key.len()) => {
-            Ok(false)
+/// Takes the content of a page's item.
+fn take(snapshot: &mut Snapshot, number: u32, index: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
+    let page = snapshot.page(number, BUCKET)?;
+    match item(page, index) {
+        Some(Item::Here { at, length }) => {
+            into.clear();
+            into.extend_from_slice(part(page, at, length).unwrap_or_default());
+            Ok(())
         }
-        Some(_) => Ok(content(snapshot, item)? == key),
+        Some(Item::Elsewhere { first, length }) => snapshot.overflow(first, length, into),
         None => Err(snapshot.bad()),
     }
 }
 
-pub(super) fn find(snapshot: &Snapshot, key: &[u8]) -> Result<Option<Vec<u8>>, Trouble> {
-    let bucket = Buckets::of(snapshot)?.of_key(key);
-    let mut found = None;
-    walk(snapshot, bucket, |item, value| {
-        if is_key(snapshot, item, key)? {
-            found = Some(content(snapshot, value)?);
-        }
-        Ok(found.is_some())
-    })?;
-    Ok(found)
+/// How many items a bucket's page has, and the page that goes on; a bucket that was never used is a page of zeroes.
+fn extent(snapshot: &mut Snapshot, number: u32) -> Result<(usize, u32), Trouble> {
+    let page = snapshot.page(number, BUCKET)?;
+    if page.get(super::TYPE_AT) == Some(&0) {
+        return Ok((0, 0));
+    }
+    match entry_count(page).zip(next_page(page)) {
+        Some((count, next)) if PAGE_HEADER + 2 * count <= page.len() => Ok((count, next)),
+        _ => Err(snapshot.bad()),
+    }
 }
 
-pub(super) fn entries(snapshot: &Snapshot) -> Result<Entries, Trouble> {
+/// Where a page has a key, among its first `count` items; `None` when it has not.
+fn place_of(
+    snapshot: &mut Snapshot,
+    number: u32,
+    count: usize,
+    key: &[u8],
+) -> Result<Option<usize>, Trouble> {
+    for index in (0..count.saturating_sub(1)).step_by(2) {
+        let page = snapshot.page(number, BUCKET)?;
+        let same = match item(page, index) {
+            Some(Item::Here { at, length }) => length == key.len() && part(page, at, length) == Some(key),
+            Some(Item::Elsewhere { length, .. }) if length as usize != key.len() => false,
+            Some(Item::Elsewhere { first, length }) => {
+                let mut content = Vec::new();
+                snapshot.overflow(first, length, &mut content)?;
+                content == key
+            }
+            None => return Err(snapshot.bad()),
+        };
+        if same {
+            return Ok(Some(index));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn find(snapshot: &mut Snapshot, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
+    let bucket = Buckets::of(snapshot)?.of_key(key);
+    let mut number = first_page(snapshot, bucket);
+    for _ in 0..=snapshot.last_page {
+        let (count, next) = extent(snapshot, number)?;
+        if let Some(index) = place_of(snapshot, number, count, key)? {
+            take(snapshot, number, index + 1, value)?;
+            return Ok(true);
+        }
+        if next == 0 {
+            return Ok(false);
+        }
+        number = next;
+    }
+    Err(snapshot.bad())
+}
+
+pub(super) fn entries(snapshot: &mut Snapshot) -> Result<Entries, Trouble> {
     let mut entries = Vec::new();
+    // No page belongs to two buckets: more steps than pages are a loop.
+    let mut steps = 0;
     for bucket in 0..=Buckets::of(snapshot)?.max {
-        walk(snapshot, bucket, |key, value| {
-            entries.push((content(snapshot, key)?, content(snapshot, value)?));
-            // More entries than bytes: buckets that share pages.
-            if entries.len() as u64 > snapshot.status.size { Err(snapshot.bad()) } else { Ok(false) }
-        })?;
+        let mut number = first_page(snapshot, bucket);
+        loop {
+            steps += 1;
+            if steps > u64::from(snapshot.last_page) + 1 {
+                return Err(snapshot.bad());
+            }
+            let (count, next) = extent(snapshot, number)?;
+            for index in (0..count.saturating_sub(1)).step_by(2) {
+                let (mut key, mut value) = (Vec::new(), Vec::new());
+                take(snapshot, number, index, &mut key)?;
+                take(snapshot, number, index + 1, &mut value)?;
+                entries.push((key, value));
+            }
+            if next == 0 {
+                break;
+            }
+            number = next;
+        }
     }
     Ok(entries)
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::build::{Builder, FileRules, StoredNull};
+use crate::{
+    StoredNull,
+    build::{Builder, FileRules},
+};
 use std::{
     fs,
     future::Future,
