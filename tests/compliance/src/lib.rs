@@ -3,6 +3,7 @@
 pub mod client;
 pub mod dialogues;
 pub mod machine;
+pub mod plain;
 pub mod sink;
 pub mod smtp;
 pub mod system;

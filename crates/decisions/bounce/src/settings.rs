@@ -18,9 +18,9 @@ pub struct BounceSettings {
     pub smtputf8_enable: bool,
     pub myhostname: String,
     pub maximal_queue_lifetime: std::time::Duration,
-    /// `double_bounce_sender@myorigin`
+    /// `double_bounce_sender@myhostname`
     pub double_bounce_sender: String,
-    /// `MAILER-DAEMON@myorigin`: who a message without sender is from.
+    /// `MAILER-DAEMON@myhostname`: who a message without sender is from.
     pub mailer_daemon: String,
     /// `mail_name` with everything that cannot be part of a header name turned into `-`.
     pub mail_name: String,
@@ -59,9 +59,9 @@ impl BounceSettings {
             double_bounce_sender: format!(
                 "{}@{}",
                 values.text(p::double_bounce_sender),
-                values.text(p::myorigin)
+                values.text(p::myhostname)
             ),
-            mailer_daemon: format!("MAILER-DAEMON@{}", values.text(p::myorigin)),
+            mailer_daemon: format!("MAILER-DAEMON@{}", values.text(p::myhostname)),
             mail_name,
             notify_bounce: has("bounce"),
             notify_2bounce: has("2bounce"),

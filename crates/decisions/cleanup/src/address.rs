@@ -199,21 +199,20 @@ impl CleanupService {
         let title = maps.maps.title();
         let shown = recipient.as_bstr();
         let limit = |what: &str| {
-            ExpansionError::Limit(format!(
-                "unreasonable {title} map {what} for {shown} -- message not accepted, try again later"
-            ))
+            let text = format!("unreasonable {title} {what} -- message not accepted, try again later");
+            ExpansionError::Limit(text)
         };
         let mut addresses = vec![recipient.to_vec()];
         let mut expanded_to_self: HashSet<Vec<u8>> = HashSet::new();
         let mut at = 0;
         while at < addresses.len() {
             if addresses.len() > s.virtual_alias_expansion_limit {
-                return Err(limit("expansion size"));
+                return Err(limit(&format!("map expansion size for {shown}")));
             }
             let mut rounds = 0;
             while !expanded_to_self.contains(&*casefold(&addresses[at])) {
                 if rounds >= s.virtual_alias_recursion_limit {
-                    return Err(limit("nesting"));
+                    return Err(limit(&format!("map nesting for {shown}")));
                 }
                 rounds += 1;
                 let found = self.lookup(maps, &addresses[at], s.propagate_virtual).await;
@@ -221,7 +220,8 @@ impl CleanupService {
                 let key = casefold(&addresses[at]).to_vec();
                 for (n, result) in found.into_iter().enumerate() {
                     if result.len() > s.virtual_alias_address_length_limit {
-                        return Err(limit("result"));
+                        let result = result.get(..300).unwrap_or(&result).as_bstr();
+                        return Err(limit(&format!("result {result}...")));
                     }
                     if *casefold(&result) == key[..] {
                         expanded_to_self.insert(key.clone());

@@ -6,7 +6,7 @@ use maps::{Strategy, casefold};
 use queue_format::RecordType;
 use rewrite::Context;
 use std::collections::HashSet;
-use types::{DsnNotify, SendOptions, WallTime};
+use types::{DsnNotify, DsnReturn, SendOptions, WallTime};
 
 /// What is known of the envelope.
 pub(crate) struct Envelope {
@@ -20,6 +20,8 @@ pub(crate) struct Envelope {
     pub(crate) is_warn_seen: bool,
     pub(crate) header_context: HeaderContext,
     pub(crate) encoding: Option<BString>,
+    pub(crate) dsn_envid: BString,
+    pub(crate) dsn_return: DsnReturn,
     pub(crate) attribute_count: usize,
     /// Recipients written so far, for the duplicate filter.
     pub(crate) seen: HashSet<Box<[u8]>>,
@@ -41,6 +43,8 @@ impl Default for Envelope {
             is_warn_seen: false,
             header_context: Some(Context::Local),
             encoding: None,
+            dsn_envid: BString::default(),
+            dsn_return: DsnReturn::Unset,
             attribute_count: 0,
             seen: HashSet::new(),
             next_original: None,
@@ -82,6 +86,14 @@ impl Cleanup {
         match name {
             "rewrite_context" => self.set_header_context(value),
             "encoding" => self.envelope.encoding = Some(value.into()),
+            "envelope_id" => self.envelope.dsn_envid = value.into(),
+            "ret_flags" => {
+                self.envelope.dsn_return = match value {
+                    b"1" => DsnReturn::Full,
+                    b"2" => DsnReturn::Headers,
+                    _ => DsnReturn::Unset,
+                };
+            }
             _ => {}
         }
         self.out.attribute(name, value);

@@ -14,7 +14,7 @@
 //! costs no task switch.
 //!
 //! Diagnostics: `message-id=` lines, and warnings for what was wrong with a message or a table. Trouble with a
-//! table makes the whole message a [`Verdict::Defer`]: it is never half expanded. Nothing panics.
+//! table makes the whole message a [`Verdict::Refuse`] with a 4xx: it is never half expanded. Nothing panics.
 
 mod address;
 mod content;
@@ -31,7 +31,7 @@ mod status;
 pub use received::SmtpClient;
 pub use service::CleanupService;
 pub use settings::{Classes, CleanupSettings};
-pub use status::{SizePatch, Verdict};
+pub use status::{Fault, Refusal, SizePatch, Verdict};
 
 use bstr::BString;
 use content::Content;
@@ -166,6 +166,12 @@ impl Cleanup {
     #[must_use]
     pub fn received_bytes(&self) -> u64 {
         self.content.received_bytes
+    }
+
+    /// Where log lines of this message go.
+    #[must_use]
+    pub fn logger(&self) -> &Logger {
+        &self.start.logger
     }
 
     fn settings(&self) -> &CleanupSettings {

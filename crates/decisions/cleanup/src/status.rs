@@ -2,7 +2,7 @@
 
 use crate::Cleanup;
 use queue_format::Sizes;
-use types::{Dsn, Reply, Status};
+use types::{BodyEncoding, Dsn, DsnReturn, MessageAttributes, Reply, Status};
 
 /// What can be wrong with a message, several at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,23 @@ impl Errors {
         }
     }
 
+    /// The worst of the errors, for those who hear of it by mail or in the log.
+    const fn detail(self) -> (Dsn, &'static str) {
+        if self.has(Self::DEFER) {
+            (Dsn::temporary(7, 1), "service unavailable")
+        } else if self.has(Self::BAD) {
+            (Dsn::temporary(3, 0), "internal protocol error")
+        } else if self.has(Self::RECIPIENT) {
+            (Dsn::permanent(1, 0), "no recipients specified")
+        } else if self.has(Self::HOPS) {
+            (Dsn::permanent(4, 0), "too many hops")
+        } else if self.has(Self::SIZE) {
+            (Dsn::permanent(3, 4), "message file too big")
+        } else {
+            (Dsn::temporary(3, 0), "queue file write error")
+        }
+    }
+
     const fn cannot_bounce(self) -> bool {
         self.0 & (Self::BAD.0 | Self::WRITE.0 | Self::DEFER.0 | Self::RECIPIENT.0) != 0
     }
@@ -51,8 +68,30 @@ pub struct SizePatch {
     pub bytes: Vec<u8>,
 }
 
-/// What becomes of the message.
+/// Whose fault it is that a message was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The records make no message; they never will.
+    Records,
+    /// It is for nobody.
+    NoRecipients,
+    /// All else: the content's, a table's, the disk's.
+    Other,
+}
+
+/// Why a message was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// In the words of the SMTP server.
+    pub reply: Reply,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// The same in few words, for whoever has nobody to reply to; `None` when all has been logged.
+    pub summary: Option<&'static str>,
+}
+
+/// What becomes of the message.
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// The queue file is complete: sync it, commit it, then say so.
     Accepted {
@@ -65,10 +104,8 @@ pub enum Verdict {
         /// It belongs into the hold queue.
         is_held: bool,
     },
-    /// Remove the file; the client's fault.
-    Reject(Reply),
-    /// Remove the file; our fault, or that of a table.
-    Defer(Reply),
+    /// Remove the file.
+    Refuse(Refusal),
     /// Remove the file, say that all is well.
     Discard,
     /// The sender gets mail about it, as nobody is waiting for a reply; then remove the file. The file is
@@ -76,6 +113,10 @@ pub enum Verdict {
     Bounce {
         /// Why.
         status: Status,
+        /// What the notification says of the message.
+        message: Box<MessageAttributes>,
+        /// How much of it may be returned: what was not wanted, or does not fit, is not.
+        returns: DsnReturn,
         /// To be written before the file is read again.
         size_patch: Option<SizePatch>,
     },
@@ -109,14 +150,41 @@ impl Cleanup {
                 is_held: self.is_held,
             };
         }
-        if self.may.bounces && !self.errors.cannot_bounce() {
-            let reply = self.reply();
-            let dsn = reply.dsn.unwrap_or(Dsn::permanent(0, 0));
-            let text = reply.text.strip_prefix("Error: ").unwrap_or(&reply.text).to_owned();
-            return Verdict::Bounce { status: Status::new(dsn, text), size_patch };
+        if self.may.bounces && !self.errors.cannot_bounce() && self.envelope.sender.is_some() {
+            return self.bounce(size_patch);
         }
-        let reply = self.reply();
-        if reply.is_temporary() { Verdict::Defer(reply) } else { Verdict::Reject(reply) }
+        let fault = match self.errors {
+            errors if errors.has(Errors::DEFER) => Fault::Other,
+            errors if errors.has(Errors::BAD) => Fault::Records,
+            errors if errors.has(Errors::RECIPIENT) => Fault::NoRecipients,
+            _ => Fault::Other,
+        };
+        let summary = self.reason.is_none().then(|| self.errors.detail().1);
+        Verdict::Refuse(Refusal { reply: self.reply(), fault, summary })
+    }
+
+    fn bounce(&self, size_patch: Option<SizePatch>) -> Verdict {
+        let (dsn, text) = self.errors.detail();
+        let envelope = &self.envelope;
+        let returns = if self.errors.has(Errors::SIZE) { DsnReturn::Headers } else { envelope.dsn_return };
+        let encoding = match envelope.encoding.as_ref().map(|name| name.as_slice()) {
+            Some(b"8bit") => BodyEncoding::EightBit,
+            Some(b"7bit") => BodyEncoding::SevenBit,
+            _ => BodyEncoding::Unknown,
+        };
+        let message = MessageAttributes {
+            arrival: envelope.arrival.unwrap_or(self.start.arrival),
+            sender: envelope.sender.as_deref().unwrap_or_default().into(),
+            size_bytes: self.content.bytes(),
+            data_offset: self.content.data_offset,
+            content_bytes: self.content.bytes(),
+            encoding,
+            send_options: self.send_options,
+            dsn_envid: envelope.dsn_envid.clone(),
+            dsn_return: envelope.dsn_return,
+            named: Vec::new(),
+        };
+        Verdict::Bounce { status: Status::new(dsn, text), message: Box::new(message), returns, size_patch }
     }
 
     fn patch_sizes(&mut self) -> Option<SizePatch> {

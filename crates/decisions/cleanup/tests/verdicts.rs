@@ -3,7 +3,7 @@
 mod support;
 
 use bstr::BStr;
-use cleanup::{Cleanup, SmtpClient, Source, Verdict};
+use cleanup::{Cleanup, Fault, SmtpClient, Source, Verdict};
 use proptest::prelude::*;
 use queue_format::RecordType;
 use std::rc::Rc;
@@ -49,8 +49,8 @@ fn check(settings: &[(&str, &str)], recipients: &[&str], content: &str, expected
     let (verdict, _) = end(open(settings, recipients).0, content.as_bytes());
     let text = match verdict {
         Verdict::Accepted { recipients, .. } => format!("accepted {recipients}"),
-        Verdict::Reject(reply) => format!("reject {reply}"),
-        Verdict::Defer(reply) => format!("defer {reply}"),
+        Verdict::Refuse(refusal) if refusal.reply.is_temporary() => format!("defer {}", refusal.reply),
+        Verdict::Refuse(refusal) => format!("reject {}", refusal.reply),
         other => format!("{other:?}"),
     };
     assert_eq!(text, expected);
@@ -155,10 +155,38 @@ fn what_a_local_user_cannot_know_goes_back_by_mail() {
         now(cleanup.content_record(b"Received: x", true));
     }
     now(cleanup.end_content());
-    let Verdict::Bounce { status, .. } = now(cleanup.finish()) else { panic!("no bounce") };
-    assert_eq!(status.reason, "too many hops");
+    let Verdict::Bounce { status, message, .. } = now(cleanup.finish()) else { panic!("no bounce") };
+    assert_eq!((status.dsn.to_string().as_str(), &status.reason[..]), ("5.4.0", &b"too many hops"[..]));
+    assert_eq!((message.sender.to_string().as_str(), message.arrival.seconds), ("user@mx.test", 1));
     let file = cleanup.writer().take(|_, bytes| records(bytes));
     assert!(file.contains(&"R other@mx.test".to_owned()), "{file:?}");
+}
+
+/// What nobody can be told of, or need not be.
+#[test]
+fn what_cannot_go_back_says_whose_fault_it_is() {
+    let check = |settings: &[(&str, &str)], records: &[(RecordType, &str)], expected: (Fault, _)| {
+        let all = [&[("myhostname", "mx.test"), ("myorigin", "mx.test")], settings].concat();
+        let (mut cleanup, _) = start(&service(&all), "ABC", Source::Pickup, NOW, NOW);
+        for (record_type, data) in records {
+            now(cleanup.record(*record_type, data.as_bytes()));
+        }
+        cleanup.begin_pickup_content(1_000, NOW);
+        now(cleanup.end_content());
+        let verdict = now(cleanup.finish());
+        let Verdict::Refuse(refusal) = verdict else { panic!("{records:?}: {verdict:?}") };
+        assert_eq!((refusal.fault, refusal.summary), expected, "{records:?}");
+    };
+    let (time, sender) = ((RecordType::TIME, "1 2"), (RecordType::SENDER, "user"));
+    let recipient = (RecordType::RECIPIENT, "other");
+    check(&[], &[time, sender], (Fault::NoRecipients, Some("no recipients specified")));
+    check(&[], &[time, recipient], (Fault::Records, Some("internal protocol error")));
+    check(&[], &[time, sender, sender, recipient], (Fault::Records, Some("internal protocol error")));
+    let fails = &[("virtual_alias_maps", "fail:")];
+    check(fails, &[time, sender, recipient], (Fault::Other, Some("queue file write error")));
+    let loops =
+        &[("virtual_alias_maps", "inline:{ {other@mx.test = a b} }"), ("virtual_alias_expansion_limit", "1")];
+    check(loops, &[time, sender, recipient], (Fault::Other, None));
 }
 
 #[test]
@@ -202,7 +230,7 @@ proptest! {
         let pieces = pieces.writer().take(|_, bytes| records(bytes));
         let (whole_verdict, whole) = end(open(&settings, &["a@x.test"]).0, &content);
         prop_assert_eq!(pieces, whole);
-        prop_assert_eq!(verdict, whole_verdict);
+        prop_assert_eq!(format!("{verdict:?}"), format!("{whole_verdict:?}"));
     }
 
     #[test]

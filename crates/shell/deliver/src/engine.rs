@@ -1,13 +1,14 @@
 //! Tells the scheduler what happened and carries out what it wants, in its order.
 
 use crate::{
-    agent_pool::Agents, context::Context, delivery, inject::Injector, notices, queue_work::QueueWork,
-    routing, scan::Scans, services::Services, shared::Shared,
+    agent_pool::Agents, context::Context, delivery, notices, queue_work::QueueWork, routing, scan::Scans,
+    services::Services, shared::Shared,
 };
+use cleanup::{CleanupService, CleanupSettings};
 use config::ServiceType;
 use maillog::Severity;
 use net::contain;
-use process::Process;
+use process::{Injector, Notifier, Process, Zone};
 use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::{RewriteSettings, Rewriter};
 use std::{cell::RefCell, collections::HashSet, pin::pin, rc::Rc, time::Duration};
@@ -45,12 +46,12 @@ impl<W: World> Engine<W> {
             .map(|row| (row.name.clone(), row.max_proc));
         let scheduler = Scheduler::new(SchedulerSettings::load(&values, limits));
         let rewriter = Rc::new(Rewriter::new(settings, &registry));
-        let injector = Rc::new(Injector::new(shared, process, &rewriter)?);
+        let injector = injector(shared, process, &rewriter)?;
         let context = Context {
             shared: Rc::clone(shared),
             work: QueueWork::new(shared.queue.clone()),
             services: Services::open(shared, process),
-            notices: notices::Notices::new(shared, process),
+            notifier: Notifier::load(process.values(), &shared.log, Rc::clone(&injector)),
             agents,
             injector,
         };
@@ -161,6 +162,23 @@ impl<W: World> Engine<W> {
             logger.event(&event);
         }
     }
+}
+
+/// The way into the queue for mail of our own, which the scheduler is told of.
+fn injector<W: World>(
+    shared: &Rc<Shared<W>>,
+    process: &Process,
+    rewriter: &Rc<Rewriter>,
+) -> Result<Rc<Injector<W>>, String> {
+    let values = process.values();
+    let tag = process::tag(values, "cleanup");
+    let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
+    let settings = CleanupSettings::load(values).map_err(|invalid| invalid.to_string())?;
+    let cleanup = Rc::new(CleanupService::new(settings, Rc::clone(rewriter), &registry));
+    let (around, events) = ((shared.world.clone(), shared.queue.clone()), shared.events.clone());
+    let log = (shared.log.clone(), Zone::new(process.host.zone.clone()));
+    let arrived = move |id| events.push(Event::Arrived(id));
+    Ok(Rc::new(Injector::new(around, log, cleanup, tag, arrived)))
 }
 
 /// Whether an event ends something that was begun.

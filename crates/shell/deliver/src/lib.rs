@@ -20,7 +20,6 @@ mod context;
 mod delivery;
 mod engine;
 mod events;
-mod inject;
 mod live;
 mod local_delivery;
 mod lock;

@@ -1,8 +1,7 @@
 //! local(8): expansion here, mailboxes by agents, forwarded mail through cleanup.
 
 use crate::{
-    agent_pool::Owner, content, context::Context, inject::Injected, queue_work::Active, routing::AliasRouter,
-    services::Local,
+    agent_pool::Owner, content, context::Context, queue_work::Active, routing::AliasRouter, services::Local,
 };
 use bstr::ByteSlice;
 use local::{
@@ -11,6 +10,7 @@ use local::{
     expand, expand_forward_file,
 };
 use maillog::Logger;
+use process::Injected;
 use std::{
     collections::{HashSet, VecDeque},
     rc::Rc,

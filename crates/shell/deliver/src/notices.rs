@@ -1,47 +1,20 @@
 //! Logs of what failed, and the notifications made of them (bounce(8)).
 
-use crate::{content, context::Context, inject::Injected, queue_work::Active, shared::Shared};
-use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
-use bstr::ByteSlice;
-use cleanup::Source;
-use message::mail_date;
+use crate::{content, context::Context, shared::Shared};
+use bounce::Kind;
 use net::contain;
-use process::{Intake, Process};
+use process::About;
 use qmgr::{Append, Event, LogName, Notice};
 use queue_format::LogEntry;
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
-use types::{MessageAttributes, QueueId, QueueName, Recipient, Trouble};
-use world::{Disk, World};
+use types::{MessageAttributes, QueueId, QueueName, Trouble};
+use world::World;
 
 /// How long to wait for a log that is locked; then its recipients are tried again.
 const LOG_LOCK_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often to look: whoever has the lock is waiting for one sync.
 const LOG_LOCK_RETRY: Duration = Duration::from_millis(5);
-
-/// What notifications need.
-pub(crate) struct Notices {
-    settings: BounceSettings,
-    /// `syslog_name/bounce`
-    tag: String,
-}
-
-impl Notices {
-    pub(crate) fn new<W: World>(shared: &Shared<W>, process: &Process) -> Self {
-        let values = process.values();
-        let tag = process::tag(values, "bounce");
-        let logger = shared.log.session(&tag);
-        let path = values.text(config::params::bounce_template_file);
-        let file = (!path.is_empty()).then(|| std::fs::read(path));
-        if let Some(Err(error)) = &file {
-            logger.warning(&format!("open {path}: {error}; the built-in templates are used"));
-        }
-        let text = file.and_then(Result::ok);
-        let (settings, warnings) = BounceSettings::load(values, text.as_deref());
-        warnings.iter().for_each(|warning| logger.warning(warning));
-        Self { settings, tag }
-    }
-}
 
 const fn directory(log: LogName) -> QueueName {
     match log {
@@ -100,7 +73,11 @@ pub(crate) fn notify<W: World>(
         let made = contain(pin!(notify_now(&engine, id, notice, &message))).await;
         let result = made.unwrap_or_else(|why| Err(Trouble::new(format!("panic: {why}"))));
         if let Err(trouble) = &result {
-            engine.shared.log.session(&engine.notices.tag).warning(&format!("{id}: notification: {trouble}"));
+            engine
+                .shared
+                .log
+                .session(engine.notifier.tag())
+                .warning(&format!("{id}: notification: {trouble}"));
         }
         engine.shared.events.push(Event::Notified(id, result));
     });
@@ -118,7 +95,6 @@ async fn notify_now<W: World>(
         Notice::Delay => (Kind::Delay, QueueName::Defer, true),
         Notice::Success => (Kind::Success, QueueName::Trace, false),
     };
-    let logger = engine.shared.log.session(&engine.notices.tag);
     let entries = read_log(engine, id, log)?.unwrap_or_default();
     if entries.is_empty() && notice != Notice::Expired {
         // The scheduler asks whenever a log could be there (a restart forgets): nobody failed. A log without one
@@ -126,17 +102,10 @@ async fn notify_now<W: World>(
         // up is never given up silently.
         return if stays { Ok(()) } else { remove_log(engine, id, log) };
     }
-    let plan = plan(&engine.notices.settings, kind, &message.sender, message.dsn_return);
-    if let Some(warning) = plan.warning {
-        logger.warning(&format!("{id}: {warning}"));
-    }
     let active = engine.work.active(&id);
-    for notification in &plan.notifications {
-        let made = send(engine, id, notification, message, active.as_deref(), &entries).await?;
-        if let Some(Injected::Queued(own)) = made {
-            logger.event(&maillog::Event::Bounce(notification.log(id, own)));
-        }
-    }
+    let content = active.as_deref().map(content::of);
+    let about = About { id, message, returns: message.dsn_return, content };
+    engine.notifier.notify(kind, &about, &entries).await?;
     if stays {
         return Ok(());
     }
@@ -162,83 +131,4 @@ fn read_log<W: World>(
         entries.push(entry);
     }
     Ok(Some(entries))
-}
-
-/// One notification; `None` when nobody wants it.
-async fn send<W: World>(
-    engine: &Context<W>,
-    id: QueueId,
-    notification: &Notification,
-    message: &MessageAttributes,
-    active: Option<&Active<W::Disk>>,
-    entries: &[LogEntry],
-) -> Result<Option<Injected>, Trouble> {
-    let now = engine.shared.world.wall();
-    let zone = engine.shared.zone.at(now);
-    let message_id = active.and_then(message_id);
-    let original = Original {
-        queue_id: id,
-        message,
-        message_id: message_id.as_ref().map(|text| text.as_bstr()),
-        has_content: active.is_some(),
-    };
-    let mut composer = Composer::new(now, &zone, &engine.notices.settings, notification, original);
-    if let Some(active) = active {
-        content::for_each_record(active, |bytes, is_complete| {
-            composer.check(Line { bytes, is_complete });
-            true
-        })?;
-    }
-    let mut intake = engine.injector.begin(Source::Bounce, message.send_options)?;
-    let recipient = Recipient { address: notification.recipient.clone(), ..Recipient::default() };
-    engine.injector.envelope(&mut intake, &notification.sender, &[recipient]).await;
-    let date = format!("Date: {}", mail_date(now, &zone));
-    let mut pieces = Pieces::default();
-    pieces.push(Line { bytes: date.as_bytes(), is_complete: true });
-    if !composer.begin(entries, &mut |line| pieces.push(line)) {
-        return Ok(None);
-    }
-    pieces.give(&mut intake).await?;
-    if let Some(active) = active {
-        content::for_each_record(active, |bytes, is_complete| {
-            composer.original(Line { bytes, is_complete }, &mut |line| pieces.push(line))
-        })?;
-    }
-    composer.end(&mut |line| pieces.push(line));
-    pieces.give(&mut intake).await?;
-    intake.cleanup.end_content().await;
-    engine.injector.finish(intake).await.map(Some)
-}
-
-/// Pieces of lines on their way to cleanup.
-#[derive(Default)]
-struct Pieces(Vec<(Vec<u8>, bool)>);
-
-impl Pieces {
-    fn push(&mut self, line: Line<'_>) {
-        self.0.push((line.bytes.to_vec(), line.is_complete));
-    }
-
-    async fn give<D: Disk>(&mut self, intake: &mut Intake<D>) -> Result<(), Trouble> {
-        for (bytes, is_complete) in self.0.drain(..) {
-            intake.cleanup.content_record(&bytes, is_complete).await;
-            intake.relieve().map_err(|error| Trouble::new(format!("write queue file: {error}")))?;
-        }
-        Ok(())
-    }
-}
-
-/// The original's Message-ID, if it stands on one line.
-fn message_id<D: Disk>(active: &Active<D>) -> Option<Vec<u8>> {
-    let mut found = None;
-    let mut starts_line = true;
-    let _ = content::for_each_record(active, |bytes, is_complete| {
-        let name = bytes.get(..11).unwrap_or_default();
-        if starts_line && name.eq_ignore_ascii_case(b"message-id:") && is_complete {
-            found = Some(bytes.get(11..).unwrap_or_default().trim_ascii().to_vec());
-        }
-        starts_line = is_complete;
-        found.is_none() && !(bytes.is_empty() && is_complete)
-    });
-    found
 }

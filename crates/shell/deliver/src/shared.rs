@@ -1,7 +1,7 @@
 //! What all parts of this process share.
 
 use crate::events::Events;
-use process::{Faults, Process, Stop, Wakeups, Zone};
+use process::{Faults, Process, Stop, Wakeups};
 use queue::{Queue, showq::ShowqSettings};
 use world::World;
 
@@ -12,7 +12,6 @@ pub(crate) struct Shared<W: World> {
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
-    pub(crate) zone: Zone,
     pub(crate) showq: ShowqSettings,
     pub(crate) events: Events,
     /// Tables whose answers must be waited for.
@@ -28,7 +27,6 @@ impl<W: World> Shared<W> {
             stop: Stop::default(),
             faults: Faults::new(process.values()),
             wakeups: Wakeups::default(),
-            zone: Zone::new(process.host.zone.clone()),
             showq: ShowqSettings::load(process.values()),
             events: Events::default(),
             openers: process.openers(world, "deliver"),

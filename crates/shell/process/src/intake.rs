@@ -1,10 +1,12 @@
 //! A message on its way into the queue: what `cleanup` makes goes into a file of `queue`, and only a file that
 //! is on stable storage is ever spoken of as accepted.
 
-use cleanup::{Cleanup, CleanupService, SizePatch, Start, Verdict};
+use cleanup::{Cleanup, CleanupService, Refusal, SizePatch, Start, Verdict};
+use maillog::{CleanupEvent, Event, Logger};
 use queue::{NewMessage, Queue};
+use queue_format::Source;
 use std::{io, rc::Rc};
-use types::{QueueId, QueueName, Status, WallTime};
+use types::{DsnReturn, MessageAttributes, QueueId, QueueName, Status, WallTime};
 use world::{Disk, World};
 
 /// Bytes that are collected before they are written: a message of usual size is one write.
@@ -13,8 +15,26 @@ const WRITE_BYTES: usize = 128 * 1024;
 /// An unfinished message. Dropped, it is gone.
 pub struct Intake<D: Disk> {
     file: NewMessage<D>,
+    end: End,
     /// The maker of the file.
     pub cleanup: Cleanup,
+}
+
+/// Says in the log what became of a message that did not get into the queue.
+struct End {
+    id: QueueId,
+    logger: Logger,
+    is_queued: bool,
+    is_discarded: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.is_queued {
+            let end = if self.is_discarded { CleanupEvent::Discarded } else { CleanupEvent::Canceled };
+            self.logger.event(&Event::Cleanup(end(self.id)));
+        }
+    }
 }
 
 /// What became of a message.
@@ -24,18 +44,27 @@ pub enum Ended<D: Disk> {
     Queued(QueueId),
     /// Nothing was kept, and nothing is wrong.
     Discarded,
-    /// Nothing was kept. The reply says whose fault it was.
-    Refused(types::Reply),
+    /// Nothing was kept.
+    Refused(Refusal),
     /// Nobody waits for a reply: the sender must hear of it by mail before this file goes.
-    MustBounce(Status, Unaccepted<D>),
+    MustBounce(Box<Unaccepted<D>>),
 }
 
 /// A file that holds a message which cannot be accepted, for its notification. Dropped, it is gone.
-pub struct Unaccepted<D: Disk>(NewMessage<D>);
+pub struct Unaccepted<D: Disk> {
+    file: NewMessage<D>,
+    end: End,
+    /// Why.
+    pub status: Status,
+    /// What a notification says of it.
+    pub message: MessageAttributes,
+    /// How much of it may be returned.
+    pub returns: DsnReturn,
+}
 
 impl<D: Disk> std::fmt::Debug for Unaccepted<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0.id())
+        write!(f, "{}: {} {}", self.id(), self.status.dsn, self.status.reason)
     }
 }
 
@@ -43,12 +72,24 @@ impl<D: Disk> Unaccepted<D> {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> QueueId {
-        self.0.id()
+        self.file.id()
     }
 
-    /// Reads the queue file.
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(offset, buffer)
+    /// Where cleanup's log lines of this message go.
+    #[must_use]
+    pub fn logger(&self) -> &Logger {
+        &self.end.logger
+    }
+
+    /// Its sender has been told: it may go.
+    pub fn returned(mut self) {
+        self.end.is_discarded = true;
+    }
+}
+
+impl<D: Disk> Source for Unaccepted<D> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
     }
 }
 
@@ -62,7 +103,9 @@ impl<D: Disk> Intake<D> {
     ) -> io::Result<Self> {
         let file = queue.new_message(now)?;
         let cleanup = Cleanup::new(Rc::clone(service), start(file.id()));
-        Ok(Self { file, cleanup })
+        let logger = cleanup.logger().clone();
+        let end = End { id: file.id(), logger, is_queued: false, is_discarded: false };
+        Ok(Self { file, end, cleanup })
     }
 
     /// The message's id.
@@ -90,13 +133,20 @@ impl<D: Disk> Intake<D> {
                     self.file.redirect_to(QueueName::Hold)?;
                 }
                 let sealed = self.file.seal()?;
-                Ok(Ended::Queued(world.blocking(move || sealed.sync()).await?))
+                let id = world.blocking(move || sealed.sync()).await?;
+                self.end.is_queued = true;
+                Ok(Ended::Queued(id))
             }
-            Verdict::Reject(reply) | Verdict::Defer(reply) => Ok(Ended::Refused(reply)),
-            Verdict::Discard => Ok(Ended::Discarded),
-            Verdict::Bounce { status, size_patch } => {
+            Verdict::Refuse(refusal) => Ok(Ended::Refused(refusal)),
+            Verdict::Discard => {
+                self.end.is_discarded = true;
+                Ok(Ended::Discarded)
+            }
+            Verdict::Bounce { status, message, returns, size_patch } => {
                 self.complete(size_patch)?;
-                Ok(Ended::MustBounce(status, Unaccepted(self.file)))
+                let Self { file, end, .. } = self;
+                let message = *message;
+                Ok(Ended::MustBounce(Unaccepted { file, end, status, message, returns }.into()))
             }
         }
     }

@@ -1,21 +1,28 @@
-//! What `receive` and `deliver` have in common: how they begin, log, listen to master and stop.
+//! What `receive` and `deliver` have in common: how they begin, log, listen to master and stop, and how mail of our own
+//! gets into the queue.
 //!
 //! Diagnostics: a configuration that cannot be read is fatal at the start, and master tries again with a
 //! back-off. When master is gone, the process stops: nobody would restart it.
 
+mod content;
 mod control;
 mod faults;
 mod host;
+mod inject;
 mod intake;
+mod notifier;
 mod sandbox;
 mod stop;
 mod trigger;
 mod zone;
 
+pub use content::{Content, Unreadable};
 pub use control::Control;
 pub use faults::Faults;
 pub use host::Host;
+pub use inject::{Injected, Injector};
 pub use intake::{Ended, Intake, Unaccepted};
+pub use notifier::{About, Notifier};
 pub use stop::Stop;
 pub use trigger::{Trigger, Wakeups};
 pub use zone::Zone;
@@ -65,6 +72,11 @@ pub struct Log {
 const SESSION_MAX: u32 = 4_194_304;
 
 impl Log {
+    /// Loggers that write to a sink.
+    pub fn new(sink: Rc<dyn Sink>) -> Self {
+        Self { sink, batch: None, last_session: Rc::default() }
+    }
+
     /// A logger for a connection or delivery of a service, with the next session number.
     #[must_use]
     pub fn session(&self, tag: &str) -> Logger {
@@ -120,8 +132,7 @@ impl Process {
     /// A process that was told everything: nothing is read from the system.
     #[must_use]
     pub fn told(configuration: Configuration, host: Host, sink: Rc<dyn Sink>) -> Self {
-        let log = Log { sink, batch: None, last_session: Rc::default() };
-        Self { configuration: Rc::new(configuration), host, log }
+        Self { configuration: Rc::new(configuration), host, log: Log::new(sink) }
     }
 
     /// Makes loggers.

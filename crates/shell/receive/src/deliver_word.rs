@@ -27,6 +27,7 @@ const LOOK: &[u8] = b"I";
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
 /// Sends queue ids over one lasting connection, many in one write.
+#[derive(Clone)]
 pub(crate) struct DeliverWord<W: World>(Rc<Inner<W>>);
 
 struct Inner<W: World> {

@@ -15,8 +15,11 @@
 
 mod deliver_word;
 mod maildrop;
+mod pickup;
 mod service;
 mod session;
+
+pub use maildrop::Maildrop;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
@@ -172,7 +175,7 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
                 }
             }
-            "pickup" => maildrop::start(shared, process, &row.service, &values, listeners)?,
+            "pickup" => pickup::start(shared, process, &row.service, &values, listeners)?,
             // Their work is done by function calls; a row that is here by placement needs no loop.
             _ => {}
         }

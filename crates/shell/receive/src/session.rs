@@ -208,7 +208,7 @@ impl<W: World> Connection<W> {
                 Ok(())
             }
             Ok(Ended::Discarded) => Ok(()),
-            Ok(Ended::Refused(reply)) => Err(reply),
+            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
             // Only those who have nobody to answer to are bounced.
             Ok(Ended::MustBounce(..)) => Err(write_error()),
             Err(error) => {

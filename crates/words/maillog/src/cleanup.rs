@@ -11,6 +11,10 @@ pub enum CleanupEvent<'a> {
     MessageId(QueueId, &'a BStr),
     /// `resent-message-id=`
     ResentMessageId(QueueId, &'a BStr),
+    /// `removed (canceled)`: a message that was begun was not taken.
+    Canceled(QueueId),
+    /// `removed (discarded)`: nobody is to have it, or its sender has been told.
+    Discarded(QueueId),
 }
 
 impl fmt::Display for CleanupEvent<'_> {
@@ -18,6 +22,8 @@ impl fmt::Display for CleanupEvent<'_> {
         match self {
             Self::MessageId(id, value) => write!(f, "{id}: message-id={value}"),
             Self::ResentMessageId(id, value) => write!(f, "{id}: resent-message-id={value}"),
+            Self::Canceled(id) => write!(f, "{id}: removed (canceled)"),
+            Self::Discarded(id) => write!(f, "{id}: removed (discarded)"),
         }
     }
 }

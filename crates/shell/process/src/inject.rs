@@ -1,71 +1,86 @@
 //! Mail of our own: forwarded copies and notifications, through cleanup into the queue.
 
-use crate::shared::Shared;
-use cleanup::{CleanupService, CleanupSettings, Source, Start};
-use process::{Ended, Intake, Process};
-use qmgr::Event;
+use crate::{Ended, Intake, Log, Zone};
+use cleanup::{CleanupService, Source, Start};
+use queue::Queue;
 use queue_format::RecordType;
-use rewrite::Rewriter;
 use std::rc::Rc;
-use tables::Registry;
 use types::{Address, QueueId, Recipient, SendOptions, Trouble};
 use world::World;
 
 /// What became of it.
-pub(crate) enum Injected {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injected {
     /// It is on stable storage.
     Queued(QueueId),
     /// The configuration wants it thrown away.
     Discarded,
 }
 
-pub(crate) struct Injector<W: World> {
-    shared: Rc<Shared<W>>,
+/// Puts messages of our own into the queue.
+pub struct Injector<W: World> {
+    world: W,
+    queue: Queue<W::Disk>,
+    log: Log,
+    zone: Zone,
     cleanup: Rc<CleanupService>,
     /// `syslog_name/cleanup`
     tag: String,
+    /// Called with what was committed.
+    arrived: Box<dyn Fn(QueueId)>,
 }
 
 impl<W: World> Injector<W> {
-    pub(crate) fn new(
-        shared: &Rc<Shared<W>>,
-        process: &Process,
-        rewriter: &Rc<Rewriter>,
-    ) -> Result<Self, String> {
-        let values = process.values();
-        let tag = process::tag(values, "cleanup");
-        let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
-        let settings = CleanupSettings::load(values).map_err(|invalid| invalid.to_string())?;
-        let cleanup = Rc::new(CleanupService::new(settings, Rc::clone(rewriter), &registry));
-        Ok(Self { shared: Rc::clone(shared), cleanup, tag })
+    /// `tag` is the name in cleanup's log lines; `arrived` is told of each message that was committed.
+    pub fn new(
+        (world, queue): (W, Queue<W::Disk>),
+        (log, zone): (Log, Zone),
+        cleanup: Rc<CleanupService>,
+        tag: String,
+        arrived: impl Fn(QueueId) + 'static,
+    ) -> Self {
+        Self { world, queue, log, zone, cleanup, tag, arrived: Box::new(arrived) }
+    }
+
+    pub(crate) fn world(&self) -> &W {
+        &self.world
+    }
+
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Begins a message, which needs SMTPUTF8 where its original does.
-    pub(crate) fn begin(&self, source: Source, original: SendOptions) -> Result<Intake<W::Disk>, Trouble> {
-        let now = self.shared.world.wall();
+    pub fn begin(&self, source: Source, original: SendOptions) -> Result<Intake<W::Disk>, Trouble> {
+        let now = self.world.wall();
         let start = |id| Start {
             arrival: now,
             created: now,
-            zone: self.shared.zone.at(now),
+            zone: self.zone.at(now),
             id,
             source,
             is_smtputf8: original.has(SendOptions::SMTPUTF8_REQUESTED),
-            logger: self.shared.log.session(&self.tag),
+            logger: self.log.session(&self.tag),
         };
-        Intake::open(now, &self.shared.queue, &self.cleanup, start)
+        Intake::open(now, &self.queue, &self.cleanup, start)
             .map_err(|error| Trouble::new(format!("create a queue file: {error}")))
     }
 
-    /// Commits a message and tells the scheduler.
-    pub(crate) async fn finish(&self, intake: Intake<W::Disk>) -> Result<Injected, Trouble> {
-        match intake.finish(&self.shared.world).await {
+    /// Commits a message.
+    pub async fn finish(&self, intake: Intake<W::Disk>) -> Result<Injected, Trouble> {
+        match intake.finish(&self.world).await {
             Ok(Ended::Queued(id)) => {
-                self.shared.events.push(Event::Arrived(id));
+                (self.arrived)(id);
                 Ok(Injected::Queued(id))
             }
             Ok(Ended::Discarded) => Ok(Injected::Discarded),
-            Ok(Ended::Refused(reply)) => Err(Trouble::new(reply.to_string())),
-            Ok(Ended::MustBounce(status, _)) => {
+            Ok(Ended::Refused(refusal)) => Err(Trouble::new(refusal.reply.to_string())),
+            Ok(Ended::MustBounce(unaccepted)) => {
+                let status = &unaccepted.status;
                 Err(Trouble::new(format!("{} {}", status.dsn, status.reason)))
             }
             Err(error) => Err(Trouble::new(format!("write queue file: {error}"))),
@@ -73,7 +88,7 @@ impl<W: World> Injector<W> {
     }
 
     /// A whole message of complete lines.
-    pub(crate) async fn inject<'a>(
+    pub async fn inject<'a>(
         &self,
         (source, original): (Source, SendOptions),
         sender: &Address,
@@ -91,13 +106,8 @@ impl<W: World> Injector<W> {
     }
 
     /// Time, sender, recipients, and the beginning of the content.
-    pub(crate) async fn envelope(
-        &self,
-        intake: &mut Intake<W::Disk>,
-        sender: &Address,
-        recipients: &[Recipient],
-    ) {
-        let now = self.shared.world.wall();
+    pub async fn envelope(&self, intake: &mut Intake<W::Disk>, sender: &Address, recipients: &[Recipient]) {
+        let now = self.world.wall();
         let time = format!("{} {}", now.seconds, now.micros);
         intake.cleanup.record(RecordType::TIME, time.as_bytes()).await;
         intake.cleanup.record(RecordType::SENDER, sender.as_bytes()).await;

@@ -1,0 +1,87 @@
+//! pickup(8): looks into maildrop at once, when somebody says so, at each wake-up, and now and then.
+
+use crate::{Shared, maildrop::Maildrop};
+use cleanup::{CleanupService, CleanupSettings};
+use config::Values;
+use process::{Injector, Notifier, Process, Trigger, Zone};
+use rewrite::{RewriteSettings, Rewriter};
+use std::{rc::Rc, time::Duration};
+use tables::Registry;
+use world::{Accept, Stream, World};
+
+/// How long somebody may take to say that there is mail.
+const TRIGGER_LIMIT: Duration = Duration::from_secs(10);
+
+struct Pickup<W: World> {
+    shared: Rc<Shared<W>>,
+    maildrop: Maildrop<W>,
+    queue_run_delay: Duration,
+    trigger: Trigger,
+}
+
+/// Starts the service.
+pub(crate) fn start<W: World>(
+    shared: &Rc<Shared<W>>,
+    process: &Process,
+    service: &str,
+    values: &Values,
+    listeners: Vec<impl Accept<Stream = W::Stream>>,
+) -> Result<(), String> {
+    let around = || (shared.world.clone(), shared.queue.clone());
+    let log = || (shared.log.clone(), Zone::new(process.host.zone.clone()));
+    let word = shared.word.clone();
+    let injector = Injector::new(
+        around(),
+        log(),
+        cleanup(shared, process.values())?,
+        process::tag(process.values(), "cleanup"),
+        move |id| word.arrived(id),
+    );
+    let notifier = Notifier::load(process.values(), &shared.log, Rc::new(injector));
+    let word = shared.word.clone();
+    let maildrop = Maildrop::new(around(), log(), values, cleanup(shared, values)?, notifier)
+        .on_arrival(move |id| word.arrived(id));
+    let pickup = Rc::new(Pickup {
+        shared: Rc::clone(shared),
+        maildrop,
+        queue_run_delay: process.row_wakeup(service).unwrap_or(Duration::from_secs(60)),
+        trigger: shared.wakeups.trigger(service),
+    });
+    for listener in listeners {
+        let pickup = Rc::clone(&pickup);
+        shared.world.spawn(async move { pickup.listen(listener).await });
+    }
+    shared.world.spawn(async move { pickup.run().await });
+    Ok(())
+}
+
+fn cleanup<W: World>(shared: &Shared<W>, values: &Values) -> Result<Rc<CleanupService>, String> {
+    let invalid = |invalid: config::Invalid| invalid.to_string();
+    let registry = Registry::new(values, shared.log.session(&process::tag(values, "pickup")))
+        .with_openers(&shared.openers);
+    let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
+    let settings = CleanupSettings::load(values).map_err(invalid)?;
+    Ok(Rc::new(CleanupService::new(settings, rewriter, &registry)))
+}
+
+impl<W: World> Pickup<W> {
+    async fn listen(&self, listener: impl Accept<Stream = W::Stream>) {
+        let accepting = async {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // What is written does not matter: the connection is the message.
+                let mut byte = [0];
+                let _ = self.shared.world.timeout(TRIGGER_LIMIT, stream.read(&mut byte)).await;
+                self.trigger.pull();
+            }
+        };
+        self.shared.stop.cut(accepting).await;
+    }
+
+    async fn run(&self) {
+        while !self.shared.stop.is_set() {
+            self.maildrop.take_all(&self.shared.stop).await;
+            let waiting = self.shared.world.timeout(self.queue_run_delay, self.trigger.wait());
+            self.shared.stop.cut(waiting).await;
+        }
+    }
+}
