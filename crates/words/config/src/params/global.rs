@@ -56,7 +56,7 @@ rows! {
     known_tcp_ports: text(0, 0), "lmtp=24, smtp=25, smtps=submissions=465, submission=587", "global", Honoured("smtp"), "Numbers of service names that no file needs to be asked for.";
     line_length_limit: int(512, 0), "2048", "global", Honoured("cleanup, commands, postdrop, receive, smtp, smtpd"), "How long a line is read in one piece.";
     mail_name: text(1, 0), "Postfix", "global,smtpd", Honoured("bounce, cleanup, postdrop"), "The system's name in greetings and headers.";
-    mail_owner: text(1, 0), "postfix", "global,postfix,qmqpd,smtpd", Honoured("commands, master, postdrop"), "The user that owns the queue.";
+    mail_owner: text(1, 0), "postfix", "global,postfix,qmqpd,smtpd", Honoured("commands, master, postdrop, receive"), "The user that owns the queue.";
     mail_release_date: text(1, 0), "20260821", "global", Honoured("postconf"), "The release date of the Postfix whose behaviour this is.";
     mail_version: text(1, 0), "3.12.0", "global", Honoured("master"), "The version of Postfix whose behaviour this is, as tools expect it.";
     mailbox_delivery_lock: text(1, 0), "fcntl, dotlock", "global,local,postlock", Honoured("local"), "How mailboxes are locked.";
@@ -71,7 +71,7 @@ rows! {
     myhostname: text(1, 0), COMPUTED, "bounce,global,postconf", Honoured("bounce, cleanup, config, logsink, qmgr, rewrite, smtp, smtpd"), "The name of this host.";
     mynetworks: text(0, 0), COMPUTED, "global,smtpd", Honoured("config, smtpd"), "Clients that may relay.";
     mynetworks_style: text(1, 0), "${{$compatibility_level} <level {2} ? {subnet} : {host}}", "global,postconf,smtpd", Honoured("config"), "How mynetworks is made if it is not set.";
-    myorigin: text(1, 0), "$myhostname", "global,smtpd,trivial-rewrite", Honoured("bounce, config, rewrite, smtpd"), "The domain of mail that is sent here.";
+    myorigin: text(1, 0), "$myhostname", "global,smtpd,trivial-rewrite", Honoured("config, rewrite, smtpd"), "The domain of mail that is sent here.";
     owner_request_special: flag(), "yes", "global", Honoured("local, rewrite, smtpd"), "Gives owner- and -request addresses their meaning.";
     parent_domain_matches_subdomains: text(0, 0), "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps", "global,smtpd", Honoured("postdrop, rewrite, smtpd"), "Lists in which a domain means its subdomains too.";
     pipe_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "pipe", NotYet, "Tables that change status codes and texts of deliveries by pipe.";
@@ -87,7 +87,7 @@ rows! {
     setgid_group: text(1, 0), "postdrop", "global,postfix", Honoured("commands"), "The group of the programs that submit mail.";
     smtputf8_autodetect_classes: text(1, 0), "sendmail, verify", "global", Honoured("cleanup"), "Which mail is looked at for UTF-8.";
     smtputf8_enable: flag(), "${{$compatibility_level} <level {1} ? {no} : {yes}}", "global,sendmail,smtpd", Honoured("bounce, cleanup, commands, rewrite, smtpd, tables"), "Takes addresses in UTF-8.";
-    soft_bounce: flag(), "no", "global", Honoured("deliver, qmgr, smtp, smtpd"), "Turns all refusals into later tries.";
+    soft_bounce: flag(), "no", "global", Honoured("deliver, process, qmgr, smtp, smtpd"), "Turns all refusals into later tries.";
     stale_lock_time: time(1, 0), "500s", "global", Honoured("local"), "When a lock file is too old to count.";
     strict_7bit_headers: flag(), "no", "global", NotYet, "Refuses mail whose headers have 8-bit text that is not UTF-8 mail.";
     strict_8bitmime: flag(), "no", "global", NotYet, "Turns on both strict_7bit_headers and strict_8bitmime_body.";
