@@ -12,10 +12,18 @@ pub(crate) struct Connection<S> {
 
 struct Stored<S> {
     connection: Connection<S>,
-    destination: String,
-    address: String,
-    port: Option<u16>,
+    /// The next hop that it is the first good connection for, if it is.
+    destination: Option<String>,
     expires: Instant,
+}
+
+/// What an open connection must be to be of use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wanted<'a> {
+    /// For a next hop, whichever host it was made to.
+    Destination(&'a str),
+    /// To an address and port.
+    Endpoint(&'a str, u16),
 }
 
 struct Inner<S> {
@@ -83,25 +91,36 @@ impl<S> ConnectionCache<S> {
         }
     }
 
-    /// The connection used last that suits.
+    /// The connection used last that is what is wanted; a message that needs SMTPUTF8 goes only where it is offered.
     pub(crate) fn take(
         &self,
         now: Instant,
-        suits: impl Fn(&str, &str, Option<u16>) -> bool,
+        wanted: Wanted<'_>,
+        needs_smtputf8: bool,
     ) -> Option<Connection<S>> {
         let mut inner = self.0.borrow_mut();
         let at = inner.stored.iter().rposition(|stored| {
-            stored.expires > now && suits(&stored.destination, &stored.address, stored.port)
+            let session = &stored.connection.session;
+            let is_it = match wanted {
+                Wanted::Destination(destination) => stored.destination.as_deref() == Some(destination),
+                Wanted::Endpoint(address, port) => {
+                    session.peer().address == address && session.peer().port == Some(port)
+                }
+            };
+            is_it && stored.expires > now && (!needs_smtputf8 || session.features().smtputf8)
         })?;
         Some(inner.stored.swap_remove(at).connection)
     }
 
     /// Keeps a connection until `expires`; true when the caller must start [`crate::deliver`]'s reaper.
-    pub(crate) fn store(&self, connection: Connection<S>, destination: &str, expires: Instant) -> bool {
-        let peer = connection.session.peer();
-        let (address, port) = (peer.address.clone(), peer.port);
+    pub(crate) fn store(
+        &self,
+        connection: Connection<S>,
+        destination: Option<String>,
+        expires: Instant,
+    ) -> bool {
         let mut inner = self.0.borrow_mut();
-        inner.stored.push(Stored { connection, destination: destination.to_owned(), address, port, expires });
+        inner.stored.push(Stored { connection, destination, expires });
         !std::mem::replace(&mut inner.reaper_runs, true)
     }
 

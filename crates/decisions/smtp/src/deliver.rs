@@ -1,16 +1,18 @@
 //! From a delivery request to its report: destinations in turn, their hosts in turn, one session each.
 
 mod converse;
+mod reuse;
 
 use crate::{
     ConnectionCache, Content, Destination, Failure, Found, Host, Network, Peer, Protocol, Scope, Session,
-    SmtpSettings,
+    SmtpSettings, SmtpTables,
     cache::Connection,
     hosts,
     ledger::{Clock, Ledger},
 };
 use bstr::ByteSlice;
 use maillog::{Logger, Severity};
+use reuse::{Candidates, Reuse};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use types::{DeliveryReport, DeliveryRequest, Dsn, DsnClass, Instant, Relay, Status};
 use world::{Dns, Endpoint, World};
@@ -23,6 +25,8 @@ pub struct Client<W: World> {
     pub dns: Rc<dyn Dns>,
     /// The service's parameters.
     pub settings: Rc<SmtpSettings>,
+    /// The service's tables.
+    pub tables: SmtpTables,
     /// What this machine knows of itself.
     pub network: Network,
     /// Open connections.
@@ -46,7 +50,7 @@ pub async fn deliver<W: World, C: Content>(
         ledger,
         started,
         connected: None,
-        keeps_open: false,
+        reuse: Reuse::default(),
         trouble: None,
         buffer: Vec::new(),
     };
@@ -64,8 +68,8 @@ struct Delivery<'a, W: World, C> {
     started: Instant,
     // When MAIL was first sent in the current session.
     connected: Option<Instant>,
-    // Whether the connection stays open for the next message.
-    keeps_open: bool,
+    // Whether and how open connections are used, and kept for the next message.
+    reuse: Reuse,
     // Why no server could be used, as far as no session said so.
     trouble: Option<Status>,
     // For replies.
@@ -183,25 +187,15 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
 
     async fn try_hosts(&mut self, site: &Site<'_>, found: &Found, is_last_site: bool) {
         let limits = &self.client.settings.addresses;
-        let (mut tried, mut sessions) = (0, 0);
-        self.keeps_open = self.caches(self.client.world.now(), site.destination);
-        let best = found.hosts.first().map(|host| host.preference);
-        let mut skip = None;
-        if site.is_first
-            && !found.hosts.is_empty()
-            && let Some(connection) = self.cached_for(site.destination)
-        {
-            (tried, sessions) = (1, 1);
-            skip = Some(connection.session.peer().address.clone());
-            self.ledger.is_last_server = is_last_site && found.hosts.len() == 1;
-            if !self.reuse(site, connection).await {
-                // The server had hung up meanwhile: as if there had been no connection.
-                (tried, sessions, skip) = (0, 0, None);
-            }
+        if site.is_first && !found.hosts.is_empty() {
+            self.decide_reuse(&site.destination.host, &site.destination.text).await;
         }
-        let candidates: Vec<&Host> =
-            found.hosts.iter().filter(|host| skip.as_deref() != Some(&host.address.to_string())).collect();
-        for (n, host) in candidates.iter().enumerate() {
+        let best = found.hosts.first().map(|host| host.preference);
+        let mut hosts: Vec<&Host> = found.hosts.iter().collect();
+        let is_last = is_last_site;
+        let mut sessions = self.reuse_open(Candidates { site, best, is_last }, &mut hosts).await;
+        let mut tried = sessions;
+        for (n, host) in hosts.iter().enumerate() {
             let at_limit = |count: usize, limit: usize| limit > 0 && count >= limit;
             if self.ledger.left().is_empty()
                 || at_limit(tried, limits.mx_address_limit)
@@ -210,10 +204,19 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 return;
             }
             tried += 1;
-            let is_last_address = n + 1 == candidates.len() || at_limit(tried, limits.mx_address_limit);
+            let is_last_address = n + 1 == hosts.len() || at_limit(tried, limits.mx_address_limit);
             let is_last_session = is_last_address || at_limit(sessions + 1, limits.mx_session_limit);
+            let is_best = Some(host.preference) == best;
+            // The best were looked for already.
+            if !is_best && let Some(connection) = self.open_to(site.destination, host) {
+                self.ledger.is_last_server = is_last_site && is_last_session;
+                if self.reuse(connection).await {
+                    sessions += 1;
+                    continue;
+                }
+            }
             self.ledger.is_last_server = is_last_site && is_last_address;
-            let peer = self.peer(site.destination, host, Some(host.preference) == best);
+            let peer = self.peer(site.destination, host, is_best);
             let endpoint = Endpoint::Inet(SocketAddr::new(host.address, site.destination.port));
             let Some(mut connection) = self.connect(&endpoint, peer).await else { continue };
             if self.introduce(&mut connection).await {
@@ -221,7 +224,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 self.ledger.is_last_server = is_last_site && is_last_session;
                 self.transact(&mut connection).await;
             }
-            self.finish(connection, site.destination);
+            self.finish(connection).await;
         }
     }
 
@@ -238,15 +241,12 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
     }
 
     async fn unix(&mut self, path: &str) {
-        let destination =
-            Destination { text: path.to_owned(), host: path.to_owned(), port: 0, is_literal: true };
-        let site = Site { destination: &destination, is_first: true, is_last: true };
         self.ledger.is_last_server = true;
-        self.keeps_open = self.caches(self.client.world.now(), &destination);
-        if let Some(connection) = self.cached_for(&destination)
-            && self.reuse(&site, connection).await
-        {
-            return;
+        self.decide_reuse(path, path).await;
+        while let Some(connection) = self.open_for_destination() {
+            if self.reuse(connection).await {
+                return;
+            }
         }
         let name = self.client.settings.myhostname.clone();
         let peer = Peer {
@@ -261,7 +261,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         if self.introduce(&mut connection).await {
             self.transact(&mut connection).await;
         }
-        self.finish(connection, &destination);
+        self.finish(connection).await;
     }
 
     async fn connect(&mut self, to: &Endpoint, peer: Peer) -> Option<Connection<W::Stream>> {
@@ -282,50 +282,6 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 self.logger.write(Severity::Info, &text);
                 self.trouble = Some(Status::new(Dsn::temporary(4, 1), text));
                 None
-            }
-        }
-    }
-
-    /// An open connection to the destination, if deliveries to it come one after the other.
-    fn cached_for(&self, destination: &Destination) -> Option<Connection<W::Stream>> {
-        let now = self.client.world.now();
-        if !self.keeps_open {
-            return None;
-        }
-        loop {
-            let text = &destination.text;
-            let mut connection = self.client.cache.take(now, |stored, _, _| stored == text)?;
-            if converse::is_alive::<W>(&mut connection) && connection.session.is_reusable(now) {
-                return Some(connection);
-            }
-        }
-    }
-
-    fn caches(&self, now: Instant, destination: &Destination) -> bool {
-        let settings = &self.client.settings.cache;
-        settings.destinations.contains(&destination.host.to_ascii_lowercase())
-            || (settings.on_demand && self.client.cache.is_busy(now, &destination.text))
-    }
-
-    /// Uses an open connection; false when the server did not take so much as MAIL any more.
-    async fn reuse(&mut self, site: &Site<'_>, mut connection: Connection<W::Stream>) -> bool {
-        self.connected = None;
-        let is_good = self.transact_again(&mut connection).await;
-        if is_good {
-            self.finish(connection, site.destination);
-        }
-        is_good
-    }
-
-    /// Keeps the connection for the next message, or lets it go.
-    fn finish(&mut self, connection: Connection<W::Stream>, destination: &Destination) {
-        let client = self.client;
-        let now = client.world.now();
-        client.cache.note_done(now, &destination.text);
-        if connection.session.is_reusable(now) {
-            let expires = now + client.settings.cache.time_limit;
-            if client.cache.store(connection, &destination.text, expires) {
-                client.world.spawn(converse::reap(client.world.clone(), client.cache.clone()));
             }
         }
     }

@@ -21,6 +21,7 @@ mod hosts;
 mod ledger;
 mod session;
 mod settings;
+mod tables;
 
 pub use cache::ConnectionCache;
 pub use content::{Chunk, Content, ContentReader, ContentTrouble};
@@ -36,6 +37,8 @@ pub use settings::{
     AddressPreference, AddressSettings, CacheSettings, EhloKeywords, HostLookup, Protocol, Quirks,
     SmtpSettings, Timeouts,
 };
+
+pub use tables::SmtpTables;
 
 #[cfg(test)]
 mod tests;

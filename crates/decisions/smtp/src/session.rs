@@ -128,6 +128,7 @@ pub struct Session {
     verdicts: Vec<Verdict>,
     warnings: Vec<String>,
     is_reusable: bool,
+    is_dead: bool,
     uses: u32,
     connected_at: Instant,
 }
@@ -148,6 +149,7 @@ impl Session {
             verdicts: Vec::new(),
             warnings: Vec::new(),
             is_reusable: true,
+            is_dead: false,
             uses: 0,
             connected_at: now,
         }
@@ -157,6 +159,11 @@ impl Session {
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// The same server is known by another name now: that of the host that was looked for.
+    pub fn rename_peer(&mut self, name: &str) {
+        name.clone_into(&mut self.peer.name);
     }
 
     /// What the server offers.
@@ -179,10 +186,31 @@ impl Session {
     /// Whether another transaction may follow.
     #[must_use]
     pub fn is_reusable(&self, now: Instant) -> bool {
+        self.stage == Stage::Idle
+            && self.is_reusable
+            && !self.is_expired(now)
+            && !self.reader.is_inside_reply()
+    }
+
+    /// Whether the server turned out to be of no use for any message.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.is_dead
+    }
+
+    /// Whether it waits for a transaction.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.stage == Stage::Idle
+    }
+
+    /// Whether the connection has served as long or as often as it may.
+    fn is_expired(&self, now: Instant) -> bool {
         let cache = &self.settings.cache;
-        let is_expired = now.since(self.connected_at) >= cache.reuse_time_limit
-            || (cache.reuse_count_limit > 0 && self.uses >= cache.reuse_count_limit);
-        self.stage == Stage::Idle && self.is_reusable && !is_expired && !self.reader.is_inside_reply()
+        // The first use is no reuse.
+        let reuses = self.uses.saturating_sub(1);
+        now.since(self.connected_at) > cache.reuse_time_limit
+            || (cache.reuse_count_limit > 0 && reuses >= cache.reuse_count_limit)
     }
 
     /// What the answers so far mean, in order.
@@ -312,6 +340,7 @@ impl Session {
                 Ending::Closed => format!("lost connection with {peer} while {doing}"),
                 Ending::TimedOut => format!("conversation with {peer} timed out while {doing}"),
             };
+            self.is_dead = true;
             self.verdicts.push(Verdict::AllFailed(Failure::local(Scope::Site, Dsn::temporary(4, 2), text)));
         }
         self.out.clear();

@@ -150,8 +150,6 @@ pub struct Quirks {
 pub struct CacheSettings {
     /// `smtp_connection_cache_on_demand`
     pub on_demand: bool,
-    /// `smtp_connection_cache_destinations`: names of destinations, without tables.
-    pub destinations: Vec<String>,
     /// `smtp_connection_cache_time_limit`
     pub time_limit: Duration,
     /// `smtp_connection_reuse_time_limit`

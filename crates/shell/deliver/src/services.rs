@@ -7,7 +7,7 @@ use local::{LocalSettings, VirtualSettings};
 use maps::{AddressMaps, Maps};
 use process::Process;
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
-use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings};
+use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings, SmtpTables};
 use std::{collections::HashMap, net::IpAddr, rc::Rc};
 use tables::{Registry, SystemUsers};
 use types::Transport;
@@ -84,7 +84,7 @@ impl<W: World> Maker<'_, W> {
     fn program(&self, name: &str, command: &str, values: &Values) -> Program<W> {
         let made = match command {
             "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
-            "smtp" => self.client(values, if name == "lmtp" { Protocol::Lmtp } else { Protocol::Smtp }),
+            "smtp" => self.client(values, Protocol::Smtp),
             "lmtp" => self.client(values, Protocol::Lmtp),
             "local" => self.local(name, values),
             "virtual" => self.virtual_(values),
@@ -108,6 +108,7 @@ impl<W: World> Maker<'_, W> {
             world: self.shared.world.clone(),
             dns: Rc::clone(&self.dns),
             settings: Rc::new(SmtpSettings::load(values, protocol)?),
+            tables: SmtpTables::open(values, protocol, &self.registry(values, "smtp")),
             network,
             cache: ConnectionCache::default(),
         })))

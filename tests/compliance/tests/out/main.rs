@@ -12,6 +12,7 @@ mod aliases;
 mod bounces;
 mod network;
 mod retry;
+mod reuse;
 mod routes;
 mod sink;
 mod soft;

@@ -7,7 +7,7 @@ use crate::{
 };
 use maillog::Severity;
 use std::{io, time::Duration};
-use types::{Dsn, Relay, SendOptions};
+use types::{Dsn, Relay};
 use world::{Stream, World};
 
 /// Content is written whenever this much is encoded.
@@ -63,7 +63,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         self.connected = Some(now);
         let session = &mut connection.session;
         let envelope = Envelope::new(&client.settings, session.features(), self.request, which);
-        let first = session.begin(envelope, self.keeps_open);
+        let first = session.begin(envelope, self.keeps_open());
         self.converse(connection, first).await;
         connection.session.take_verdicts()
     }
@@ -71,10 +71,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
     /// What makes it useless to offer this message to this server.
     fn obstacle(&self, session: &Session) -> Option<Failure> {
         let (message, features, peer) = (&self.request.message, session.features(), session.peer());
-        let options = message.send_options;
-        let derived =
-            SendOptions::SMTPUTF8_HEADER | SendOptions::SMTPUTF8_SENDER | SendOptions::SMTPUTF8_RECIPIENT;
-        if !features.smtputf8 && options.has(SendOptions::SMTPUTF8_REQUESTED) && options.has(derived) {
+        if !features.smtputf8 && self.needs_smtputf8() {
             let text = format!(
                 "message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was {peer}"
             );
@@ -124,7 +121,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
     }
 
     /// Does what the machine says until it is idle or closed.
-    async fn converse(&mut self, connection: &mut Connection<W::Stream>, first: Action) -> Action {
+    pub(super) async fn converse(&mut self, connection: &mut Connection<W::Stream>, first: Action) -> Action {
         let world = self.client.world.clone();
         let mut action = first;
         loop {

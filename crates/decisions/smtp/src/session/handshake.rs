@@ -73,6 +73,7 @@ impl Session {
     }
 
     fn give_up(&mut self, failure: Failure) {
+        self.is_dead = true;
         self.verdicts.push(Verdict::AllFailed(failure));
         self.quit();
     }

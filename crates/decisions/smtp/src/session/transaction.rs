@@ -189,18 +189,18 @@ impl Session {
     }
 
     pub(super) fn content_done(&mut self, now: Instant) -> Action {
+        let is_expired = self.is_expired(now);
         if let Some(transaction) = &mut self.transaction {
             transaction.content = ContentState::Sent;
-            let cache = &self.settings.cache;
-            if now.since(self.connected_at) >= cache.reuse_time_limit {
-                transaction.stays_open = false;
-            }
+            transaction.stays_open &= !is_expired;
         }
         self.advance()
     }
 
-    pub(super) fn answered(&mut self, _now: Instant, reply: &ServerReply) {
+    pub(super) fn answered(&mut self, now: Instant, reply: &ServerReply) {
+        let is_expired = self.is_expired(now);
         let Some(transaction) = &mut self.transaction else { return };
+        transaction.stays_open &= !is_expired;
         let Some(step) = transaction.awaited.pop_front() else {
             self.is_reusable = false;
             return;

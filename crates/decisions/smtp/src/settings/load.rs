@@ -153,11 +153,8 @@ fn quirks(v: &Values, protocol: Protocol) -> Quirks {
 fn cache(v: &Values, protocol: Protocol) -> CacheSettings {
     let reuses =
         pick!(v, protocol, int, smtp_connection_reuse_count_limit, lmtp_connection_reuse_count_limit);
-    let destinations =
-        pick!(v, protocol, list, smtp_connection_cache_destinations, lmtp_connection_cache_destinations);
     CacheSettings {
         on_demand: pick!(v, protocol, bool, smtp_connection_cache_on_demand, lmtp_connection_cache_on_demand),
-        destinations: destinations.into_iter().map(str::to_ascii_lowercase).collect(),
         time_limit: pick!(
             v,
             protocol,

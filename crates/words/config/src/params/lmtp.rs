@@ -14,7 +14,7 @@ rows! {
     lmtp_body_checks: text(0, 0), "", "smtp", NotYet, "Tables of patterns that each line of an outgoing body is held against.";
     lmtp_cname_overrides_servername: flag(), "no", "smtp", NotYet, "Takes the name that a server's alias leads to for its name.";
     lmtp_connect_timeout: time(0, 0), "0s", "smtp", Honoured("smtp"), "How long connecting may take.";
-    lmtp_connection_cache_destinations: text(0, 0), "", "smtp", Honoured("smtp"), "Destinations whose connections are kept always.";
+    lmtp_connection_cache_destinations: text(0, 0), "", "smtp", Honoured("smtp"), "Destinations whose connections are always kept: names, tables, !names.";
     lmtp_connection_cache_on_demand: flag(), "yes", "smtp", Honoured("smtp"), "Keeps connections open while there is mail.";
     lmtp_connection_cache_time_limit: time(1, 0), "2s", "smtp", Honoured("smtp"), "How long an idle connection is kept.";
     lmtp_connection_reuse_count_limit: int(0, 0), "0", "smtp", Honoured("smtp"), "How often a connection is reused.";
