@@ -4,7 +4,7 @@ use super::*;
 use sim::{SimDisk, SimStream, SimWorld, Simulation};
 use std::{cell::Cell, future::Future};
 use types::Lookup;
-use world::{Answer, DnsAnswer, Endpoint, RecordType, Stream};
+use world::{Accept, Answer, DnsAnswer, Endpoint, RecordType, Stream};
 
 #[derive(Default)]
 struct Lines(RefCell<Vec<String>>);
@@ -36,13 +36,16 @@ const SERVER: &str = "127.0.0.1:7777";
 impl Place {
     /// A world in which `serve` answers each connection to [`SERVER`].
     fn new<F: Future<Output = ()> + 'static>(serve: impl Fn(SimStream) -> F + 'static) -> Self {
-        let simulation = Simulation::new(1, SimDisk::new());
-        let world = simulation.world();
+        let simulation = Simulation::new(1);
+        let world = simulation.host("127.0.0.1".parse().unwrap(), SimDisk::new());
         let accepted = Rc::new(Cell::new(0));
         let (count, spawner) = (Rc::clone(&accepted), world.clone());
-        world.listen(Endpoint::Inet(SERVER.parse().unwrap()), move |stream| {
-            count.set(count.get() + 1);
-            spawner.spawn(serve(stream));
+        let listener = world.bind(Endpoint::Inet(SERVER.parse().unwrap()));
+        world.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.set(count.get() + 1);
+                spawner.spawn(serve(stream));
+            }
         });
         let lines = Rc::new(Lines::default());
         let logger = Logger::new(Rc::clone(&lines) as Rc<dyn maillog::Sink>, "postfix/test", 1);
@@ -65,7 +68,7 @@ impl Place {
             }
             answers
         };
-        self.simulation.run(asking).expect("every look-up ends")
+        self.simulation.run(&self.world, asking).expect("every look-up ends")
     }
 
     fn logged(&self) -> Vec<String> {
