@@ -12,6 +12,8 @@
 
 mod client;
 mod line;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "pgsql")]
 mod pgsql;
 mod pool;
@@ -96,6 +98,8 @@ impl<W: World> Opener for Remote<W> {
         tables: &dyn Tables,
     ) -> Option<Result<Rc<dyn Table>, OpenError>> {
         match map_type {
+            #[cfg(feature = "mysql")]
+            "mysql" => Some(mysql::open(self, name, tables)),
             #[cfg(feature = "pgsql")]
             "pgsql" => Some(pgsql::open(self, name, tables)),
             "socketmap" => Some(socketmap::open(self, name)),

@@ -68,6 +68,10 @@ impl<W: World> Driver<W> for Pgsql {
         connection.query(&query).await
     }
 
+    fn query_failed(_table: &str, host: &str, why: &str) -> String {
+        format!("pgsql query failed: fatal error from host {host}: {why}")
+    }
+
     fn rank(target: &Target) -> u8 {
         target.rank
     }

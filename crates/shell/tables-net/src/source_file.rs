@@ -66,4 +66,17 @@ impl SourceFile {
             ))
         })
     }
+
+    /// `yes` or `no`.
+    pub(crate) fn flag(&self, setting: &str, default: bool) -> Result<bool, OpenError> {
+        match self.get(setting).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(default),
+            Some("yes") => Ok(true),
+            Some("no") => Ok(false),
+            Some(text) => Err(OpenError::new(format!(
+                "{}: bad boolean configuration: {setting} = {text}; use yes or no",
+                self.name
+            ))),
+        }
+    }
 }

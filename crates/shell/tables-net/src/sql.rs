@@ -22,6 +22,9 @@ use world::{Answer, Dns, Table, Tables, World};
 /// For a connection with its login, and then for each query.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(100);
 
+/// The most that a server may answer to one query, in bytes.
+pub(crate) const REPLY_MAX: usize = 16 << 20;
+
 /// What a row is made of: columns, of which some are NULL.
 pub(crate) type Row = Vec<Option<Vec<u8>>>;
 
@@ -48,6 +51,9 @@ pub(crate) trait Driver<W: World>: 'static {
 
     /// All rows of a query's answer.
     async fn query(&self, connection: &mut Self::Connection, query: Vec<u8>) -> Result<Vec<Row>, String>;
+
+    /// The warning about a query that failed at a host.
+    fn query_failed(table: &str, host: &str, why: &str) -> String;
 
     /// Sockets first, then hosts, then the rest, as Postfix prefers them.
     fn rank(target: &Self::Target) -> u8;
@@ -256,13 +262,10 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
         let query = self.templates.query(key, quote);
         let query =
             query.ok_or_else(|| format!("{} (host {}): cannot escape input string", self.name, host.name))?;
-        let (kind, name) = (D::NAME, &host.name);
         let rows = match self.world.timeout(TIME_LIMIT, self.driver.query(connection, query)).await {
             Some(Ok(rows)) => rows,
-            Some(Err(why)) => {
-                return Err(format!("{kind} query failed: fatal error from host {name}: {why}"));
-            }
-            None => return Err(format!("{kind} query failed: no answer from host {name} in time")),
+            Some(Err(why)) => return Err(D::query_failed(&self.name, &host.name, &why)),
+            None => return Err(D::query_failed(&self.name, &host.name, "no answer in time")),
         };
         host.pool.keep(&self.world, taken);
         Ok(rows)

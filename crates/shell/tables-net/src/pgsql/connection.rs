@@ -1,7 +1,7 @@
 //! A conversation with a PostgreSQL server: login, then queries (PostgreSQL documentation, "Frontend/Backend Protocol").
 
 use super::target::Target;
-use crate::sql::Row;
+use crate::sql::{REPLY_MAX, Row};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
@@ -16,9 +16,6 @@ use postgres_protocol::{
 };
 use std::io;
 use world::Stream;
-
-/// The most that a server may answer to one query, in bytes.
-const REPLY_MAX: usize = 16 << 20;
 
 const CHUNK_BYTES: usize = 4096;
 
