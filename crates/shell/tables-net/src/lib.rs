@@ -12,11 +12,13 @@
 
 mod client;
 mod line;
+mod memcache;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "pgsql")]
 mod pgsql;
 mod pool;
+mod redis;
 mod server;
 mod socketmap;
 mod source_file;
@@ -66,15 +68,16 @@ struct Remote<W: World> {
 }
 
 impl<W: World> Remote<W> {
-    /// The client of a server, shared by all tables that name it.
+    /// The client of a server, shared by all tables that use it alike.
     fn client(&self, server: &str, timing: Timing) -> Result<Rc<Client<W>>, OpenError> {
-        if let Some(client) = self.clients.borrow().get(server) {
+        let key = format!("{server} {timing:?}");
+        if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(Rc::clone(client));
         }
         let parsed = Server::parse(server).map_err(OpenError::new)?;
         let client = Client::new(self.world.clone(), Rc::clone(&self.hosts), parsed, timing, self.limits);
         let client = Rc::new(client);
-        self.clients.borrow_mut().insert(server.to_owned(), Rc::clone(&client));
+        self.clients.borrow_mut().insert(key, Rc::clone(&client));
         Ok(client)
     }
 }
@@ -98,10 +101,12 @@ impl<W: World> Opener for Remote<W> {
         tables: &dyn Tables,
     ) -> Option<Result<Rc<dyn Table>, OpenError>> {
         match map_type {
+            "memcache" => Some(memcache::open(self, name, tables)),
             #[cfg(feature = "mysql")]
             "mysql" => Some(mysql::open(self, name, tables)),
             #[cfg(feature = "pgsql")]
             "pgsql" => Some(pgsql::open(self, name, tables)),
+            "redis" => Some(redis::open(self, name, tables)),
             "socketmap" => Some(socketmap::open(self, name)),
             "tcp" => Some(tcp::open(self, name)),
             _ => None,

@@ -56,6 +56,14 @@ impl<S: Stream> Buffered<S> {
         }
     }
 
+    /// Exactly so many bytes.
+    pub(crate) async fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.bytes.len() < count {
+            self.more().await?;
+        }
+        Ok(self.take(count))
+    }
+
     async fn netstring_length(&mut self, max: usize) -> io::Result<usize> {
         let mut length = 0_usize;
         let mut digits = 0;
