@@ -23,21 +23,13 @@ impl Feedback {
     /// Reads a setting; `None` if it is malformed or not within 0 to 1.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (base, divisor) = match text.split_once('/') {
-            None => (number(text)?, Divisor::One),
-            Some((base, divisor)) => match divisor.trim() {
-                "concurrency" => (number(base)?, Divisor::Concurrency),
-                "sqrt_concurrency" => (number(base)?, Divisor::SquareRoot),
-                divisor => {
-                    let divisor = number(divisor)?;
-                    if divisor <= 0.0 {
-                        return None;
-                    }
-                    (number(base)? / divisor, Divisor::One)
-                }
-            },
+        let (base, divisor) = config::feedback(text)?;
+        let divisor = match divisor {
+            None => Divisor::One,
+            Some("concurrency") => Divisor::Concurrency,
+            Some(_) => Divisor::SquareRoot,
         };
-        (0.0..=1.0).contains(&base).then_some(Self { base, divisor })
+        Some(Self { base, divisor })
     }
 
     /// The change for one result at this concurrency.
@@ -50,10 +42,6 @@ impl Feedback {
             Divisor::SquareRoot => self.base / concurrency.sqrt(),
         }
     }
-}
-
-fn number(text: &str) -> Option<f64> {
-    text.trim().parse::<f64>().ok().filter(|n| n.is_finite())
 }
 
 /// The parameters of one transport. Zero means "no limit" where postconf(5) says so.

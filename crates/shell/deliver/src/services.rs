@@ -62,7 +62,10 @@ impl<W: World> Services<W> {
         let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
         let service = |row: &config::ServiceRow| {
             let values = process.configuration.values_for(row);
-            let program = maker.program(&row.name, &row.command, &values);
+            let program = match process.configuration.out_of_order(row) {
+                Some(wrong) => Program::Unavailable(wrong.place_and_text()),
+                None => maker.program(&row.name, &row.command, &values),
+            };
             let (tag, statuses) = (process::tag(&values, &row.command), Statuses::load(&values));
             (row.name.clone(), Service { program, tag, statuses })
         };

@@ -91,13 +91,8 @@ impl LogSettings {
             "644" => 0o644,
             "640" => 0o640,
             "600" => 0o600,
-            _ => {
-                return Err(Invalid::value(
-                    "maillog_file_permissions",
-                    permissions,
-                    "use 0600, 0640 or 0644",
-                ));
-            }
+            // What else is set was reported with the configuration, and the default is this.
+            _ => 0o600,
         };
         let format = match values.named("maillog_file_format") {
             None | Some("" | "postfix") => Format::Postfix,

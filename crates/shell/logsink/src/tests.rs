@@ -89,12 +89,9 @@ fn wrong_settings_are_refused_with_their_names() {
         "/etc/passwd",
         "maillog_file value '/etc/passwd' does not match any prefix in maillog_file_prefixes",
     );
-    check("syslog_facility", "male", "parameter syslog_facility: unknown syslog facility: male");
-    check(
-        "maillog_file_permissions",
-        "0666",
-        "parameter maillog_file_permissions: use 0600, 0640 or 0644: 0666",
-    );
+    check("maillog_file_format", "xml", "parameter maillog_file_format: use postfix or json: xml");
+    let careless = settings(&[("maillog_file_permissions", "0666")]).unwrap();
+    assert_eq!(careless.permissions, 0o600, "what Postfix does not allow is the default");
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) addresses: Vec<IpAddr>,
     /// Whether inet_protocols has IPv4 and IPv6.
     pub(crate) protocols: (bool, bool),
+    /// Ports by name.
+    pub(crate) known_tcp_ports: &'a [(String, u16)],
     pub(crate) queue_directory: &'a Path,
     /// Owner of local sockets, when we are root.
     pub(crate) owner: Option<Identity>,
@@ -101,7 +103,7 @@ fn local_trouble(row: &ServiceRow, path: &Path, error: &io::Error) -> String {
 
 fn places(row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, String> {
     let (host, port) = match &row.endpoint {
-        Endpoint::Inet { host, port } => (host, port_number(port)?),
+        Endpoint::Inet { host, port } => (host, port_number(port, around.known_tcp_ports)?),
         Endpoint::Local(path) => {
             return Ok(vec![Place::Local(row.service_type, around.queue_directory.join(path))]);
         }
@@ -137,25 +139,21 @@ fn resolve(host: &str, (ipv4, ipv6): (bool, bool)) -> Option<Vec<IpAddr>> {
     (!addresses.is_empty()).then_some(addresses)
 }
 
-/// A number, or a name of `/etc/services`.
-fn port_number(port: &str) -> Result<u16, String> {
+/// A number, or a name of known_tcp_ports or `/etc/services`.
+fn port_number(port: &str, known: &[(String, u16)]) -> Result<u16, String> {
     if let Ok(number) = port.parse::<u16>() {
         return if number == 0 { Err("bad port: 0".to_owned()) } else { Ok(number) };
     }
+    if let Some((_, number)) = known.iter().find(|(name, _)| name == port) {
+        return Ok(*number);
+    }
     let services = fs::read_to_string("/etc/services").unwrap_or_default();
-    let known = services.lines().find_map(|line| {
+    let listed = services.lines().find_map(|line| {
         let mut words = line.split('#').next().unwrap_or("").split_whitespace();
         let (name, number) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
         (name == port || words.any(|alias| alias == port)).then(|| number.parse().ok())?
     });
-    // Where no services file is installed, mail still has its port.
-    let known = known.or_else(|| {
-        [("smtp", 25), ("smtps", 465), ("submissions", 465), ("submission", 587)]
-            .iter()
-            .find(|(name, _)| *name == port)
-            .map(|(_, number)| *number)
-    });
-    known.ok_or_else(|| format!("unknown service: {port}/tcp"))
+    listed.ok_or_else(|| format!("unknown service: {port}/tcp"))
 }
 
 fn listen_patiently(address: SocketAddr, around: &Surroundings<'_>) -> io::Result<OwnedFd> {

@@ -23,6 +23,7 @@ pub(crate) struct Settings {
     pub(crate) default_process_limit: u32,
     pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
+    pub(crate) known_tcp_ports: Vec<(String, u16)>,
     /// User-defined `reload_drain_time_limit`: how long an old generation may finish its sessions.
     pub(crate) reload_drain_time_limit: Duration,
     pub(crate) mail_version: String,
@@ -34,6 +35,9 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn load(directory: &Path) -> Result<Self, String> {
         let configuration = config_files::load(directory).map_err(|trouble| trouble.to_string())?;
+        if let Some(report) = configuration.fatal() {
+            return Err(report.place_and_text());
+        }
         let values = configuration.values();
         let path = |id| PathBuf::from(values.text(id));
         let number = |id| u32::try_from(values.int(id)).unwrap_or(0);
@@ -47,6 +51,7 @@ impl Settings {
             default_process_limit: number(p::default_process_limit),
             max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),
+            known_tcp_ports: config::known_tcp_ports(values.text(p::known_tcp_ports)).0,
             reload_drain_time_limit: values.named_time(
                 "reload_drain_time_limit",
                 Duration::from_secs(3600),

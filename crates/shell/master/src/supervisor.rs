@@ -443,6 +443,7 @@ fn bind(
     let mut around = Surroundings {
         addresses,
         protocols,
+        known_tcp_ports: &settings.known_tcp_ports,
         queue_directory: &settings.queue_directory,
         owner: settings.owner,
         backlog: 0,

@@ -27,7 +27,7 @@ pub use stop::Stop;
 pub use trigger::{Trigger, Wakeups};
 pub use zone::Zone;
 
-use config::{Configuration, ServiceType, Values, params as p};
+use config::{Configuration, ServiceRow, ServiceType, Values, params as p};
 use dns::HostsFirst;
 use logsink::{Batch, Destination, LogSettings, LogSink};
 use maillog::{Logger, Severity, Sink};
@@ -169,6 +169,16 @@ impl Process {
     /// The values that a row sees.
     #[must_use]
     pub fn row_values(&self, row: &ServedRow) -> Values {
+        self.row(row).map_or_else(|| self.values().clone(), |row| self.configuration.values_for(row))
+    }
+
+    /// What keeps a service from its work, with file and line, if its program could not start with its settings.
+    #[must_use]
+    pub fn out_of_order(&self, row: &ServedRow) -> Option<String> {
+        Some(self.configuration.out_of_order(self.row(row)?)?.place_and_text())
+    }
+
+    fn row(&self, row: &ServedRow) -> Option<&ServiceRow> {
         let kind = match row.kind {
             EndpointKind::Inet => ServiceType::Inet,
             EndpointKind::Unix => ServiceType::Unix,
@@ -176,10 +186,7 @@ impl Process {
             EndpointKind::UnixDgram => ServiceType::UnixDgram,
             EndpointKind::Pass => ServiceType::Pass,
         };
-        match self.configuration.master_cf().service(&row.service, kind) {
-            Some(row) => self.configuration.values_for(row),
-            None => self.values().clone(),
-        }
+        self.configuration.master_cf().service(&row.service, kind)
     }
 
     /// How many sessions or deliveries of a row there may be at once; 0 for no limit.
@@ -214,10 +221,12 @@ impl Process {
     fn report_configuration(&self) {
         let logger = self.logger("master");
         for report in self.configuration.reports() {
-            if report.severity >= config::Severity::Warning {
-                let text = report.to_string();
-                logger.warning(text.split_once(": ").map_or(text.as_str(), |(_, text)| text));
-            }
+            let severity = match report.severity {
+                config::Severity::Note => continue,
+                config::Severity::Warning => Severity::Warning,
+                config::Severity::Error | config::Severity::Fatal => Severity::Error,
+            };
+            logger.write(severity, &report.place_and_text());
         }
     }
 }

@@ -15,6 +15,7 @@
 
 mod deliver_word;
 mod maildrop;
+mod out_of_order;
 mod pickup;
 mod service;
 mod session;
@@ -23,6 +24,7 @@ pub use maildrop::Maildrop;
 
 use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
+use out_of_order::OutOfOrder;
 use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Zone};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
@@ -167,6 +169,12 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
     let mut all_slots = Vec::new();
     for (row, listeners) in rows {
         let values = process.row_values(&row);
+        if let Some(wrong) = OutOfOrder::of(process, &row).map(Rc::new) {
+            for listener in listeners {
+                shared.world.spawn(Rc::clone(&wrong).refuse(Rc::clone(shared), listener));
+            }
+            continue;
+        }
         match row.program.as_str() {
             "smtpd" => {
                 let service = Rc::new(SmtpService::new(shared, process, &row, &values)?);

@@ -6,12 +6,14 @@ use crate::{
     environment::Environment,
     main_cf::MainCf,
     master_cf::{Defaults, MasterCf, ServiceRow},
-    number, params,
-    report::{Invalid, Report},
+    number,
+    params::{self, Id},
+    report::{Invalid, Report, Severity},
     values::{Shared, Values},
 };
 
 mod reports;
+mod together;
 
 /// Where the files were read from, for messages and as the default of config_directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +94,24 @@ impl Configuration {
     #[must_use]
     pub fn master_cf(&self) -> &MasterCf {
         &self.master
+    }
+
+    /// What every program of Postfix would end for at its start, or one that nothing works without.
+    #[must_use]
+    pub fn fatal(&self) -> Option<Report> {
+        self.reports().into_iter().find(|report| report.severity == Severity::Fatal)
+    }
+
+    /// What the program of a service would end for each time it is started: the service does nothing until that is
+    /// corrected.
+    #[must_use]
+    pub fn out_of_order(&self, row: &ServiceRow) -> Option<Report> {
+        reports::out_of_order(self, row)
+    }
+
+    /// Where main.cf sets a parameter; 0 if it does not.
+    fn line_of(&self, id: Id) -> u32 {
+        self.shared.main.get(id.name()).map_or(0, |entry| entry.line)
     }
 
     /// Everything there is to say: what Postfix warns about, unknown names, wrong values, and settings that have no

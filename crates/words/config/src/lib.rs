@@ -12,6 +12,7 @@
 //! Nothing panics, whatever the text. What stops Postfix with `fatal:` is an [`Invalid`]; what it warns about is a
 //! [`Report`].
 
+mod choices;
 mod configuration;
 pub mod edit;
 mod environment;
@@ -22,6 +23,7 @@ mod master_cf;
 mod namespace;
 mod number;
 pub mod params;
+mod ports;
 mod punycode;
 mod report;
 mod text;
@@ -34,7 +36,8 @@ pub use lines::{LogicalLine, LogicalLines};
 pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
 pub use namespace::{Finding, LEGACY, Namespace, Sources, is_client_parameter};
-pub use number::{compatibility_level, time_in_seconds, time_unit};
+pub use number::{compatibility_level, feedback, time_in_seconds, time_unit};
+pub use ports::known_tcp_ports;
 pub use punycode::domain_to_ascii;
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};

@@ -6,7 +6,7 @@ use crate::{
     lines::LogicalLines,
     main_cf::split_name_value,
     report::{Invalid, Report, Severity},
-    text::{Tokens, decode, trim},
+    text::{Tokens, decode, is_hostname, trim},
 };
 
 /// How a service is reached: the second column.
@@ -346,24 +346,13 @@ fn host_port(text: &str) -> Result<Endpoint, &'static str> {
     if port.is_empty() {
         return Err("missing service information");
     }
-    if !host.is_empty() && host.parse::<std::net::IpAddr>().is_err() && !is_hostname(host) {
+    if !host.is_empty() && host.parse::<std::net::IpAddr>().is_err() && !is_hostname(host, true) {
         return Err("valid hostname or network address required");
     }
     if port.starts_with(|c: char| c.is_ascii_digit()) && !port.bytes().all(|b| b.is_ascii_digit()) {
         return Err("garbage after numerical service");
     }
     Ok(Endpoint::Inet { host: (!host.is_empty()).then(|| host.to_owned()), port: port.to_owned() })
-}
-
-/// Letters, digits, hyphens and underscores in labels of 1 to 63 bytes, and not all digits.
-fn is_hostname(name: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || !b.is_ascii())
-    };
-    name.len() <= 255 && name.split('.').all(label) && !name.bytes().all(|b| b.is_ascii_digit() || b == b'.')
 }
 
 #[cfg(test)]

@@ -58,6 +58,24 @@ pub fn time_in_seconds(text: &str, unit: char) -> Option<i64> {
     (fits && number >= 0).then_some(number * seconds)
 }
 
+/// How much a delivery's result changes the concurrency of a destination: a number from 0 to 1, or `number/divisor`, where the
+/// divisor is a number or one of the words `concurrency` and `sqrt_concurrency`, which is returned with the number.
+#[must_use]
+pub fn feedback(text: &str) -> Option<(f64, Option<&'static str>)> {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    let (base, divisor) = match text.split_once('/') {
+        None => (number(text)?, None),
+        Some((base, divisor)) => {
+            let words = ["concurrency", "sqrt_concurrency"];
+            match words.into_iter().find(|word| divisor.trim().eq_ignore_ascii_case(word)) {
+                Some(word) => (number(base)?, Some(word)),
+                None => (number(base)? / number(divisor).filter(|n| *n > 0.0)?, None),
+            }
+        }
+    };
+    (0.0..=1.0).contains(&base).then_some((base, divisor))
+}
+
 /// A compatibility level (`major`, `major.minor` or `major.minor.patch`) as one comparable number.
 #[must_use]
 pub fn compatibility_level(text: &str) -> Option<i64> {

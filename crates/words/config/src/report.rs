@@ -9,7 +9,9 @@ pub enum Severity {
     Note,
     /// Postfix would print `warning:`.
     Warning,
-    /// Postfix would end with `fatal:`.
+    /// A program of Postfix would end with `fatal:`, and the others go on.
+    Error,
+    /// Postfix would end with `fatal:`, or is of no use without the program that does.
     Fatal,
 }
 
@@ -31,11 +33,20 @@ impl fmt::Display for Report {
         let word = match self.severity {
             Severity::Note => "note: ",
             Severity::Warning => "warning: ",
+            Severity::Error => "error: ",
             Severity::Fatal => "fatal: ",
         };
+        write!(f, "{word}{}", self.place_and_text())
+    }
+}
+
+impl Report {
+    /// File, line and text, for a log line that says by itself how bad it is.
+    #[must_use]
+    pub fn place_and_text(&self) -> String {
         match self.line {
-            0 => write!(f, "{word}{}: {}", self.file, self.text),
-            line => write!(f, "{word}{}, line {line}: {}", self.file, self.text),
+            0 => format!("{}: {}", self.file, self.text),
+            line => format!("{}, line {line}: {}", self.file, self.text),
         }
     }
 }

@@ -68,6 +68,19 @@ pub(crate) fn trim(text: &str) -> &str {
     trim_end(trim_start(text))
 }
 
+/// Letters, digits, hyphens and underscores in labels of 1 to 63 bytes, and not all digits; `utf8` lets other
+/// characters pass too.
+pub(crate) fn is_hostname(name: &str, utf8: bool) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_') || utf8 && !b.is_ascii();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(fits)
+    };
+    name.len() <= 255 && name.split('.').all(label) && !name.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
 /// The elements of a list: separated by commas and white space, `{ ... }` kept together with its braces.
 #[must_use]
 pub fn split_list(text: &str) -> Vec<&str> {
@@ -75,6 +88,7 @@ pub fn split_list(text: &str) -> Vec<&str> {
 }
 
 /// Words between separators; with `braces`, separators inside `{ ... }` do not count.
+#[derive(Clone)]
 pub(crate) struct Tokens<'a> {
     pub(crate) rest: &'a str,
     pub(crate) separators: &'static [u8],

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    choices::Choice,
     environment::Environment,
     expand::{self, Expansion, Mode, Names, Options},
     main_cf::MainCf,
@@ -384,6 +385,11 @@ impl Inner {
 
     /// Whether a text can be the value of a parameter; if not, why, in Postfix's words.
     fn check(&self, id: Id, text: &str) -> Result<(), String> {
+        self.check_kind(id, text)?;
+        Choice::of(id).map_or(Ok(()), |choice| choice.check(id.name(), text))
+    }
+
+    fn check_kind(&self, id: Id, text: &str) -> Result<(), String> {
         let row = id.row();
         let name = row.name;
         match row.kind {

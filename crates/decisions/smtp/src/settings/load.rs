@@ -28,7 +28,7 @@ impl SmtpSettings {
             myhostname: own(v.text(p::myhostname)),
             helo_name: own(pick!(v, protocol, text, smtp_helo_name, lmtp_lhlo_name)),
             tcp_port: own(pick!(v, protocol, text, smtp_tcp_port, lmtp_tcp_port)),
-            known_tcp_ports: known_ports(&v.list(p::known_tcp_ports)),
+            known_tcp_ports: config::known_tcp_ports(v.text(p::known_tcp_ports)).0,
             relayhost: own(v.text(p::relayhost)),
             fallback_relay: pick!(v, protocol, list, smtp_fallback_relay, lmtp_fallback_relay)
                 .into_iter()
@@ -193,17 +193,4 @@ fn unfulfilled(v: &Values, protocol: Protocol) -> Option<String> {
     let switch = if legacy { Some("enforce_tls") } else { switches.into_iter().find(|name| is_on(name)) };
     let table = ["tls_policy_maps", "tls_per_site"].into_iter().find(|name| !named(name).is_empty());
     switch.or(table).and_then(stated)
-}
-
-/// `lmtp=24, smtp=25, smtps=submissions=465`: each name before the number has that port.
-fn known_ports(list: &[&str]) -> Vec<(String, u16)> {
-    let mut ports = Vec::new();
-    for group in list {
-        let mut parts: Vec<&str> = group.split('=').map(str::trim).collect();
-        let port = parts.pop().and_then(|number| number.parse().ok());
-        ports.extend(
-            port.into_iter().flat_map(|port| parts.iter().map(move |name| ((*name).to_owned(), port))),
-        );
-    }
-    ports
 }

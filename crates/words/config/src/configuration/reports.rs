@@ -1,7 +1,13 @@
 //! What is wrong with a configuration, with file and line.
+//!
+//! In Postfix a wrong value ends each program that reads it. What every program reads, or one without which there is no
+//! mail system, ends it all; otherwise only the services of the programs that read it are out of order.
 
-use super::Configuration;
+use super::{Configuration, together};
 use crate::{
+    choices::Choice,
+    expand,
+    master_cf::ServiceRow,
     namespace::{Namespace, Sources},
     number,
     params::{self, Id, Kind, Status},
@@ -10,6 +16,37 @@ use crate::{
     written::WrittenRow,
 };
 
+/// Without these there is no mail system: a value that one of them cannot use ends it all.
+const ESSENTIAL: [&str; 6] = ["bounce", "cleanup", "master", "pickup", "qmgr", "trivial-rewrite"];
+
+/// These are stopped by a value that they cannot use; the work of all others goes on with the default.
+const STOPPED: [&str; 11] =
+    ["discard", "error", "lmtp", "local", "pipe", "postscreen", "qmqpd", "smtp", "smtpd", "spawn", "virtual"];
+
+/// Programs that use TLS, which share its parameters.
+const TLS_PROGRAMS: [&str; 5] = ["lmtp", "smtp", "smtpd", "tlsmgr", "tlsproxy"];
+
+/// Something wrong with a value, wherever it stands.
+pub(super) struct Finding {
+    /// Whoever reads this parameter is hit.
+    pub(super) id: Option<Id>,
+    /// Where this parameter is set is the place.
+    set: Option<Id>,
+    /// [`Severity::Fatal`] for what ends a program that reads the value.
+    pub(super) severity: Severity,
+    pub(super) text: String,
+}
+
+impl Finding {
+    pub(super) const fn new(id: Id, severity: Severity, text: String) -> Self {
+        Self { id: Some(id), set: Some(id), severity, text }
+    }
+
+    fn note(id: Id, text: String) -> Self {
+        Self::new(id, Severity::Note, text)
+    }
+}
+
 /// All findings, those of main.cf first.
 pub(super) fn all(configuration: &Configuration) -> Vec<Report> {
     let mut reports = configuration.shared.main.warnings.clone();
@@ -17,27 +54,155 @@ pub(super) fn all(configuration: &Configuration) -> Vec<Report> {
     reports.extend(configuration.master.warnings.iter().cloned());
     row_values(configuration, &mut reports);
     names(configuration, &mut reports);
-    together(configuration, &mut reports);
     reports
 }
 
+/// What keeps a service from its work, if something does.
+pub(super) fn out_of_order(configuration: &Configuration, row: &ServiceRow) -> Option<Report> {
+    let values = configuration.values_for(row);
+    let overridden = |name: &str| row.overrides.iter().any(|(set, _)| set == name);
+    let is_stopped = STOPPED.contains(&row.command.as_str());
+    let stops = |finding: &Finding| {
+        let is_read = finding.id.is_none_or(|id| reads(&row.command, id));
+        finding.severity == Severity::Fatal && is_read && is_stopped
+    };
+    let (main, master) = (&configuration.shared.main, &configuration.master);
+    let of_main = |finding: Finding, line| Report {
+        severity: Severity::Error,
+        file: main.file.clone(),
+        line,
+        text: finding.text,
+    };
+    let of_row = |finding: Finding| Report {
+        severity: Severity::Error,
+        file: master.file.clone(),
+        line: row.line,
+        text: finding.text,
+    };
+    for (name, value) in &row.overrides {
+        if let Some(finding) = setting(&values, name, value).filter(&stops) {
+            return Some(of_row(finding));
+        }
+    }
+    for entry in main.effective().filter(|entry| !overridden(&entry.name)) {
+        if let Some(finding) = setting(&values, &entry.name, &entry.value).filter(&stops) {
+            return Some(of_main(finding, entry.line));
+        }
+    }
+    let rest = by_default(&values).into_iter().chain(together::check(&values));
+    rest.into_iter().find(stops).map(|finding| match finding.set {
+        Some(id) if overridden(id.name()) => of_row(finding),
+        id => of_main(finding, id.map_or(0, |id| configuration.line_of(id))),
+    })
+}
+
 fn main_values(configuration: &Configuration, reports: &mut Vec<Report>) {
-    let main = &configuration.shared.main;
+    let (main, values) = (&configuration.shared.main, &configuration.values);
+    let mut say = |finding: Finding, line: u32| {
+        let (severity, consequence) = weigh(configuration, &finding);
+        let text = finding.text + &consequence;
+        reports.push(Report { severity, file: main.file.clone(), line, text });
+    };
     for entry in main.effective() {
-        let say = |(severity, text)| Report { severity, file: main.file.clone(), line: entry.line, text };
-        reports.extend(setting(&configuration.values, &entry.name, &entry.value).map(say));
+        if let Some(finding) = setting(values, &entry.name, &entry.value) {
+            say(finding, entry.line);
+        }
+    }
+    let rows = &configuration.master.rows;
+    let is_used = |finding: &Finding| {
+        finding.id.is_some_and(|id| is_read_by_all(id) || rows.iter().any(|row| reads(&row.command, id)))
+    };
+    for finding in by_default(values).into_iter().filter(is_used).chain(together::check(values)) {
+        let line = finding.set.map_or(0, |id| configuration.line_of(id));
+        say(finding, line);
     }
 }
 
 fn row_values(configuration: &Configuration, reports: &mut Vec<Report>) {
     let master = &configuration.master;
+    let everywhere: Vec<String> =
+        together::check(&configuration.values).into_iter().map(|finding| finding.text).collect();
     for row in master.rows.iter().filter(|row| !row.overrides.is_empty()) {
         let values = configuration.values_for(row);
-        for (name, value) in &row.overrides {
-            let say = |(severity, text)| Report { severity, file: master.file.clone(), line: row.line, text };
-            reports.extend(setting(&values, name, value).map(say));
+        let own = row.overrides.iter().filter_map(|(name, value)| setting(&values, name, value));
+        let combined = together::check(&values).into_iter().filter(|f| !everywhere.contains(&f.text));
+        for finding in own.chain(combined) {
+            let (severity, consequence) = weigh_in_row(row, &finding);
+            let text = finding.text + &consequence;
+            reports.push(Report { severity, file: master.file.clone(), line: row.line, text });
         }
     }
+}
+
+/// How bad a finding in main.cf is, and what comes of it.
+fn weigh(configuration: &Configuration, finding: &Finding) -> (Severity, String) {
+    let Some(id) = finding.id.filter(|_| finding.severity == Severity::Fatal) else {
+        return (finding.severity, String::new());
+    };
+    let hit = |row: &&ServiceRow| {
+        reads(&row.command, id) && !row.overrides.iter().any(|(name, _)| name == id.name())
+    };
+    let rows: Vec<&ServiceRow> = configuration.master.rows.iter().filter(hit).collect();
+    if is_read_by_all(id) || rows.iter().any(|row| is_essential(&row.command)) {
+        return (Severity::Fatal, String::new());
+    }
+    let stopped = rows.iter().filter(|row| STOPPED.contains(&row.command.as_str()));
+    let mut services: Vec<&str> = stopped.map(|row| row.name.as_str()).collect();
+    services.dedup();
+    match services.as_slice() {
+        [] => (Severity::Warning, "; the default is taken".to_owned()),
+        [one] => (Severity::Error, format!("; the service {one} is out of order until then")),
+        many => (Severity::Error, format!("; the services {} are out of order until then", many.join(", "))),
+    }
+}
+
+/// How bad a finding in a row of master.cf is, and what comes of it.
+fn weigh_in_row(row: &ServiceRow, finding: &Finding) -> (Severity, String) {
+    let program = row.command.as_str();
+    match finding.id {
+        _ if finding.severity != Severity::Fatal => (finding.severity, String::new()),
+        Some(id) if !reads(program, id) => (Severity::Note, format!("; {program} does not read it")),
+        _ if is_essential(program) => (Severity::Fatal, String::new()),
+        _ if STOPPED.contains(&program) => {
+            (Severity::Error, format!("; the service {} is out of order until then", row.name))
+        }
+        _ => (Severity::Warning, "; the default is taken".to_owned()),
+    }
+}
+
+fn is_essential(program: &str) -> bool {
+    ESSENTIAL.contains(&source(program))
+}
+
+fn is_read_by_all(id: Id) -> bool {
+    id.row().readers.split(',').any(|reader| reader == "global")
+}
+
+/// The program of Postfix whose source a program is made from.
+fn source(program: &str) -> &str {
+    match program {
+        "lmtp" => "smtp",
+        "nqmgr" | "oqmgr" => "qmgr",
+        program => program,
+    }
+}
+
+/// Whether a program of Postfix reads a parameter.
+fn reads(program: &str, id: Id) -> bool {
+    let name = id.name();
+    let is_others = match program {
+        "smtp" => name.starts_with("lmtp_"),
+        "lmtp" => name
+            .strip_prefix("smtp_")
+            .is_some_and(|rest| params::by_spelling(&format!("lmtp_{rest}")).is_some()),
+        _ => false,
+    };
+    let reads = |reader: &str| match reader {
+        "global" => true,
+        "tls" => TLS_PROGRAMS.contains(&program),
+        reader => reader == source(program),
+    };
+    !is_others && id.row().readers.split(',').any(reads)
 }
 
 /// Names that nothing knows or that are deprecated, names that are referred to and not defined.
@@ -61,55 +226,79 @@ fn names(configuration: &Configuration, reports: &mut Vec<Report>) {
     }
 }
 
-/// Values that do not go together.
-fn together(configuration: &Configuration, reports: &mut Vec<Report>) {
-    let values = &configuration.values;
-    let main = &configuration.shared.main;
-    let mut fatal = |id: Id, text: String| {
-        let line = main.get(id.name()).map_or(0, |entry| entry.line);
-        reports.push(Report { severity: Severity::Fatal, file: main.file.clone(), line, text });
-    };
-    let (hostname, relayhost) = (values.text(params::myhostname), values.text(params::relayhost));
-    if hostname.eq_ignore_ascii_case(relayhost) {
-        fatal(
-            params::relayhost,
-            format!("myhostname and relayhost parameter settings must not be identical: {hostname}"),
-        );
-    }
-    let origin = values.text(params::myorigin);
-    if origin.contains([' ', ',', '\t', '\r', '\n']) {
-        fatal(
-            params::myorigin,
-            format!("myorigin parameter setting must not contain multiple values: {origin}"),
-        );
-    }
-}
-
 /// What is wrong with one setting.
-fn setting(values: &Values, name: &str, value: &str) -> Option<(Severity, String)> {
+fn setting(values: &Values, name: &str, value: &str) -> Option<Finding> {
     let id = params::by_spelling(name);
     let raw = id.is_some_and(|id| matches!(id.row().kind, Kind::Raw { .. }));
     let expansion = values.expansion(value);
     if expansion.error && !raw {
         let why = expansion.warnings.join("; ");
-        return Some((Severity::Fatal, format!("parameter {name}: macro processing error: {why}")));
+        let text = format!("parameter {name}: macro processing error: {why}");
+        return Some(Finding { id, set: id, severity: Severity::Fatal, text });
     }
     let id = id?;
     let text = if raw { value } else { &expansion.text };
-    if let Err(why) = values.check(id, text) {
-        return Some((Severity::Fatal, why));
-    }
-    if id == params::compatibility_level && number::compatibility_level(text).is_none() {
-        return Some((Severity::Fatal, format!("malformed compatibility level syntax: \"{text}\"")));
+    if let Some(finding) = wrong(values, id, text) {
+        return Some(finding);
     }
     match id.row().status {
         Status::Honoured(_) => None,
         Status::NotYet | Status::NoEffect(_) if asks_for_nothing(values, id, text) => None,
-        Status::NotYet => Some((Severity::Note, format!("parameter {name} has no effect yet"))),
+        Status::NotYet => Some(Finding::note(id, format!("parameter {name} has no effect yet"))),
         Status::NoEffect(reason) => {
-            Some((Severity::Note, format!("parameter {name} has no effect: {reason}")))
+            Some(Finding::note(id, format!("parameter {name} has no effect: {reason}")))
         }
     }
+}
+
+/// What is wrong with a value as such.
+fn wrong(values: &Values, id: Id, text: &str) -> Option<Finding> {
+    if id == params::compatibility_level && number::compatibility_level(text).is_none() {
+        let text = format!("malformed compatibility level syntax: \"{text}\"; specify a level such as 3.6");
+        return Some(Finding::new(id, Severity::Fatal, text));
+    }
+    let why = values.check(id, text).err().filter(|_| together::counts(values, id))?;
+    let choice = Choice::of(id);
+    let remedy = choice.map_or_else(|| remedy(id.row().kind), Choice::remedy);
+    let severity = if choice.is_some_and(Choice::only_warns) { Severity::Warning } else { Severity::Fatal };
+    Some(Finding::new(id, severity, format!("{why}; {remedy}")))
+}
+
+/// What to write instead of a value that is not of the parameter's kind.
+fn remedy(kind: Kind) -> String {
+    let bounded = |what: &str, (min, max): (i64, i64)| match (min, max) {
+        (0, 0) => format!("specify {what}"),
+        (min, 0) => format!("specify {what} of at least {min}"),
+        (min, max) => format!("specify {what} from {min} to {max}"),
+    };
+    match kind {
+        Kind::Bool => "specify yes or no".to_owned(),
+        Kind::Int { min, max } | Kind::Long { min, max } => bounded("a whole number", (min, max)),
+        Kind::Time { min: 0, max: 0 } => "specify a time such as 30s, 5m, 2h or 1d".to_owned(),
+        Kind::Time { min, max: 0 } => format!("specify a time such as 30s, 5m, 2h or 1d, at least {min}s"),
+        Kind::Time { min, max } => format!("specify a time such as 30s or 5m, from {min}s to {max}s"),
+        Kind::Text { min, max } | Kind::Raw { min, max } if min == max => format!("specify {min} characters"),
+        Kind::Text { .. } | Kind::Raw { .. } => "specify a value".to_owned(),
+        Kind::ReadOnly => "remove it".to_owned(),
+    }
+}
+
+/// Values that are wrong because what their defaults refer to is: each told once, of what is set.
+fn by_default(values: &Values) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    let unset = Choice::parameters().filter(|id| !values.is_set(*id) && id.row().default.contains('$'));
+    for id in unset {
+        let (names, _) = expand::names_in(id.row().default);
+        if values.expansion(id.row().default).error {
+            continue;
+        }
+        let by = names.iter().filter_map(|name| params::by_spelling(name)).find(|by| values.is_set(*by));
+        let is_told = findings.iter().any(|finding| finding.set == by);
+        if let Some(finding) = wrong(values, id, values.text(id)).filter(|_| by.is_some() && !is_told) {
+            findings.push(Finding { set: by, ..finding });
+        }
+    }
+    findings
 }
 
 /// Whether a setting is what happens anyway: the default, a switch that is off, or a detail of TLS, about which the security

@@ -21,50 +21,158 @@ fn check(main: &str, master: &str, expected: &[&str]) {
 
 #[test]
 fn wrong_values_are_named_with_file_and_line() {
+    let check = |main: &str, text: &str| {
+        check(&format!("\n{main}\n"), "", &[&format!("fatal: /e/main.cf, line 2: {text}")]);
+    };
     check(
-        "\nsmtpd_timeout = 5x\n",
-        "",
-        &["fatal: /e/main.cf, line 2: parameter smtpd_timeout: bad time value or unit: 5x"],
-    );
-    check("smtpd_timeout = 0\n", "", &["fatal: /e/main.cf, line 1: invalid smtpd_timeout: 0 (min 1)"]);
-    check("in_flow_delay = 11s\n", "", &["fatal: /e/main.cf, line 1: invalid in_flow_delay: 11 (max 10)"]);
-    check(
-        "soft_bounce = maybe\n",
-        "",
-        &["fatal: /e/main.cf, line 1: bad boolean configuration: soft_bounce = maybe"],
+        "trigger_timeout = 5x",
+        "parameter trigger_timeout: bad time value or unit: 5x; specify a time such as 30s, 5m, 2h or 1d, at least 1s",
     );
     check(
-        "hash_queue_depth = 1a\n",
-        "",
-        &["fatal: /e/main.cf, line 1: bad numerical configuration: hash_queue_depth = 1a"],
+        "in_flow_delay = 11s",
+        "invalid in_flow_delay: 11 (max 10); specify a time such as 30s or 5m, from 0s to 10s",
+    );
+    check("soft_bounce = maybe", "bad boolean configuration: soft_bounce = maybe; specify yes or no");
+    check(
+        "hash_queue_depth = 1a",
+        "bad numerical configuration: hash_queue_depth = 1a; specify a whole number of at least 1",
     );
     check(
-        "line_length_limit = 3\n",
-        "",
-        &["fatal: /e/main.cf, line 1: invalid line_length_limit parameter value 3 < 512"],
+        "line_length_limit = 3",
+        "invalid line_length_limit parameter value 3 < 512; specify a whole number of at least 512",
     );
-    check("myorigin =\n", "", &["fatal: /e/main.cf, line 1: bad string length 0 < 1: myorigin = "]);
+    check("myorigin =", "bad string length 0 < 1: myorigin = ; specify a value");
     check(
-        "compatibility_level = x\n",
-        "",
-        &["fatal: /e/main.cf, line 1: malformed compatibility level syntax: \"x\""],
+        "compatibility_level = x",
+        "malformed compatibility level syntax: \"x\"; specify a level such as 3.6",
     );
+    check("myorigin = a, b", "myorigin parameter setting must not contain multiple values: a, b");
     check(
-        "myorigin = a, b\n",
-        "",
-        &["fatal: /e/main.cf, line 1: myorigin parameter setting must not contain multiple values: a, b"],
+        "relayhost = LOCALHOST.localdomain",
+        "myhostname and relayhost parameter settings must not be identical: localhost.localdomain",
     );
     check(
-        "myhostname = a.b\nrelayhost = A.b\n",
+        "inet_protocols = ipv4, foo",
+        "unknown inet_protocols value \"foo\" in \"ipv4, foo\"; specify any of all, ipv4, ipv6",
+    );
+    check(
+        "myhostname = mail_.-x",
+        "parameter myhostname: bad parameter value: mail_.-x; specify a name such as mail.example.com",
+    );
+    check(
+        "default_verp_delimiters = +*",
+        "parameters default_verp_delimiters and verp_delimiter_filter: bad second VERP delimiter character",
+    );
+    check(
+        "maillog_file = /tmp/log",
+        "maillog_file value '/tmp/log' does not match any prefix in maillog_file_prefixes",
+    );
+}
+
+#[test]
+fn what_one_program_cannot_use_stops_its_services_only() {
+    let services = "smtp inet n - n - - smtpd\nsub inet n - n - - smtpd -o smtpd_timeout=1h\n\
+                    relay unix - - n - - smtp\nlmtp unix - - n - - lmtp\nflush unix n - n - - flush\n";
+    let time = "parameter smtpd_timeout: bad time value or unit: 5x; specify a time such as 30s, 5m, 2h or 1d, at least 1s";
+    check(
+        "smtpd_timeout = 5x\n",
         "",
+        &[&format!("warning: /e/main.cf, line 1: {time}; the default is taken")],
+    );
+    check(
+        "smtpd_timeout = 5x\n",
+        services,
+        &[&format!("error: /e/main.cf, line 1: {time}; the service smtp is out of order until then")],
+    );
+    check(
+        "lmtp_address_preference = x\n",
+        services,
         &[
-            "fatal: /e/main.cf, line 2: myhostname and relayhost parameter settings must not be identical: a.b",
+            "error: /e/main.cf, line 1: bad lmtp_address_preference value: x; specify one of any, ipv4, ipv6; \
+           the service lmtp is out of order until then",
         ],
     );
     check(
-        "",
-        "\nsmtp inet n - - - - smtpd -o smtpd_timeout=z\n",
-        &["fatal: /e/master.cf, line 2: parameter smtpd_timeout: bad time value or unit: z"],
+        "reject_tempfail_action = reject\n",
+        services,
+        &["error: /e/main.cf, line 1: bad configuration: unknown_helo_hostname_tempfail_action = reject; \
+           specify one of defer_if_permit, defer; the services smtp, sub are out of order until then"],
+    );
+    check(
+        "notify_classes = all\n",
+        "bounce unix - - n - - bounce\n",
+        &[
+            "fatal: /e/main.cf, line 1: unknown notify_classes value \"all\" in \"all\"; specify any of bounce, 2bounce, data, \
+         delay, policy, protocol, resource, software",
+        ],
+    );
+    let configuration = load("smtpd_timeout = 5x\nlmtp_address_preference = x\n", services);
+    let rows = &configuration.master_cf().rows;
+    let stopped: Vec<(&str, u32)> = rows
+        .iter()
+        .filter_map(|row| Some((row.name.as_str(), configuration.out_of_order(row)?.line)))
+        .collect();
+    assert_eq!(stopped, [("smtp", 1), ("lmtp", 2)]);
+    assert_eq!(configuration.fatal(), None);
+}
+
+#[test]
+fn rows_of_master_cf_have_values_of_their_own() {
+    let check = |row: &str, expected: &[&str]| check("", &format!("\n{row}\n"), expected);
+    check(
+        "a inet n - n - - smtpd -o smtpd_forbid_bare_newline=x",
+        &[
+            "error: /e/master.cf, line 2: bad parameter value: 'smtpd_forbid_bare_newline = x'; specify one of normalize, \
+           yes, note, reject, no; the service a is out of order until then",
+        ],
+    );
+    check(
+        "cleanup unix n - n - 0 cleanup -o header_from_format=x",
+        &[
+            "fatal: /e/master.cf, line 2: invalid setting: \"header_from_format = x\"; specify one of standard, obsolete",
+        ],
+    );
+    check("a unix - - n - - local -o smtpd_forbid_bare_newline=x", &[]);
+    check(
+        "a unix - - n - - local -o mailbox_size_limit=5",
+        &[
+            "error: /e/master.cf, line 2: configuration error: mailbox_size_limit is smaller than message_size_limit; \
+           the service a is out of order until then",
+        ],
+    );
+    let configuration = load("smtpd_timeout = 5x\n", "a unix - - n - - local -o mailbox_size_limit=5\n");
+    let wrong = configuration.out_of_order(&configuration.master_cf().rows[0]).unwrap();
+    assert_eq!((wrong.file.as_str(), wrong.line), ("/e/master.cf", 1));
+}
+
+#[test]
+fn what_nobody_looks_at_is_not_wrong() {
+    let smtp = "smtp unix - - n - - smtp\nsmtp inet n - n - - smtpd\n";
+    check("mynetworks_style = x\nmynetworks = 127.0.0.1\n", "", &[]);
+    check("smtp_dns_support_level = disabled\nsmtp_host_lookup = x\n", smtp, &[]);
+    check("smtpd_proxy_options = x\n", smtp, &[]);
+    check("smtpd_tls_wrappermode = yes\nsmtpd_tls_security_level = x\n", smtp, &[]);
+}
+
+#[test]
+fn what_postfix_puts_right_is_a_warning() {
+    let check = |main: &str, expected: &str| {
+        check(&format!("{main}\n"), "", &[&format!("warning: /e/main.cf, line 1: {expected}")]);
+    };
+    check("queue_minfree = 100", "queue_minfree(100) should be at least 1.5*message_size_limit(10240000)");
+    check(
+        "bounce_queue_lifetime = 6d",
+        "bounce_queue_lifetime is larger than maximal_queue_lifetime - adjusting bounce_queue_lifetime",
+    );
+    check("known_tcp_ports = x", "known_tcp_ports: in \"x\" is not in \"name = value\" form");
+    check(
+        "maillog_file_permissions = 0666",
+        "ignoring bad permissions: maillog_file_permissions = 0666; specify one of 0600, 0640, 0644, 600, 640, 644",
+    );
+    check(
+        "default_destination_concurrency_negative_feedback = 2",
+        "default_destination_concurrency_negative_feedback: ignoring malformed or unreasonable feedback: 2; \
+         specify a number from 0 to 1",
     );
 }
 

@@ -100,8 +100,8 @@ rows! {
     smtpd_reject_footer_maps: text(0, 0), "", "postscreen,smtpd", NotYet, "Tables of texts to add to replies by which mail is refused, by the beginning of the reply.";
     smtpd_reject_unlisted_recipient: flag(), "yes", "smtpd", Honoured("smtpd"), "Refuses recipients that no table knows.";
     smtpd_reject_unlisted_sender: flag(), "no", "smtpd", Honoured("smtpd"), "Refuses senders in our own domains that no table knows.";
-    smtpd_relay_before_recipient_restrictions: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "global,smtpd", Honoured("smtpd"), "Asks the relay restrictions first.";
-    smtpd_relay_restrictions: text(0, 0), "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}", "global,smtpd", Honoured("smtpd"), "What may be relayed.";
+    smtpd_relay_before_recipient_restrictions: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "smtpd", Honoured("smtpd"), "Asks the relay restrictions first.";
+    smtpd_relay_restrictions: text(0, 0), "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}", "smtpd", Honoured("smtpd"), "What may be relayed.";
     smtpd_restriction_classes: text(0, 0), "", "postconf,proxymap,smtpd", Honoured("smtpd"), "Names of lists of restrictions.";
     smtpd_sasl_auth_enable: flag(), "no", "smtpd", NotYet, "Lets clients log in.";
     smtpd_sasl_authenticated_header: flag(), "no", "smtpd", NotYet, "Names the user who logged in in the Received header.";

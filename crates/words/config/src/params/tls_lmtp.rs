@@ -22,7 +22,7 @@ rows! {
     lmtp_tls_enforce_sts_mx_patterns: flag(), "yes", "smtp", NotYet, "Takes host names from the patterns of an MTA-STS policy.";
     lmtp_tls_exclude_ciphers: text(0, 0), "", "smtp", NotYet, "Ciphers and algorithms that are never used.";
     lmtp_tls_fingerprint_cert_match: text(0, 0), "", "smtp", NotYet, "Fingerprints of server certificates for the level `fingerprint`.";
-    lmtp_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "global,smtp,tls", NotYet, "The digest that fingerprints are made with.";
+    lmtp_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "smtp,tls", NotYet, "The digest that fingerprints are made with.";
     lmtp_tls_force_insecure_host_tlsa_lookup: flag(), "no", "smtp", NotYet, "Looks up TLSA records of hosts whose addresses were not secure.";
     lmtp_tls_key_file: text(0, 0), "$lmtp_tls_cert_file", "smtp", NotYet, "The file with the key of the client's RSA certificate.";
     lmtp_tls_loglevel: text(0, 0), "0", "smtp,tlsmgr", NotYet, "How much is logged about TLS.";

@@ -23,7 +23,7 @@ rows! {
     smtp_tls_enforce_sts_mx_patterns: flag(), "yes", "smtp", NotYet, "Takes host names from the patterns of an MTA-STS policy.";
     smtp_tls_exclude_ciphers: text(0, 0), "", "smtp", NotYet, "Ciphers and algorithms that are never used.";
     smtp_tls_fingerprint_cert_match: text(0, 0), "", "smtp", NotYet, "Fingerprints of server certificates for the level `fingerprint`.";
-    smtp_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "global,posttls-finger,smtp,tls,tlsproxy", NotYet, "The digest that fingerprints are made with.";
+    smtp_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "posttls-finger,smtp,tls,tlsproxy", NotYet, "The digest that fingerprints are made with.";
     smtp_tls_force_insecure_host_tlsa_lookup: flag(), "no", "smtp", NotYet, "Looks up TLSA records of hosts whose addresses were not secure.";
     smtp_tls_key_file: text(0, 0), "$smtp_tls_cert_file", "smtp,tlsproxy", NotYet, "The file with the key of the client's RSA certificate.";
     smtp_tls_loglevel: text(0, 0), "0", "smtp,tls,tlsmgr,tlsproxy", NotYet, "How much is logged about TLS.";
@@ -37,7 +37,7 @@ rows! {
     smtp_tls_protocols: text(0, 0), ">=TLSv1", "smtp", NotYet, "The versions of TLS where TLS is optional.";
     smtp_tls_scert_verifydepth: int(0, 0), "9", "smtp,tlsproxy", NotYet, "How long a chain of certificates may be.";
     smtp_tls_secure_cert_match: text(1, 0), "nexthop, dot-nexthop", "smtp", NotYet, "What name a certificate must have at the level `secure`.";
-    smtp_tls_security_level: text(0, 0), "${{$compatibility_level} <level {3.11} ? {} : {may}}", "global,smtp,tlsproxy", NotYet, "Whether TLS is used, and how a server must prove who it is.";
+    smtp_tls_security_level: text(0, 0), "${{$compatibility_level} <level {3.11} ? {} : {may}}", "smtp,tlsproxy", NotYet, "Whether TLS is used, and how a server must prove who it is.";
     smtp_tls_servername: text(0, 0), "", "smtp", NotYet, "The name that the server is asked for in the handshake.";
     smtp_tls_session_cache_database: text(0, 0), "", "tlsmgr", NotYet, "The table of TLS sessions that can be resumed.";
     smtp_tls_session_cache_timeout: time(0, 8640000), "3600s", "tlsmgr", NotYet, "How long a TLS session can be resumed.";
@@ -46,7 +46,7 @@ rows! {
     smtp_tls_verify_cert_match: text(1, 0), "hostname", "smtp", NotYet, "What name a certificate must have at the level `verify`.";
     smtp_tls_wrappermode: flag(), "no", "smtp", NotYet, "Begins TLS at once, without STARTTLS.";
     smtp_tlsrpt_enable: flag(), "no", "smtp", NotYet, "Reports how TLS worked, for TLSRPT.";
-    smtp_tlsrpt_skip_reused_handshakes: flag(), "no", "global,smtp", NotYet, "Leaves resumed TLS sessions out of reports for TLSRPT.";
+    smtp_tlsrpt_skip_reused_handshakes: flag(), "no", "smtp", NotYet, "Leaves resumed TLS sessions out of reports for TLSRPT.";
     smtp_tlsrpt_socket_name: text(0, 0), "", "smtp", NotYet, "The socket of the program that collects reports for TLSRPT.";
     smtp_use_tls: flag(), "no", "smtp,tlsproxy", NotYet, "The old way to use TLS where servers offer it.";
 }

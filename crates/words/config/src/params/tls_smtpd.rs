@@ -24,7 +24,7 @@ rows! {
     smtpd_tls_eecdh_grade: text(1, 0), "auto", "postscreen,smtpd,tlsproxy", NoEffect("Postfix ignores it too: the best curve that both sides know is used"), "The old security grade of elliptic-curve key exchange.";
     smtpd_tls_enable_rpk: flag(), "no", "postscreen,smtpd,tlsproxy", NotYet, "Asks for a raw public key in place of a certificate.";
     smtpd_tls_exclude_ciphers: text(0, 0), "", "postscreen,smtpd,tlsproxy", NotYet, "Ciphers and algorithms that are never used.";
-    smtpd_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "global,postscreen,smtpd,tlsproxy", NotYet, "The digest that fingerprints of client certificates are made with.";
+    smtpd_tls_fingerprint_digest: text(1, 0), "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}", "postscreen,smtpd,tlsproxy", NotYet, "The digest that fingerprints of client certificates are made with.";
     smtpd_tls_key_file: text(0, 0), "$smtpd_tls_cert_file", "postscreen,smtpd,tlsproxy", NotYet, "The file with the key of the server's RSA certificate.";
     smtpd_tls_loglevel: text(0, 0), "0", "postscreen,smtpd,tls,tlsmgr,tlsproxy", NotYet, "How much is logged about TLS.";
     smtpd_tls_loglevel_maps: text(0, 0), "", "postscreen,smtpd", NotYet, "How much is logged about TLS, by peer.";

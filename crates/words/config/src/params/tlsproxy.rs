@@ -19,7 +19,7 @@ rows! {
     tlsproxy_client_per_site: text(0, 0), "$smtp_tls_per_site", "tlsproxy", NotYet, "The old table of TLS use of tlsproxy's client side, by destination.";
     tlsproxy_client_policy_maps: text(0, 0), "${tlsproxy_client_policy?{$tlsproxy_client_policy}:{$smtp_tls_policy_maps}}", "tlsproxy", NotYet, "Tables of security level and other TLS details of tlsproxy's client side, by destination.";
     tlsproxy_client_scert_verifydepth: int(0, 0), "$smtp_tls_scert_verifydepth", "tlsproxy", NotYet, "In tlsproxy as a client: how long a chain of certificates may be.";
-    tlsproxy_client_security_level: text(0, 0), "${tlsproxy_client_level?{$tlsproxy_client_level}:{$smtp_tls_security_level}}", "global,tlsproxy", NotYet, "In tlsproxy as a client: whether TLS is used, and how a server must prove who it is.";
+    tlsproxy_client_security_level: text(0, 0), "${tlsproxy_client_level?{$tlsproxy_client_level}:{$smtp_tls_security_level}}", "tlsproxy", NotYet, "In tlsproxy as a client: whether TLS is used, and how a server must prove who it is.";
     tlsproxy_client_use_tls: flag(), "$smtp_use_tls", "tlsproxy", NotYet, "The old way to use TLS in tlsproxy's client side.";
     tlsproxy_enforce_tls: flag(), "$smtpd_enforce_tls", "tlsproxy", NotYet, "The old way to demand TLS of clients of tlsproxy.";
     tlsproxy_service_name: text(1, 0), "tlsproxy", "postscreen,smtp,smtpd", NotYet, "The service that does TLS for postscreen and for connections that are kept.";

@@ -18,7 +18,7 @@ rows! {
     address_verify_positive_refresh_time: time(1, 0), "7d", "verify", NotYet, "After what time an address that existed is probed again.";
     address_verify_relay_transport: text(1, 0), "$relay_transport", "trivial-rewrite", NotYet, "relay_transport for probes.";
     address_verify_relayhost: text(0, 0), "$relayhost", "trivial-rewrite", NotYet, "relayhost for probes.";
-    address_verify_sender: text(0, 0), "$double_bounce_sender", "global,smtpd,verify", NotYet, "The sender of probes.";
+    address_verify_sender: text(0, 0), "$double_bounce_sender", "smtpd,verify", NotYet, "The sender of probes.";
     address_verify_sender_dependent_default_transport_maps: text(0, 0), "$sender_dependent_default_transport_maps", "", NotYet, "sender_dependent_default_transport_maps for probes.";
     address_verify_sender_dependent_relayhost_maps: text(0, 0), "$sender_dependent_relayhost_maps", "trivial-rewrite", NotYet, "sender_dependent_relayhost_maps for probes.";
     address_verify_sender_ttl: time(0, 0), "0s", "smtpd,verify", NotYet, "After what time the sender of probes changes; 0 for never.";

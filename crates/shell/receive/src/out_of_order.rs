@@ -1,0 +1,55 @@
+//! A service whose program could not start with these settings: whoever connects is let go without a word, as by a
+//! program of Postfix that ends at its start, and the log says why, once in `service_throttle_time`.
+
+use crate::Shared;
+use config::params as p;
+use maillog::Severity;
+use net::{Permit, Slots, accept_all};
+use process::Process;
+use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+use sys::control::ServedRow;
+use types::Instant;
+use world::{Accept, World};
+
+/// Why nobody is served, and how often to say so.
+pub(crate) struct OutOfOrder {
+    tag: String,
+    why: String,
+    slots: Slots,
+    service_throttle_time: Duration,
+    said: Cell<Option<Instant>>,
+}
+
+impl OutOfOrder {
+    /// `None` for a service in good order.
+    pub(crate) fn of(process: &Process, row: &ServedRow) -> Option<Self> {
+        let values = process.row_values(row);
+        Some(Self {
+            tag: process::tag(&values, &row.program),
+            why: process.out_of_order(row)?,
+            slots: Slots::new(process.row_limit(row)),
+            service_throttle_time: values.time(p::service_throttle_time),
+            said: Cell::new(None),
+        })
+    }
+
+    /// Until the process stops.
+    pub(crate) async fn refuse<W: World>(
+        self: Rc<Self>,
+        shared: Rc<Shared<W>>,
+        listener: impl Accept<Stream = W::Stream>,
+    ) {
+        let logger = shared.log.session(&self.tag);
+        let let_go = |stream: W::Stream, _: Option<SocketAddr>, _: Permit| {
+            let now = shared.world.now();
+            if self.said.get().is_none_or(|at| now.since(at) >= self.service_throttle_time) {
+                self.said.set(Some(now));
+                logger.write(Severity::Fatal, &self.why);
+            }
+            drop(stream);
+        };
+        let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
+        let accepting = accept_all(&shared.world, &listener, &self.slots, let_go, trouble);
+        shared.stop.cut(accepting).await;
+    }
+}
