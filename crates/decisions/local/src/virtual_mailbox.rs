@@ -45,17 +45,8 @@ pub async fn virtual_mailbox(
         let what = format!("recipient {folded}: bad mailbox path {} in virtual_mailbox_maps", path.as_bstr());
         return Err(misconfigured(what));
     }
-    let uid = number(maps.uids, "virtual_uid_maps", &folded).await?;
-    if uid < settings.virtual_minimum_uid {
-        let least = settings.virtual_minimum_uid;
-        let what =
-            format!("recipient {folded}: bad uid {uid} in virtual_uid_maps: virtual_minimum_uid is {least}");
-        return Err(misconfigured(what));
-    }
-    let gid = number(maps.gids, "virtual_gid_maps", &folded).await?;
-    if gid == 0 {
-        return Err(misconfigured(format!("recipient {folded}: bad gid 0 in virtual_gid_maps")));
-    }
+    let uid = number(maps.uids, ("uid", "virtual_uid_maps"), settings.virtual_minimum_uid, &folded).await?;
+    let gid = number(maps.gids, ("gid", "virtual_gid_maps"), 1, &folded).await?;
     Ok(VirtualMailbox { path: path.into(), uid, gid })
 }
 
@@ -68,9 +59,11 @@ fn leaves_base(path: &[u8]) -> bool {
     path.is_empty() || path.contains(&0) || path.split_str("/").any(|component| component == b"..")
 }
 
+/// A number of at least `least`, in the words of Postfix's warnings.
 async fn number(
     maps: &AddressMaps,
-    parameter: &str,
+    (what, parameter): (&str, &str),
+    least: u32,
     recipient: &Address,
 ) -> Result<u32, (Outcome, Status, Option<String>)> {
     let text = match find(maps, recipient).await {
@@ -80,14 +73,30 @@ async fn number(
         }
         Lookup::TryAgain(trouble) => return Err(misconfigured(trouble.to_string())),
     };
+    let number = text.to_str().ok().and_then(|text| text.trim_start().parse().ok());
     // The largest number means "nobody" to the system calls that change owners.
-    let number = text.to_str().ok().and_then(|t| t.trim().parse().ok()).filter(|n| *n != u32::MAX);
+    let number = number.filter(|number| (least..u32::MAX).contains(number));
     number.ok_or_else(|| {
-        misconfigured(format!("recipient {recipient}: bad number {} in {parameter}", text.as_bstr()))
+        misconfigured(format!("recipient {recipient}: bad {what} {} in {parameter}", text.as_bstr()))
     })
 }
 
 fn misconfigured(warning: String) -> (Outcome, Status, Option<String>) {
     let status = Status::new(Dsn::temporary(3, 5), "mail system configuration error");
     (Outcome::Deferred, status, Some(warning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leaves_the_base() {
+        for path in ["", "..", "../x", "x/..", "x/../y/", "a\0b"] {
+            assert!(leaves_base(path.as_bytes()), "{path:?}");
+        }
+        for path in ["x", "x/", "/x/", "..x/...", "a..b"] {
+            assert!(!leaves_base(path.as_bytes()), "{path:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::{casefold, list::split_list};
 use bstr::ByteSlice;
 use std::rc::Rc;
 use types::{Lookup, Trouble};
-use world::{Table, Tables};
+use world::{Caution, Table, Tables};
 
 /// Whether a key is a whole address or name, or a part of one that only tables with fixed keys may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,12 @@ impl Maps {
     /// parameter, for the texts of trouble.
     pub fn open(title: &str, list: &str, tables: &dyn Tables) -> Self {
         Self { title: title.into(), tables: split_list(list).map(|item| tables.open(item)).collect() }
+    }
+
+    /// The same for results that are used with somebody's rights.
+    pub fn open_with(title: &str, list: &str, tables: &dyn Tables, caution: Caution) -> Self {
+        let open = |item| tables.open_with(item, caution);
+        Self { title: title.into(), tables: split_list(list).map(open).collect() }
     }
 
     /// No tables: everything is absent.

@@ -23,7 +23,7 @@ pub use spelling::Context;
 use maps::{AddressMaps, DomainList, ExtensionRules, LocalDomains, Locality, Maps, StringList, parent_style};
 use std::rc::Rc;
 use types::{AddressClass, Lookup, Trouble};
-use world::Tables;
+use world::{Caution, Tables};
 
 /// Rewrites and resolves, by one configuration. Opened once, then shared.
 pub struct Rewriter {
@@ -47,8 +47,8 @@ impl Rewriter {
         let locality: Rc<dyn Locality> = Rc::clone(&local) as Rc<dyn Locality>;
         let extensions = Rc::new(s.extensions.clone());
         let myorigin: Rc<[u8]> = s.myorigin.as_bytes().into();
-        let open = |title: &str, list: &str| AddressMaps {
-            maps: Maps::open(title, list, tables),
+        let open = |title: &str, list: &str, caution| AddressMaps {
+            maps: Maps::open_with(title, list, tables, caution),
             extensions: Rc::clone(&extensions),
             myorigin: Rc::clone(&myorigin),
             local: Rc::clone(&locality),
@@ -66,15 +66,17 @@ impl Rewriter {
                 tables,
             ),
             relay_domains: DomainList::open("relay_domains", style, &s.relay_domains, tables),
-            transport_maps: open("transport_maps", &s.transport_maps),
-            relocated_maps: open("relocated_maps", &s.relocated_maps),
+            transport_maps: open("transport_maps", &s.transport_maps, Caution::NoSubstitution),
+            relocated_maps: open("relocated_maps", &s.relocated_maps, Caution::None),
             sender_dependent_relayhost_maps: open(
                 "sender_dependent_relayhost_maps",
                 &s.sender_dependent_relayhost_maps,
+                Caution::NoSubstitution,
             ),
             sender_dependent_default_transport_maps: open(
                 "sender_dependent_default_transport_maps",
                 &s.sender_dependent_default_transport_maps,
+                Caution::NoSubstitution,
             ),
             local,
             settings,

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
+use sys::credentials;
 use types::{Dsn, WallTime};
 
 /// What a delivery to a maildir needs besides its path.
@@ -23,13 +24,29 @@ pub(crate) struct Delivery<'a> {
     pub(crate) default_dsn: Dsn,
 }
 
-/// Delivers, or says why not; nothing is left behind in `tmp`.
-pub(crate) fn deliver(maildir: &Path, delivery: &Delivery<'_>) -> Result<(), Trouble> {
+/// Delivers, or says why not; nothing is left behind in `tmp`. Warnings are for the log.
+pub(crate) fn deliver(
+    maildir: &Path,
+    delivery: &Delivery<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<(), Trouble> {
+    attempt(maildir, delivery, warnings).map_err(|trouble| trouble.within("maildir delivery failed: "))
+}
+
+fn attempt(maildir: &Path, delivery: &Delivery<'_>, warnings: &mut Vec<String>) -> Result<(), Trouble> {
     let host = delivery.hostname.replace('/', "\\057").replace(':', "\\072");
     let seconds = delivery.now.seconds;
     let temporary = maildir.join("tmp").join(format!("{seconds}.P{}.{host}", std::process::id()));
-    let fail = |error: &io::Error, path: &Path| {
-        Trouble::io(error, delivery.default_dsn, format_args!("create maildir file {}", path.display()))
+    let mut fail = |error: &io::Error, path: &Path| {
+        let what = format!("create maildir file {}", path.display());
+        let trouble = Trouble::io(error, delivery.default_dsn, what);
+        if error.kind() == io::ErrorKind::PermissionDenied {
+            let (uid, gid) = (credentials::effective_uid(), credentials::effective_gid());
+            let reason = &trouble.reason;
+            warnings.push(format!("maildir access problem for UID/GID={uid}/{gid}: {reason}"));
+            warnings.push("perhaps you need to create the maildirs in advance".into());
+        }
+        trouble
     };
     let file = create(&temporary).map_err(|error| fail(&error, &temporary))?;
     let result = write(file, delivery).and_then(|(device, inode)| {
@@ -39,7 +56,7 @@ pub(crate) fn deliver(maildir: &Path, delivery: &Delivery<'_>) -> Result<(), Tro
     });
     // After the link the mail is delivered: a name that stays in tmp does no harm there.
     let _ = fs::remove_file(&temporary);
-    result.map_err(|trouble| trouble.within("maildir delivery failed: "))
+    result
 }
 
 fn create(path: &Path) -> io::Result<File> {

@@ -177,7 +177,7 @@ impl Job<'_> {
             size_limit,
             default_dsn,
         };
-        maildir::deliver(path, &delivery)?;
+        maildir::deliver(path, &delivery, &mut self.warnings)?;
         Ok(Done::Delivered("delivered to maildir"))
     }
 

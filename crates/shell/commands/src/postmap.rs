@@ -86,6 +86,7 @@ impl Run {
             rhs_is_file: request.rhs_is_file,
             duplicates: request.duplicates,
             nulls: request.nulls,
+            substitution: true,
             warn: Rc::new(move |text| sink.warn(text)),
         };
         let default_type = values.text(p::default_database_type).to_owned();

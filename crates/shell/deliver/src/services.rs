@@ -11,7 +11,7 @@ use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings, SmtpTables}
 use std::{collections::HashMap, net::IpAddr, rc::Rc};
 use tables::{Registry, SystemUsers};
 use types::Transport;
-use world::{Dns, Table, Tables, Users, World};
+use world::{Caution, Dns, Table, Tables, Users, World};
 
 /// What a transport is.
 pub(crate) enum Program<W: World> {
@@ -119,7 +119,8 @@ impl<W: World> Maker<'_, W> {
 
     fn local(&self, name: &str, values: &Values) -> Result<Program<W>, config::Invalid> {
         let registry = self.registry(values, "local");
-        let aliases = maps::split_list(values.text(p::alias_maps)).map(|item| registry.open(item)).collect();
+        let open = |item| registry.open_with(item, Caution::Paranoid);
+        let aliases = maps::split_list(values.text(p::alias_maps)).map(open).collect();
         Ok(Program::Local(Box::new(Local {
             settings: LocalSettings::load(values),
             aliases,
@@ -133,7 +134,7 @@ impl<W: World> Maker<'_, W> {
         let registry = self.registry(values, "virtual");
         let rewriter = Rewriter::new(RewriteSettings::load(values)?, &registry);
         let open = |title, id| AddressMaps {
-            maps: Maps::open(title, values.text(id), &registry),
+            maps: Maps::open_with(title, values.text(id), &registry, Caution::Paranoid),
             ..rewriter.address_maps(title, "", &registry)
         };
         Ok(Program::Virtual(Box::new(Virtual {

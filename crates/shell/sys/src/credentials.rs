@@ -38,6 +38,12 @@ pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// This process's effective group.
+#[must_use]
+pub fn effective_gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 /// This process's real group.
 #[must_use]
 pub fn real_gid() -> u32 {

@@ -9,7 +9,7 @@ use std::{
     rc::Rc,
 };
 use types::Lookup;
-use world::{Answer, Table};
+use world::{Answer, Table, TableOwner};
 
 /// How deep tables may be made of tables; more is a mistake, and must not end the stack.
 pub(crate) const DEPTH_MAX: usize = 20;
@@ -25,6 +25,11 @@ pub(crate) fn parts<'a>(map_type: &str, name: &'a str) -> Result<Vec<&'a str>, O
 /// Whether partial keys may be tried is the first table's to say.
 fn first_is_pattern(tables: &[Rc<dyn Table>]) -> bool {
     tables.first().is_some_and(|table| table.is_pattern())
+}
+
+/// Whoever could write one of them has a say in the answer.
+fn owner_of_all(tables: &[Rc<dyn Table>]) -> TableOwner {
+    tables.iter().fold(TableOwner::Trusted, |owner, table| owner.and(table.owner()))
 }
 
 /// `pipemap:{one, two}`: each table is asked for what the one before it answered; the last answer counts.
@@ -58,6 +63,10 @@ impl Table for Pipe {
 
     fn is_pattern(&self) -> bool {
         first_is_pattern(&self.tables)
+    }
+
+    fn owner(&self) -> TableOwner {
+        owner_of_all(&self.tables)
     }
 }
 
@@ -97,6 +106,10 @@ impl Table for Union {
 
     fn is_pattern(&self) -> bool {
         first_is_pattern(&self.tables)
+    }
+
+    fn owner(&self) -> TableOwner {
+        owner_of_all(&self.tables)
     }
 }
 
@@ -141,6 +154,10 @@ impl Table for Random {
     fn is_pattern(&self) -> bool {
         true
     }
+
+    fn owner(&self) -> TableOwner {
+        TableOwner::Trusted
+    }
 }
 
 /// `debug:type:name`: logs what the table behind it is asked and answers.
@@ -172,5 +189,9 @@ impl Table for Debug {
 
     fn is_pattern(&self) -> bool {
         self.table.is_pattern()
+    }
+
+    fn owner(&self) -> TableOwner {
+        self.table.owner()
     }
 }

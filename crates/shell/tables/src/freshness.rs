@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use types::Trouble;
+use world::TableOwner;
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// File systems stamp with the kernel's tick: a file changed this recently may change again unseen.
@@ -21,6 +22,7 @@ const TICK: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
+    owner: u32,
     device: u64,
     inode: u64,
     size: u64,
@@ -31,6 +33,7 @@ struct Stamp {
 fn stamp(path: &PathBuf) -> Option<Stamp> {
     let data = std::fs::metadata(path).ok()?;
     Some(Stamp {
+        owner: data.uid(),
         device: data.dev(),
         inode: data.ino(),
         size: data.size(),
@@ -60,13 +63,25 @@ pub(crate) struct Fresh {
     source: RefCell<Result<Rc<dyn Source>, Trouble>>,
     stamp: Cell<Option<Stamp>>,
     looked: Cell<Instant>,
+    owner: Cell<TableOwner>,
+}
+
+/// A table that is no file stands in the configuration.
+fn owner(file: Option<&PathBuf>, stamp: Option<&Stamp>) -> TableOwner {
+    match (file, stamp) {
+        (None, _) => TableOwner::Trusted,
+        (Some(_), Some(stamp)) => TableOwner::of_file(stamp.owner),
+        (Some(_), None) => TableOwner::Unknown,
+    }
 }
 
 impl Fresh {
     pub(crate) fn open(map_type: &str, name: &str, options: &Options) -> Result<Self, OpenError> {
         let file = open::file_of(map_type, name);
         // Before opening: what changes in between is noticed at the next look.
-        let stamp = file.as_ref().and_then(stamp).filter(|stamp| !stamp.is_hot());
+        let found = file.as_ref().and_then(stamp);
+        let owner = owner(file.as_ref(), found.as_ref());
+        let stamp = found.filter(|stamp| !stamp.is_hot());
         let source = open::open(map_type, name, options)?;
         Ok(Self {
             map_type: map_type.to_owned(),
@@ -76,6 +91,7 @@ impl Fresh {
             source: RefCell::new(Ok(source.into())),
             stamp: Cell::new(stamp),
             looked: Cell::new(Instant::now()),
+            owner: Cell::new(owner),
         })
     }
 
@@ -96,6 +112,7 @@ impl Fresh {
     }
 
     fn reopen(&self, current: Option<Stamp>) {
+        self.owner.set(owner(self.file.as_ref(), current.as_ref()));
         let previous = self.source.borrow().as_ref().ok().map(Rc::clone);
         if let (Some(current), Some(stamp), Some(previous)) = (current, self.stamp.get(), &previous)
             && self.map_type == "lmdb"
@@ -130,5 +147,9 @@ impl Source for Fresh {
 
     fn is_pattern(&self) -> bool {
         self.source.borrow().as_ref().map_or(true, |source| source.is_pattern())
+    }
+
+    fn owner(&self) -> TableOwner {
+        self.owner.get()
     }
 }

@@ -10,9 +10,9 @@ use crate::{
 use bstr::ByteSlice;
 use config::{Values, params as p};
 use maillog::Logger;
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, os::unix::fs::MetadataExt, path::PathBuf, rc::Rc};
 use types::{Lookup, Trouble};
-use world::{Answer, Table, Tables};
+use world::{Answer, Caution, Table, TableOwner, Tables};
 
 /// What of main.cf matters to all tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Registry {
     options: Options,
     logger: Logger,
     openers: Openers,
-    tables: RefCell<HashMap<String, Rc<dyn Table>>>,
+    tables: RefCell<HashMap<(Caution, String), Rc<dyn Table>>>,
 }
 
 impl Registry {
@@ -103,24 +103,25 @@ impl Registry {
 
     /// Opens a table, or says why it cannot be used, where [`Tables::open`] gives a table that says so.
     pub fn try_open(&self, spec: &str) -> Result<Rc<dyn Table>, OpenError> {
-        self.open_table(spec, 0)
+        self.open_table(spec, (Caution::None, 0))
     }
 
     /// `depth` tables are made of the one that is opened.
-    fn open_at(&self, spec: &str, depth: usize) -> Rc<dyn Table> {
-        if let Some(table) = self.tables.borrow().get(spec) {
+    fn open_at(&self, spec: &str, (caution, depth): (Caution, usize)) -> Rc<dyn Table> {
+        let key = (caution, spec.to_owned());
+        if let Some(table) = self.tables.borrow().get(&key) {
             return Rc::clone(table);
         }
-        let table = self.open_table(spec, depth).unwrap_or_else(|error| {
+        let table = self.open_table(spec, (caution, depth)).unwrap_or_else(|error| {
             self.logger.write(maillog::Severity::Error, &error.to_string());
             let trouble = Trouble::new(format!("{spec} is unavailable. {error}"));
             self.at_hand(spec, Box::new(Fail(trouble)))
         });
-        self.tables.borrow_mut().insert(spec.to_owned(), Rc::clone(&table));
+        self.tables.borrow_mut().insert(key, Rc::clone(&table));
         table
     }
 
-    fn open_table(&self, spec: &str, depth: usize) -> Result<Rc<dyn Table>, OpenError> {
+    fn open_table(&self, spec: &str, (caution, depth): (Caution, usize)) -> Result<Rc<dyn Table>, OpenError> {
         let (map_type, name) = split_spec(spec)?;
         if depth > composite::DEPTH_MAX {
             return Err(OpenError::new(format!(
@@ -128,18 +129,17 @@ impl Registry {
                 composite::DEPTH_MAX
             )));
         }
+        let part = |name: &str| self.open_at(name, (caution, depth + 1));
         match map_type {
             "nis" if spec == "nis:mail.aliases" && self.settings.alias_maps_is_default => {
                 Ok(self.at_hand(spec, Box::new(Empty)))
             }
-            "debug" => Ok(Rc::new(Debug {
-                shown: name.to_owned(),
-                table: self.open_at(name, depth + 1),
-                logger: self.logger.clone(),
-            })),
+            "debug" => {
+                Ok(Rc::new(Debug { shown: name.to_owned(), table: part(name), logger: self.logger.clone() }))
+            }
             "pipemap" | "unionmap" => {
                 let parts = composite::parts(map_type, name)?;
-                let tables = parts.into_iter().map(|part| self.open_at(part, depth + 1)).collect();
+                let tables = parts.into_iter().map(part).collect();
                 let (name, options) = (spec.to_owned(), self.options.clone());
                 Ok(match map_type {
                     "pipemap" => Rc::new(Pipe { name, tables, options }),
@@ -147,13 +147,21 @@ impl Registry {
                 })
             }
             "proxy" => {
-                self.check_proxy(name)?;
-                Ok(self.open_at(name, depth + 1))
+                // Postfix opens such a table itself, without the proxymap service.
+                if caution != Caution::Paranoid {
+                    self.check_proxy(name)?;
+                }
+                Ok(part(name))
             }
             "randmap" => Ok(Rc::new(Random::open(name, &self.options)?)),
             known if is_supported(known) => {
-                Ok(self.at_hand(spec, Box::new(Fresh::open(map_type, name, &self.options)?)))
+                let substitution = caution == Caution::None;
+                let options = Options { substitution, ..self.options.clone() };
+                Ok(self.at_hand(spec, Box::new(Fresh::open(map_type, name, &options)?)))
             }
+            "tcp" | "socketmap" | "memcache" if caution == Caution::Paranoid => Err(OpenError::new(format!(
+                "{map_type}:{name} map is not allowed for security-sensitive data"
+            ))),
             _ => self.open_elsewhere(map_type, name),
         }
     }
@@ -162,7 +170,9 @@ impl Registry {
         let opened = self.openers.iter().find_map(|opener| opener.open(map_type, name, self));
         let table = opened
             .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
-        Ok(Rc::new(Checked { table, text: self.text_rules() }))
+        // The file that says how to reach the table says what it answers.
+        let settings = name.starts_with('/').then(|| name.into());
+        Ok(Rc::new(Checked { table, settings, text: self.text_rules() }))
     }
 
     fn at_hand(&self, spec: &str, source: Box<dyn Source>) -> Rc<dyn Table> {
@@ -187,7 +197,11 @@ impl Registry {
 
 impl Tables for Registry {
     fn open(&self, type_and_name: &str) -> Rc<dyn Table> {
-        self.open_at(type_and_name, 0)
+        self.open_at(type_and_name, (Caution::None, 0))
+    }
+
+    fn open_with(&self, type_and_name: &str, caution: Caution) -> Rc<dyn Table> {
+        self.open_at(type_and_name, (caution, 0))
     }
 
     fn pattern_file(&self, path: &str) -> Result<Vec<u8>, Trouble> {
@@ -252,11 +266,16 @@ impl Table for AtHand {
     fn is_pattern(&self) -> bool {
         self.source.is_pattern()
     }
+
+    fn owner(&self) -> TableOwner {
+        self.source.owner()
+    }
 }
 
 /// A table of an [`Opener`].
 struct Checked {
     table: Rc<dyn Table>,
+    settings: Option<PathBuf>,
     text: TextRules,
 }
 
@@ -277,6 +296,15 @@ impl Table for Checked {
 
     fn is_pattern(&self) -> bool {
         self.table.is_pattern()
+    }
+
+    fn owner(&self) -> TableOwner {
+        let file = self.settings.as_ref().map(std::fs::metadata);
+        match file {
+            None => self.table.owner(),
+            Some(Ok(facts)) => TableOwner::of_file(facts.uid()),
+            Some(Err(_)) => TableOwner::Unknown,
+        }
     }
 }
 

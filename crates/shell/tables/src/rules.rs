@@ -157,6 +157,10 @@ impl Parser<'_> {
             self.warn("$number found in negative match replacement text: skipping this rule");
             return None;
         }
+        if result.max_group() > 0 && !self.options.substitution {
+            self.warn("regular expression substitution is not allowed: skipping this rule");
+            return None;
+        }
         let first = self.compile::<E>(&first, result.max_group() > 0)?;
         if result.max_group() > first.engine.group_count() {
             let index = result.max_group();

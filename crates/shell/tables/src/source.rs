@@ -3,6 +3,7 @@
 use crate::pages::StoredNull;
 use std::{fmt, rc::Rc};
 use types::{Lookup, Trouble};
+use world::TableOwner;
 
 /// An opened table. Keys arrive folded as [`Options::fold`] asks; patterns get them as they are.
 pub trait Source {
@@ -40,6 +41,11 @@ pub trait Source {
     /// whoever keeps the table.
     fn refresh(&self) -> Result<(), Trouble> {
         Ok(())
+    }
+
+    /// Who could have written it.
+    fn owner(&self) -> TableOwner {
+        TableOwner::Trusted
     }
 
     /// Visits every entry, in the table's own order.
@@ -84,6 +90,8 @@ pub struct Options {
     pub duplicates: Duplicates,
     /// Whether keys and values have a null byte in the file.
     pub nulls: StoredNull,
+    /// `$1` and its like may stand in the results of patterns.
+    pub substitution: bool,
     /// Where warnings go.
     pub warn: Warn,
 }
@@ -97,6 +105,7 @@ impl Options {
             rhs_is_file: false,
             duplicates: Duplicates::Refuse,
             nulls: StoredNull::Default,
+            substitution: true,
             warn,
         }
     }

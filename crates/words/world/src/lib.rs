@@ -18,4 +18,4 @@ pub use directory::{UserEntry, Users};
 pub use disk::{Disk, DiskFile, FileKind, FileStatus, OpenMode};
 pub use dns::{Dns, DnsAnswer, MxRecord, Record, RecordData, RecordType};
 pub use io::{Accept, Endpoint, Stream, Walk, World};
-pub use table::{Table, Tables};
+pub use table::{Caution, Table, TableOwner, Tables};

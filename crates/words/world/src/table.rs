@@ -4,6 +4,51 @@ use crate::Answer;
 use std::rc::Rc;
 use types::{Lookup, Trouble};
 
+/// Who could have put into a table what is found in it: with his rights, and no others, a command of it is run
+/// (aliases(5), SECURITY).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableOwner {
+    /// root, or nobody: the value stands in the configuration itself.
+    Trusted,
+    /// This user.
+    User(u32),
+    /// It cannot be told.
+    #[default]
+    Unknown,
+}
+
+impl TableOwner {
+    /// The owner of a file.
+    #[must_use]
+    pub const fn of_file(uid: u32) -> Self {
+        if uid == 0 { Self::Trusted } else { Self::User(uid) }
+    }
+
+    /// The owner of what two tables make together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Trusted, other) => other,
+            (_, Self::Unknown) | (Self::Unknown, _) => Self::Unknown,
+            (own, Self::Trusted) => own,
+            (own, other) if own == other => own,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// What must not decide over a table's answers, as they are used with somebody's rights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Caution {
+    /// Nothing is at stake.
+    #[default]
+    None,
+    /// Text of the key: `$1` in the results of regexp and pcre tables (Postfix: `DICT_FLAG_NO_REGSUB`).
+    NoSubstitution,
+    /// Nor the proxymap service, nor a server that proves nothing (Postfix: `DICT_FLAG_PARANOID`).
+    Paranoid,
+}
+
 /// One opened lookup table, `type:name`.
 ///
 /// A table that could not be opened is a table too: it answers [`Lookup::TryAgain`] to every
@@ -21,12 +66,22 @@ pub trait Table {
     fn is_pattern(&self) -> bool {
         false
     }
+
+    /// Who could have written it, as of the last look-up.
+    fn owner(&self) -> TableOwner {
+        TableOwner::Unknown
+    }
 }
 
 /// Opens tables; one instance for each process, which shares equal names.
 pub trait Tables {
     /// Opens `type:name`; never fails (see [`Table`]).
     fn open(&self, type_and_name: &str) -> Rc<dyn Table>;
+
+    /// The same for results that are used with somebody's rights.
+    fn open_with(&self, type_and_name: &str, _caution: Caution) -> Rc<dyn Table> {
+        self.open(type_and_name)
+    }
 
     /// Reads the file behind a `/file/name` pattern of a match list. Trouble makes that pattern an
     /// error for whatever reaches it, never an empty list.

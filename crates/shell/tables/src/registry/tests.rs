@@ -180,3 +180,42 @@ fn randmap_draws_every_value() {
         (0..1000).filter_map(|_| ask(&table, b"key").into_result().unwrap()).collect();
     assert_eq!(drawn.len(), 3);
 }
+
+#[test]
+fn where_rights_depend_on_it_a_key_has_no_say_in_the_result() {
+    let (registry, lines) = registry(&[]);
+    for (map_type, key) in [("regexp", "a@b"), ("pcre", "a@b")] {
+        let spec = format!("{map_type}:{{ {{ /^(.*)@b$/ $1/ }} {{ /@b$/ fixed/ }} }}");
+        assert_eq!(ask(&registry.open(&spec), key.as_bytes()), found("a/"));
+        for caution in [Caution::NoSubstitution, Caution::Paranoid] {
+            assert_eq!(ask(&registry.open_with(&spec, caution), key.as_bytes()), found("fixed/"));
+            let warned = lines.0.take();
+            let why = "line 1: regular expression substitution is not allowed: skipping this rule";
+            assert!(warned.iter().any(|line| line.ends_with(why)), "{warned:?}");
+        }
+    }
+    // The proxymap service is passed by, whatever it would allow.
+    assert_eq!(ask(&registry.open_with("proxy:static:x", Caution::Paranoid), b"k"), found("x"));
+    let refused = ask(&registry.open_with("tcp:localhost:1", Caution::Paranoid), b"k");
+    assert!(matches!(refused, Lookup::TryAgain(why) if why.to_string().contains("not allowed for security")));
+}
+
+#[test]
+fn a_table_belongs_to_who_can_write_it() {
+    let (registry, _) = registry(&[]);
+    let path = std::env::temp_dir().join(format!("posthaste-owner-{}", std::process::id()));
+    fs::write(&path, "k v\n").unwrap();
+    let own = TableOwner::of_file(fs::metadata(&path).unwrap().uid());
+    let file = format!("texthash:{}", path.display());
+    let owner = |spec: &str| registry.open(spec).owner();
+    assert_eq!(owner("static:x"), TableOwner::Trusted);
+    assert_eq!(owner("inline:{ a=b }"), TableOwner::Trusted);
+    assert_eq!(owner(&file), own);
+    assert_eq!(owner(&format!("unionmap:{{ static:x, {file} }}")), own);
+    let (user, other) = (TableOwner::User(5), TableOwner::User(6));
+    assert_eq!(TableOwner::Trusted.and(user), user);
+    assert_eq!(user.and(TableOwner::Trusted), user);
+    assert_eq!(user.and(other), TableOwner::Unknown);
+    assert_eq!(user.and(TableOwner::Unknown), TableOwner::Unknown);
+    fs::remove_file(path).unwrap();
+}
