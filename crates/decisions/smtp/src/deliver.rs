@@ -140,6 +140,15 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                     continue;
                 }
             };
+            if settings.quirks.helpful_warnings && destination.port == 465 {
+                let prefix = settings.protocol.prefix();
+                self.logger.write(
+                    Severity::Info,
+                    &format!(
+                        "SMTPS wrappermode (TCP port 465) requires setting \"{prefix}_tls_wrappermode = yes\", and \"{prefix}_tls_security_level = encrypt\" (or stronger)"
+                    ),
+                );
+            }
             let site = Site { destination: &destination, is_first: n == 0, is_last: n + 1 == sites.len() };
             let is_final = self.site(&site).await;
             if is_final {

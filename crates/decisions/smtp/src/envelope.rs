@@ -1,6 +1,9 @@
 //! MAIL and RCPT commands of one transaction (RFC 5321 §4.1.1, RFC 1870, RFC 6152, RFC 6531, RFC 3461).
 
-use crate::{Features, SmtpSettings};
+use crate::{
+    Features, SmtpSettings,
+    xforward::{self, Forward},
+};
 use std::io::Write;
 use types::{Address, BodyEncoding, DeliveryRequest, DsnNotify, DsnReturn, Recipient, SendOptions};
 
@@ -10,6 +13,7 @@ pub struct Envelope {
     bytes: Vec<u8>,
     // End of each command in `bytes`: MAIL first, then a RCPT for each recipient.
     ends: Vec<usize>,
+    forwards: Vec<Forward>,
 }
 
 impl Envelope {
@@ -21,12 +25,18 @@ impl Envelope {
         request: &DeliveryRequest,
         which: &[usize],
     ) -> Self {
-        let mut envelope = Self::default();
+        let forwards = xforward::commands(settings, features, &request.message);
+        let mut envelope = Self { forwards, ..Self::default() };
         envelope.mail(settings, features, request);
         for recipient in which.iter().filter_map(|&index| request.recipients.get(index)) {
             envelope.rcpt(settings, features, request, recipient);
         }
         envelope
+    }
+
+    /// What goes before MAIL.
+    pub(crate) fn forward(&self, number: usize) -> Option<&Forward> {
+        self.forwards.get(number)
     }
 
     /// How many recipients.

@@ -1,7 +1,8 @@
 //! What a server announced in its answer to EHLO or LHLO.
 
-use crate::settings::EhloKeywords;
-use bstr::ByteSlice;
+use crate::XforwardAttributes;
+use bstr::{BString, ByteSlice};
+use wire::EhloKeywords;
 
 /// The announced extensions that we use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,44 +21,72 @@ pub struct Features {
     pub dsn: bool,
     /// STARTTLS (RFC 3207)
     pub starttls: bool,
+    /// XFORWARD
+    pub xforward: XforwardAttributes,
+}
+
+/// A server's introduction of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// What it offers.
+    pub features: Features,
+    /// The name by which it calls itself.
+    pub name: Option<BString>,
+    /// A limit stated with SIZE that is no number.
+    pub bad_size: Option<BString>,
 }
 
 impl Features {
     /// Reads the text of a reply (lines with codes, joined with `\n`), leaving out what `discard` names.
-    /// Returns the features and the name by which the server calls itself.
     #[must_use]
-    pub fn parse(text: &[u8], discard: EhloKeywords) -> (Self, Option<&[u8]>) {
-        let mut features = Self::default();
-        let mut name = None;
+    pub fn parse(text: &[u8], discard: EhloKeywords) -> Announcement {
+        let mut found = Announcement::default();
         let lines = text.lines().filter_map(|line| line.get(4..));
         let words = |line| <[u8]>::split(line, |b| b" \t=".contains(b)).filter(|word| !word.is_empty());
         for (n, line) in lines.filter(|line| !line.trim_ascii().is_empty()).enumerate() {
             let mut words = words(line);
             let Some(word) = words.next() else { continue };
             if n == 0 {
-                name = Some(word);
-                continue;
-            }
-            let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
-            if is("PIPELINING") {
-                features.pipelining = !discard.pipelining;
-            } else if is("8BITMIME") {
-                features.eight_bit_mime = !discard.eight_bit_mime;
-            } else if is("SMTPUTF8") {
-                features.smtputf8 = !discard.smtputf8;
-            } else if is("DSN") {
-                features.dsn = !discard.dsn;
-            } else if is("STARTTLS") {
-                features.starttls = !discard.starttls;
-            } else if is("SIZE") && !discard.size {
-                features.size = true;
-                let limit = words.next().and_then(|limit| std::str::from_utf8(limit).ok()?.parse().ok());
-                // RFC 1870: 0 is no fixed limit.
-                features.size_limit = limit.filter(|limit| *limit > 0);
+                found.name = Some(word.into());
+            } else {
+                found.keyword(word, words, discard);
             }
         }
-        // A server that takes UTF-8 addresses takes eight bits, whatever it forgot to say.
-        features.eight_bit_mime |= features.smtputf8;
-        (features, name)
+        found
+    }
+}
+
+impl Announcement {
+    fn keyword<'a>(
+        &mut self,
+        keyword: &[u8],
+        mut parameters: impl Iterator<Item = &'a [u8]>,
+        discard: EhloKeywords,
+    ) {
+        let features = &mut self.features;
+        let is = |name: EhloKeywords| {
+            keyword.eq_ignore_ascii_case(name.to_string().as_bytes()) && !discard.has(name)
+        };
+        if is(EhloKeywords::PIPELINING) {
+            features.pipelining = true;
+        } else if is(EhloKeywords::EIGHTBITMIME) {
+            features.eight_bit_mime = true;
+        } else if is(EhloKeywords::SMTPUTF8) {
+            features.smtputf8 = true;
+        } else if is(EhloKeywords::DSN) {
+            features.dsn = true;
+        } else if is(EhloKeywords::STARTTLS) {
+            features.starttls = true;
+        } else if is(EhloKeywords::XFORWARD) {
+            parameters.for_each(|name| features.xforward.announce(name));
+        } else if is(EhloKeywords::SIZE) {
+            features.size = true;
+            if let Some(limit) = parameters.next() {
+                // RFC 1870: 0 is no fixed limit. What is too large for a number is none that matters.
+                let number = limit.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+                features.size_limit = number.and_then(|text| text.parse().ok()).filter(|limit| *limit > 0);
+                self.bad_size = number.is_none().then(|| limit.into());
+            }
+        }
     }
 }

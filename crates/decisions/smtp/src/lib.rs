@@ -19,9 +19,11 @@ mod envelope;
 mod features;
 mod hosts;
 mod ledger;
+mod pix;
 mod session;
 mod settings;
 mod tables;
+mod xforward;
 
 pub use cache::ConnectionCache;
 pub use content::{Chunk, Content, ContentReader, ContentTrouble};
@@ -29,16 +31,17 @@ pub use deliver::{Client, deliver};
 pub use destination::{Destination, InvalidDestination};
 pub use encoder::Encoder;
 pub use envelope::Envelope;
-pub use features::Features;
+pub use features::{Announcement, Features};
 pub use hosts::{Found, Host, NativeHosts, Network, hosts};
 pub use ledger::{Failure, Scope};
-pub use session::{Action, Ending, Input, Peer, Session, Verdict};
+pub use pix::PixWorkarounds;
+pub use session::{Action, Ending, Input, Note, Peer, Session, Treatment, Verdict};
 pub use settings::{
-    AddressPreference, AddressSettings, CacheSettings, EhloKeywords, HostLookup, Protocol, Quirks,
+    AddressPreference, AddressSettings, CacheSettings, HostLookup, PixSettings, Protocol, Quirks,
     SmtpSettings, Timeouts,
 };
-
 pub use tables::SmtpTables;
+pub use xforward::XforwardAttributes;
 
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,12 @@
 mod handshake;
 mod transaction;
 
-use crate::{Envelope, Failure, Features, Scope, SmtpSettings};
+use crate::{Envelope, Failure, Features, PixWorkarounds, Scope, SmtpSettings};
 use bstr::BString;
 use std::{fmt, rc::Rc, time::Duration};
 use transaction::{Step, Transaction};
 use types::{Dsn, Instant};
-use wire::{Progress, ReplyReader, ServerReply};
+use wire::{EhloKeywords, Progress, ReplyReader, ServerReply};
 
 /// The server, as log lines name it, and what is known of its role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,26 @@ enum Stage {
     Closed,
 }
 
+/// What the log should be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// A warning, not only a remark.
+    pub is_warning: bool,
+    /// It begins with the queue id of the message at hand.
+    pub names_message: bool,
+    /// What it says.
+    pub text: String,
+}
+
+/// What is done differently with a server, by its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Treatment {
+    /// EHLO keywords that are ignored.
+    pub discard_ehlo_keywords: EhloKeywords,
+    /// Workarounds if its greeting asks for them.
+    pub pix_workarounds: Option<PixWorkarounds>,
+}
+
 /// The machine.
 #[derive(Debug)]
 pub struct Session {
@@ -126,7 +146,10 @@ pub struct Session {
     out: Vec<u8>,
     transaction: Option<Transaction>,
     verdicts: Vec<Verdict>,
-    warnings: Vec<String>,
+    notes: Vec<Note>,
+    treatment: Treatment,
+    delays_dot: bool,
+    disables_esmtp: bool,
     is_reusable: bool,
     is_dead: bool,
     uses: u32,
@@ -138,6 +161,10 @@ impl Session {
     #[must_use]
     pub fn new(now: Instant, settings: Rc<SmtpSettings>, peer: Peer) -> Self {
         let reader = ReplyReader::new(settings.line_length_limit);
+        let treatment = Treatment {
+            discard_ehlo_keywords: settings.quirks.discard_ehlo_keywords,
+            pix_workarounds: settings.pix.workarounds,
+        };
         Self {
             settings,
             peer,
@@ -147,7 +174,10 @@ impl Session {
             out: Vec::new(),
             transaction: None,
             verdicts: Vec::new(),
-            warnings: Vec::new(),
+            notes: Vec::new(),
+            treatment,
+            delays_dot: false,
+            disables_esmtp: false,
             is_reusable: true,
             is_dead: false,
             uses: 0,
@@ -219,8 +249,27 @@ impl Session {
     }
 
     /// What the log should be told.
-    pub fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    fn note_warning(&mut self, text: String) {
+        self.notes.push(Note { is_warning: true, names_message: false, text });
+    }
+
+    fn note(&mut self, text: String) {
+        self.notes.push(Note { is_warning: false, names_message: false, text });
+    }
+
+    /// Says what is different with this server, before [`Input::Connected`]; the default is what the parameters say.
+    pub fn treat(&mut self, treatment: Treatment) {
+        self.treatment = treatment;
+    }
+
+    /// Whether the lone dot must wait until all content has left (`delay_dotcrlf`).
+    #[must_use]
+    pub fn delays_dot(&self) -> bool {
+        self.delays_dot
     }
 
     /// Whether nothing of the current transaction but MAIL and RCPT can have reached the server.
@@ -304,7 +353,19 @@ impl Session {
     fn warn_of_disorder(&mut self, reply: &ServerReply) {
         let line: Vec<u8> = reply.text.iter().take_while(|&&byte| byte != b'\n').take(100).copied().collect();
         let (server, line) = (self.peer.with_port(), BString::new(line));
-        self.warnings.push(format!("non-ESMTP response from {server}: {line}"));
+        let (protocol, parameter) = if self.is_lmtp() {
+            ("LMTP", "lmtp_discard_lhlo_keyword_address_maps")
+        } else {
+            ("ESMTP", "smtp_discard_ehlo_keyword_address_maps")
+        };
+        let text = format!("non-{protocol} response from {server}: {line}");
+        self.notes.push(Note { is_warning: true, names_message: true, text });
+        if self.settings.quirks.helpful_warnings {
+            self.note_warning(format!(
+                "to prevent loss of mail, turn off command pipelining for {} with the {parameter} parameter",
+                self.peer.address
+            ));
+        }
     }
 
     /// Puts what has to be said into the output, and says whether to write, to read, or that we are done.
@@ -373,6 +434,7 @@ impl Session {
     fn timeout_of(&self, step: Step) -> Duration {
         let timeouts = &self.settings.timeouts;
         match step {
+            Step::Forward(_) => timeouts.xforward,
             Step::Mail => timeouts.mail,
             Step::Rcpt(_) => timeouts.rcpt,
             Step::Data => timeouts.data_init,

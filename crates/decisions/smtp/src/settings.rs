@@ -2,10 +2,11 @@
 
 mod load;
 
-use crate::Features;
+use crate::{Features, PixWorkarounds};
 use message::ScannerLimits;
 use std::{net::IpAddr, time::Duration};
 use types::{BodyEncoding, MessageAttributes};
+use wire::EhloKeywords;
 
 /// Which of the two protocols a service speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,17 @@ pub enum Protocol {
     Lmtp,
 }
 
+impl Protocol {
+    /// What the names of its parameters begin with.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Lmtp => "lmtp",
+        }
+    }
+}
+
 /// How long to wait for what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -24,6 +36,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// `smtp_helo_timeout` (lmtp: `lmtp_lhlo_timeout`)
     pub helo: Duration,
+    /// `smtp_xforward_timeout`
+    pub xforward: Duration,
     /// `smtp_mail_timeout`
     pub mail: Duration,
     /// `smtp_rcpt_timeout`
@@ -92,40 +106,6 @@ pub struct AddressSettings {
     pub bind_address6: Option<IpAddr>,
 }
 
-/// EHLO keywords of the server that are ignored (`smtp_discard_ehlo_keywords`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools)]
-pub struct EhloKeywords {
-    /// `pipelining`
-    pub pipelining: bool,
-    /// `8bitmime`
-    pub eight_bit_mime: bool,
-    /// `size`
-    pub size: bool,
-    /// `smtputf8`
-    pub smtputf8: bool,
-    /// `dsn`
-    pub dsn: bool,
-    /// `starttls`
-    pub starttls: bool,
-}
-
-impl EhloKeywords {
-    /// From the words of the parameter; unknown words were reported when it was loaded.
-    #[must_use]
-    pub fn parse(words: &[&str]) -> Self {
-        let has = |name: &str| words.iter().any(|word| word.eq_ignore_ascii_case(name));
-        Self {
-            pipelining: has("pipelining"),
-            eight_bit_mime: has("8bitmime"),
-            size: has("size"),
-            smtputf8: has("smtputf8"),
-            dsn: has("dsn"),
-            starttls: has("starttls"),
-        }
-    }
-}
-
 /// Details of the conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quirks {
@@ -143,6 +123,21 @@ pub struct Quirks {
     pub disable_mime_output_conversion: bool,
     /// `smtp_discard_ehlo_keywords`
     pub discard_ehlo_keywords: EhloKeywords,
+    /// `smtp_send_xforward_command`
+    pub send_xforward_command: bool,
+    /// `helpful_warnings`
+    pub helpful_warnings: bool,
+}
+
+/// What old firewalls need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PixSettings {
+    /// `smtp_pix_workarounds`
+    pub workarounds: Option<PixWorkarounds>,
+    /// `smtp_pix_workaround_threshold_time`: how old a message must be before its final dot is delayed.
+    pub threshold_time: Duration,
+    /// `smtp_pix_workaround_delay_time`
+    pub delay_time: Duration,
 }
 
 /// Connection reuse.
@@ -189,6 +184,8 @@ pub struct SmtpSettings {
     pub addresses: AddressSettings,
     /// Conversation.
     pub quirks: Quirks,
+    /// Workarounds.
+    pub pix: PixSettings,
     /// Connection reuse.
     pub cache: CacheSettings,
     /// A setting that this client cannot fulfil (encryption or login demanded), as `name = value`: mail

@@ -2,14 +2,27 @@
 
 use crate::Protocol;
 use config::{Values, params as p};
-use maps::StringList;
+use maps::{Maps, StringList};
 use world::Tables;
 
 /// Opened once, when the service starts. The default has none.
-#[derive(Default)]
 pub struct SmtpTables {
     /// `smtp_connection_cache_destinations`
     pub(crate) connection_cache_destinations: Option<StringList>,
+    /// `smtp_discard_ehlo_keyword_address_maps`
+    pub(crate) discard_ehlo_keyword_address_maps: Maps,
+    /// `smtp_pix_workaround_maps`
+    pub(crate) pix_workaround_maps: Maps,
+}
+
+impl Default for SmtpTables {
+    fn default() -> Self {
+        Self {
+            connection_cache_destinations: None,
+            discard_ehlo_keyword_address_maps: Maps::none(""),
+            pix_workaround_maps: Maps::none(""),
+        }
+    }
 }
 
 impl SmtpTables {
@@ -24,11 +37,20 @@ impl SmtpTables {
             let text = values.text(id);
             (!text.is_empty()).then(|| StringList::open(id.name(), text, tables))
         };
+        let maps = |smtp: p::Id, lmtp: p::Id| {
+            let id = by_protocol(smtp, lmtp);
+            Maps::open(id.name(), values.text(id), tables)
+        };
         Self {
             connection_cache_destinations: list(by_protocol(
                 p::smtp_connection_cache_destinations,
                 p::lmtp_connection_cache_destinations,
             )),
+            discard_ehlo_keyword_address_maps: maps(
+                p::smtp_discard_ehlo_keyword_address_maps,
+                p::lmtp_discard_lhlo_keyword_address_maps,
+            ),
+            pix_workaround_maps: maps(p::smtp_pix_workaround_maps, p::lmtp_pix_workaround_maps),
         }
     }
 }

@@ -14,7 +14,6 @@
 //! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
 
 mod action;
-mod ehlo;
 mod judge;
 mod path;
 mod peer;
@@ -26,7 +25,6 @@ mod settings;
 mod transaction;
 
 pub use action::Action;
-pub use ehlo::EhloKeywords;
 pub use judge::{Judge, Resolve, Surroundings};
 pub use peer::{NameStatus, Peer, peer_name};
 pub use question::{Answer, Ask, Question, Standing, Verdict};
@@ -34,3 +32,4 @@ pub use restrictions::{Restriction, RestrictionLists, Rules};
 pub use session::Session;
 pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings};
 pub use transaction::{Envelope, Transaction};
+pub use wire::EhloKeywords;

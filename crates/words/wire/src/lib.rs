@@ -10,9 +10,11 @@ pub mod attr;
 pub mod bdat;
 pub mod command;
 pub mod data;
+mod ehlo;
 pub mod line;
 mod line_ends;
 pub mod reply_reader;
 
+pub use ehlo::EhloKeywords;
 pub use line_ends::BareNewline;
 pub use reply_reader::{Progress, ReplyReader, ServerReply};

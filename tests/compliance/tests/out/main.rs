@@ -10,6 +10,7 @@
 
 mod aliases;
 mod bounces;
+mod handshake;
 mod network;
 mod retry;
 mod reuse;

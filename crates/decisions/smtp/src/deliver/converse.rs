@@ -3,11 +3,13 @@
 use super::{Delivery, FAREWELL};
 use crate::{
     Action, Chunk, ConnectionCache, Content, ContentReader, ContentTrouble, Ending, Envelope, Failure, Input,
-    Scope, Session, Verdict, cache::Connection,
+    PixWorkarounds, Scope, Session, Treatment, Verdict, cache::Connection,
 };
+use bstr::ByteSlice;
 use maillog::Severity;
 use std::{io, time::Duration};
-use types::{Dsn, Relay};
+use types::{Dsn, Lookup, Relay};
+use wire::EhloKeywords;
 use world::{Stream, World};
 
 /// Content is written whenever this much is encoded.
@@ -16,13 +18,70 @@ const WRITE_BYTES: usize = 64 * 1024;
 impl<W: World, C: Content> Delivery<'_, W, C> {
     /// Greeting and EHLO; true when a transaction may begin.
     pub(super) async fn introduce(&mut self, connection: &mut Connection<W::Stream>) -> bool {
+        let everyone = self.ledger.left().to_vec();
+        let treatment = match self.treatment(&connection.session).await {
+            Ok(treatment) => treatment,
+            Err(failure) => {
+                self.apply(&connection.session, &everyone, vec![Verdict::AllFailed(failure)]);
+                return false;
+            }
+        };
+        connection.session.treat(treatment);
         let now = self.client.world.now();
         let first = connection.session.step(now, Input::Connected);
         let last = self.converse(connection, first).await;
         let verdicts = connection.session.take_verdicts();
-        let everyone = self.ledger.left().to_vec();
         self.apply(&connection.session, &everyone, verdicts);
-        last == Action::Idle
+        last == Action::Idle && self.suits(connection).await
+    }
+
+    /// Tables may want a server treated differently.
+    async fn treatment(&self, session: &Session) -> Result<Treatment, Failure> {
+        let (settings, tables) = (&self.client.settings, &self.client.tables);
+        let (peer, id) = (session.peer(), self.request.queue_id);
+        let mut discard = settings.quirks.discard_ehlo_keywords;
+        match tables.discard_ehlo_keyword_address_maps.find(peer.address.as_bytes()).await {
+            Lookup::Absent => {}
+            Lookup::Found(words) => discard = EhloKeywords::parse(&words.to_str_lossy()).0,
+            Lookup::TryAgain(trouble) => {
+                let title = tables.discard_ehlo_keyword_address_maps.title();
+                let address = &peer.address;
+                self.logger.warning(&format!("{id}: {title} map lookup error for {address}: {trouble}"));
+                let text = format!("local data error while talking to {peer}");
+                return Err(Failure::local(Scope::Site, Dsn::temporary(3, 0), text));
+            }
+        }
+        // Best effort: a table that does not answer is one that does not know.
+        let mut pix = match tables.pix_workaround_maps.find(peer.address.as_bytes()).await {
+            Lookup::Found(words) => PixWorkarounds::parse(&words.to_str_lossy()),
+            Lookup::Absent | Lookup::TryAgain(_) => settings.pix.workarounds,
+        };
+        let age = self.client.world.wall().since(self.request.message.arrival);
+        if let Some(pix) = &mut pix {
+            pix.delay_dotcrlf &= age >= settings.pix.threshold_time;
+        }
+        Ok(Treatment { discard_ehlo_keywords: discard, pix_workarounds: pix })
+    }
+
+    /// Whether the server can take this message at all; if not, another one may (RFC 6531 section 3.2). It is not kept
+    /// for other messages, and no session was had.
+    async fn suits(&mut self, connection: &mut Connection<W::Stream>) -> bool {
+        if connection.session.features().smtputf8 || !self.needs_smtputf8() {
+            return true;
+        }
+        let peer = connection.session.peer();
+        let text = format!(
+            "message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was {peer}"
+        );
+        let failure = Failure::local(Scope::Message, Dsn::permanent(6, 7), text);
+        let failure = Failure { is_soft_before_last: true, ..failure };
+        let (relay, left) = (Relay::Host(peer.with_port()), self.ledger.left().to_vec());
+        self.ledger.connection_uses = 0;
+        self.ledger.fail(&left, &failure, &relay, self.clock());
+        self.trouble = Some(failure.status);
+        let farewell = connection.session.quit();
+        self.converse(connection, farewell).await;
+        false
     }
 
     /// Sends the message to all that are left.
@@ -71,13 +130,6 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
     /// What makes it useless to offer this message to this server.
     fn obstacle(&self, session: &Session) -> Option<Failure> {
         let (message, features, peer) = (&self.request.message, session.features(), session.peer());
-        if !features.smtputf8 && self.needs_smtputf8() {
-            let text = format!(
-                "message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was {peer}"
-            );
-            let failure = Failure::local(Scope::Message, Dsn::permanent(6, 7), text);
-            return Some(Failure { is_soft_before_last: true, ..failure });
-        }
         if let Some(limit) = features.size_limit.filter(|limit| *limit < message.size_bytes) {
             let size = message.size_bytes;
             let text = format!("message size {size} exceeds size limit {limit} of server {peer}");
@@ -139,8 +191,14 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             };
             action = connection.session.step(world.now(), input);
         }
-        for warning in connection.session.take_warnings() {
-            self.logger.warning(&format!("{}: {warning}", self.request.queue_id));
+        for note in connection.session.take_notes() {
+            let id = self.request.queue_id;
+            let text = if note.names_message { format!("{id}: {}", note.text) } else { note.text };
+            if note.is_warning {
+                self.logger.warning(&text);
+            } else {
+                self.logger.write(Severity::Info, &text);
+            }
         }
         if action == Action::Close && !connection.session.output().is_empty() {
             // The server need not hear it: the fate of the message is known.
@@ -190,6 +248,14 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             let id = self.request.queue_id;
             let text = format!("{id}: breaking line > {line_limit} bytes with <CR><LF>SPACE");
             self.logger.write(Severity::Info, &text);
+        }
+        if connection.session.delays_dot() {
+            // The dot must be alone in its packet, or the firewall does not see it.
+            if let Err(ending) = write(&self.client.world, connection, limit).await {
+                return Input::Lost(ending);
+            }
+            connection.session.output().clear();
+            self.client.world.sleep(self.client.settings.pix.delay_time).await;
         }
         Input::ContentDone
     }

@@ -1,7 +1,7 @@
 //! Greeting, EHLO, HELO, LHLO.
 
-use super::{Session, Stage, Verdict};
-use crate::{Failure, Features, Scope};
+use super::{Note, Session, Stage, Verdict};
+use crate::{Announcement, Failure, Features, PixWorkarounds, Scope};
 use types::{Dsn, DsnClass};
 use wire::ServerReply;
 
@@ -14,18 +14,31 @@ impl Session {
             }
             return self.give_up(failure);
         }
+        self.work_around(&reply.text);
         let text = reply.text.get(3..).unwrap_or_default();
         let mut words = text.split(|byte| b" -\t\n".contains(byte)).filter(|word| !word.is_empty());
         let own_name = self.settings.myhostname.as_bytes();
         let first = words.next();
         if self.peer.detects_loops && first.is_some_and(|word| word.eq_ignore_ascii_case(own_name)) {
             let (peer, own) = (self.peer.with_port(), &self.settings.myhostname);
-            self.warnings.push(format!("host {peer} greeted me with my own hostname {own}"));
+            self.note_warning(format!("host {peer} greeted me with my own hostname {own}"));
         }
         let mut speaks_esmtp = words.any(|word| word.eq_ignore_ascii_case(b"ESMTP"));
         let quirks = &self.settings.quirks;
-        speaks_esmtp = self.is_lmtp() || (speaks_esmtp || quirks.always_send_ehlo) && !quirks.never_send_ehlo;
+        let never = quirks.never_send_ehlo || self.disables_esmtp;
+        speaks_esmtp = self.is_lmtp() || (speaks_esmtp || quirks.always_send_ehlo) && !never;
         self.introduce(speaks_esmtp);
+    }
+
+    /// Postfix names the workarounds even if the age of the message leaves none of them.
+    fn work_around(&mut self, greeting: &[u8]) {
+        let Some(workarounds) = self.treatment.pix_workarounds else { return };
+        if PixWorkarounds::are_needed(greeting) {
+            self.disables_esmtp = workarounds.disable_esmtp;
+            self.delays_dot = workarounds.delay_dotcrlf;
+            let text = format!("enabling PIX workarounds: {workarounds} for {}", self.peer.with_port());
+            self.notes.push(Note { is_warning: false, names_message: true, text });
+        }
     }
 
     fn introduce(&mut self, speaks_esmtp: bool) {
@@ -49,19 +62,40 @@ impl Session {
             return self.give_up(failure);
         }
         if was_ehlo {
-            let (features, name) = Features::parse(&reply.text, self.settings.quirks.discard_ehlo_keywords);
-            self.features = features;
+            let found = self.announced(reply);
             let own = self.settings.myhostname.as_bytes();
-            if self.peer.detects_loops && name.is_some_and(|name| name.eq_ignore_ascii_case(own)) {
+            if self.peer.detects_loops && found.name.is_some_and(|name| name.eq_ignore_ascii_case(own)) {
                 return self.found_self();
             }
+            self.complete_features();
         }
         self.stage = Stage::Idle;
     }
 
+    fn announced(&mut self, reply: &ServerReply) -> Announcement {
+        let discard = self.treatment.discard_ehlo_keywords;
+        if discard.is_logged() {
+            self.note(format!("discarding EHLO keywords: {discard}"));
+        }
+        let found = Features::parse(&reply.text, discard);
+        self.features = found.features;
+        if let Some(limit) = &found.bad_size {
+            self.note_warning(format!("bad EHLO SIZE limit \"{limit}\" from {}", self.peer.with_port()));
+        }
+        found
+    }
+
+    /// A server that takes UTF-8 addresses takes eight bits, whatever it forgot to say.
+    fn complete_features(&mut self) {
+        if self.features.smtputf8 && !self.features.eight_bit_mime {
+            self.note(format!("host {} offers SMTPUTF8 support, but not 8BITMIME", self.peer));
+            self.features.eight_bit_mime = true;
+        }
+    }
+
     fn found_self(&mut self) {
         let (peer, own) = (self.peer.with_port(), &self.settings.myhostname);
-        self.warnings.push(format!("host {peer} replied to HELO/EHLO with my own hostname {own}"));
+        self.note_warning(format!("host {peer} replied to HELO/EHLO with my own hostname {own}"));
         let dsn = if self.peer.is_best { Dsn::permanent(4, 6) } else { Dsn::temporary(4, 6) };
         let text = format!("mail for {} loops back to myself", self.peer.nexthop);
         self.give_up(Failure::local(Scope::Site, dsn, text));

@@ -12,6 +12,8 @@ const PIPELINE_BYTES: usize = 4096;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// XFORWARD, one or two of them.
+    Forward(usize),
     Mail,
     Rcpt(usize),
     Data,
@@ -19,19 +21,6 @@ pub(super) enum Step {
     Rset,
     Quit,
     Last,
-}
-
-impl Step {
-    fn doing(self) -> &'static str {
-        match self {
-            Self::Mail => "sending MAIL FROM",
-            Self::Rcpt(_) => "sending RCPT TO",
-            Self::Data => "sending DATA command",
-            Self::Dot => "sending end of data -- message may be sent more than once",
-            // The message's fate is known.
-            Self::Rset | Self::Quit | Self::Last => "",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +49,10 @@ pub(super) struct Transaction {
 
 impl Transaction {
     pub(super) fn new(envelope: Envelope, stays_open: bool) -> Self {
+        let next = if envelope.forward(0).is_some() { Step::Forward(0) } else { Step::Mail };
         Self {
             envelope,
-            next: Step::Mail,
+            next,
             awaited: VecDeque::new(),
             unanswered_bytes: 0,
             stays_open,
@@ -74,13 +64,29 @@ impl Transaction {
         }
     }
 
+    fn doing(&self, step: Step) -> &'static str {
+        match step {
+            Step::Forward(number) => self.envelope.forward(number).map_or("", |forward| forward.kind.doing()),
+            Step::Mail => "sending MAIL FROM",
+            Step::Rcpt(_) => "sending RCPT TO",
+            Step::Data => "sending DATA command",
+            Step::Dot => "sending end of data -- message may be sent more than once",
+            // The message's fate is known.
+            Step::Rset | Step::Quit | Step::Last => "",
+        }
+    }
+
     pub(super) fn is_before_data(&self) -> bool {
         self.content == ContentState::Unsent
-            && self.awaited.front().is_none_or(|step| matches!(step, Step::Mail | Step::Rcpt(_) | Step::Data))
+            && self
+                .awaited
+                .front()
+                .is_none_or(|step| matches!(step, Step::Forward(_) | Step::Mail | Step::Rcpt(_) | Step::Data))
     }
 
     fn command(&self, step: Step) -> &[u8] {
         match step {
+            Step::Forward(number) => self.envelope.forward(number).map_or(b"", |forward| &forward.command),
             Step::Mail => self.envelope.mail_command(),
             Step::Rcpt(place) => self.envelope.rcpt_command(place),
             Step::Data => b"DATA\r\n",
@@ -106,7 +112,7 @@ impl Transaction {
             Step::Rcpt(_) => self.mail_was_refused,
             Step::Data => self.mail_was_refused || self.accepted.is_empty(),
             Step::Dot => self.data_was_refused,
-            Step::Mail | Step::Rset | Step::Quit | Step::Last => false,
+            Step::Forward(_) | Step::Mail | Step::Rset | Step::Quit | Step::Last => false,
         };
         if is_pointless {
             self.next = Step::Rset;
@@ -115,6 +121,8 @@ impl Transaction {
 
     fn after(&self, step: Step) -> Step {
         match step {
+            Step::Forward(number) if self.envelope.forward(number + 1).is_some() => Step::Forward(number + 1),
+            Step::Forward(_) => Step::Mail,
             Step::Mail => Step::Rcpt(0),
             Step::Rcpt(place) if place + 1 < self.envelope.recipients() => Step::Rcpt(place + 1),
             Step::Rcpt(_) => Step::Data,
@@ -206,6 +214,12 @@ impl Session {
             return;
         };
         match step {
+            Step::Forward(number) if reply.class() != 2 => {
+                let command =
+                    transaction.envelope.forward(number).map_or("", |forward| forward.kind.command());
+                let peer = self.peer.with_port();
+                self.note_warning(format!("host {peer} said: {} (in reply to {command})", reply.one_line()));
+            }
             Step::Mail if reply.class() != 2 => {
                 transaction.mail_was_refused = true;
                 self.fail_all(reply, "MAIL FROM command");
@@ -224,7 +238,13 @@ impl Session {
                 }
             }
             Step::Dot => self.delivered(reply),
-            Step::Mail | Step::Rcpt(_) | Step::Data | Step::Rset | Step::Quit | Step::Last => {}
+            Step::Forward(_)
+            | Step::Mail
+            | Step::Rcpt(_)
+            | Step::Data
+            | Step::Rset
+            | Step::Quit
+            | Step::Last => {}
         }
     }
 
@@ -291,7 +311,7 @@ impl Session {
                 Err(Action::Read(data_done))
             }
             (ContentState::Broken, _) => Ok("sending message body"),
-            (_, awaited) => Ok(awaited.map_or("", |step| step.doing())),
+            (_, awaited) => Ok(awaited.map_or("", |step| transaction.doing(*step))),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! From configuration values to the typed view.
 
 use super::{
-    AddressPreference, AddressSettings, CacheSettings, EhloKeywords, HostLookup, Protocol, Quirks,
+    AddressPreference, AddressSettings, CacheSettings, HostLookup, PixSettings, Protocol, Quirks,
     SmtpSettings, Timeouts,
 };
+use crate::PixWorkarounds;
 use config::{Values, params as p};
 use message::{MimeLimits, ScannerLimits};
 use std::net::IpAddr;
+use wire::EhloKeywords;
 
 /// Asks for a parameter by the name that it has for this protocol.
 macro_rules! pick {
@@ -53,6 +55,7 @@ impl SmtpSettings {
             timeouts: timeouts(v, protocol),
             addresses: addresses(v, protocol),
             quirks: quirks(v, protocol),
+            pix: pix(v, protocol),
             cache: cache(v, protocol),
             unfulfilled: unfulfilled(v, protocol),
         })
@@ -69,6 +72,7 @@ fn timeouts(v: &Values, protocol: Protocol) -> Timeouts {
         // 0 leaves it to the system, which gives up after about this long.
         connect: if connect.is_zero() { std::time::Duration::from_secs(130) } else { connect },
         helo: pick!(v, protocol, time, smtp_helo_timeout, lmtp_lhlo_timeout),
+        xforward: pick!(v, protocol, time, smtp_xforward_timeout, lmtp_xforward_timeout),
         mail: pick!(v, protocol, time, smtp_mail_timeout, lmtp_mail_timeout),
         rcpt: pick!(v, protocol, time, smtp_rcpt_timeout, lmtp_rcpt_timeout),
         data_init: pick!(v, protocol, time, smtp_data_init_timeout, lmtp_data_init_timeout),
@@ -131,7 +135,7 @@ fn bind_address(text: &str) -> Option<IpAddr> {
 }
 
 fn quirks(v: &Values, protocol: Protocol) -> Quirks {
-    let discarded = pick!(v, protocol, list, smtp_discard_ehlo_keywords, lmtp_discard_lhlo_keywords);
+    let discarded = pick!(v, protocol, text, smtp_discard_ehlo_keywords, lmtp_discard_lhlo_keywords);
     let is_smtp = protocol == Protocol::Smtp;
     Quirks {
         always_send_ehlo: is_smtp && v.bool(p::smtp_always_send_ehlo),
@@ -146,7 +150,31 @@ fn quirks(v: &Values, protocol: Protocol) -> Quirks {
             lmtp_quote_rfc821_envelope
         ),
         disable_mime_output_conversion: v.bool(p::disable_mime_output_conversion),
-        discard_ehlo_keywords: EhloKeywords::parse(&discarded),
+        // Unknown words are no mistake: another version may know them.
+        discard_ehlo_keywords: EhloKeywords::parse(discarded).0,
+        send_xforward_command: pick!(
+            v,
+            protocol,
+            bool,
+            smtp_send_xforward_command,
+            lmtp_send_xforward_command
+        ),
+        helpful_warnings: v.bool(p::helpful_warnings),
+    }
+}
+
+fn pix(v: &Values, protocol: Protocol) -> PixSettings {
+    let words = pick!(v, protocol, text, smtp_pix_workarounds, lmtp_pix_workarounds);
+    PixSettings {
+        workarounds: PixWorkarounds::parse(words),
+        threshold_time: pick!(
+            v,
+            protocol,
+            time,
+            smtp_pix_workaround_threshold_time,
+            lmtp_pix_workaround_threshold_time
+        ),
+        delay_time: pick!(v, protocol, time, smtp_pix_workaround_delay_time, lmtp_pix_workaround_delay_time),
     }
 }
 
@@ -176,10 +204,7 @@ fn cache(v: &Values, protocol: Protocol) -> CacheSettings {
 /// What the administrator demands and this client cannot do yet. To send without would be a breach (encryption) or
 /// would turn into a bounce what is our lack (login).
 fn unfulfilled(v: &Values, protocol: Protocol) -> Option<String> {
-    let prefix = match protocol {
-        Protocol::Smtp => "smtp",
-        Protocol::Lmtp => "lmtp",
-    };
+    let prefix = protocol.prefix();
     let named = |name: &str| v.named(&format!("{prefix}_{name}")).unwrap_or_default().trim().to_owned();
     let level = named("tls_security_level").to_ascii_lowercase();
     let is_on = |name: &str| named(name).eq_ignore_ascii_case("yes");

@@ -44,7 +44,7 @@ rows! {
     hash_queue_names: text(1, 0), "deferred, defer", "global", Honoured("process, queue"), "Which queues are hashed.";
     header_address_token_limit: int(1, 0), "10240", "global", Honoured("cleanup"), "How many tokens of an address header are looked at.";
     header_size_limit: int(1, 0), "102400", "global", Honoured("cleanup, commands, smtp"), "How long a header may be before the rest is cut.";
-    helpful_warnings: flag(), "yes", "global", Honoured("qmgr"), "Warns about common mistakes.";
+    helpful_warnings: flag(), "yes", "global", Honoured("qmgr, smtp"), "Warns about common mistakes.";
     import_environment: text(0, 0), "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", "global,master,postalias,postcat,postdrop,postfix,postkick,postlock,postlog,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail", Honoured("master"), "Which variables of the environment are kept.";
     in_flow_delay: time(0, 10), "1s", "global", NotYet, "How long new mail is held back while more comes in than goes out.";
     inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("master, rewrite"), "The addresses that mail is received on.";

@@ -29,7 +29,7 @@ rows! {
     smtp_data_xfer_timeout: time(1, 0), "180s", "smtp", Honoured("smtp"), "How long a piece of content may take.";
     smtp_defer_if_no_mx_address_found: flag(), "no", "smtp", Honoured("smtp"), "Waits if no host of a domain has an address.";
     smtp_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "smtp", NotYet, "Tables that change status codes and texts of these deliveries.";
-    smtp_discard_ehlo_keyword_address_maps: text(0, 0), "", "smtp", NotYet, "Keywords of a server to ignore, by the server's address.";
+    smtp_discard_ehlo_keyword_address_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore, by the server's address.";
     smtp_discard_ehlo_keywords: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore.";
     smtp_dns_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables of patterns that DNS records are held against before they are used.";
     smtp_dns_resolver_options: text(0, 0), "", "smtp", NotYet, "Options of the resolver for hosts' addresses: complete names, search parent domains.";
@@ -50,10 +50,10 @@ rows! {
     smtp_nested_header_checks: text(0, 0), "", "smtp", NotYet, "smtp_header_checks for headers of attached messages.";
     smtp_never_send_ehlo: flag(), "no", "smtp", Honoured("smtp"), "Says HELO.";
     smtp_per_request_deadline: flag(), "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", "smtp", NotYet, "Time limits hold for a whole request, not for each read and write.";
-    smtp_pix_workaround_delay_time: time(1, 0), "10s", "smtp", NotYet, "How long the workaround delay_dotcrlf waits.";
-    smtp_pix_workaround_maps: text(0, 0), "", "smtp", NotYet, "Workarounds for firewalls by the server's address.";
-    smtp_pix_workaround_threshold_time: time(0, 0), "500s", "smtp", NotYet, "How long a message must have waited before workarounds are used.";
-    smtp_pix_workarounds: text(0, 0), "disable_esmtp,delay_dotcrlf", "smtp", NotYet, "Workarounds for firewalls that break SMTP: delay_dotcrlf, disable_esmtp.";
+    smtp_pix_workaround_delay_time: time(1, 0), "10s", "smtp", Honoured("smtp"), "How long the workaround delay_dotcrlf waits.";
+    smtp_pix_workaround_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Workarounds for firewalls by the server's address.";
+    smtp_pix_workaround_threshold_time: time(0, 0), "500s", "smtp", Honoured("smtp"), "How long a message must have waited before workarounds are used.";
+    smtp_pix_workarounds: text(0, 0), "disable_esmtp,delay_dotcrlf", "smtp", Honoured("smtp"), "Workarounds for firewalls that break SMTP: delay_dotcrlf, disable_esmtp.";
     smtp_quit_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to QUIT may take.";
     smtp_quote_rfc821_envelope: flag(), "yes", "smtp", Honoured("smtp"), "Quotes addresses in the envelope.";
     smtp_randomize_addresses: flag(), "yes", "smtp", Honoured("smtp"), "Tries hosts of one preference in random order.";
@@ -74,11 +74,11 @@ rows! {
     smtp_sasl_tls_verified_security_options: text(0, 0), "$smtp_sasl_tls_security_options", "smtp", NotYet, "What a login mechanism must be within TLS with a server whose certificate was verified.";
     smtp_sasl_type: text(1, 0), "cyrus", "smtp", NotYet, "The login plug-in.";
     smtp_send_dummy_mail_auth: flag(), "no", "smtp", NotYet, "Adds AUTH=<> to MAIL after a login.";
-    smtp_send_xforward_command: flag(), "no", "smtp", NotYet, "Tells a server of the original client with XFORWARD.";
+    smtp_send_xforward_command: flag(), "no", "smtp", Honoured("smtp"), "Tells a server of the original client with XFORWARD.";
     smtp_sender_dependent_authentication: flag(), "no", "smtp", NotYet, "Looks up user name and password by sender too, and shares no connections.";
     smtp_skip_5xx_greeting: flag(), "yes", "smtp", Honoured("smtp"), "Goes to the next host if a greeting refuses.";
     smtp_skip_quit_response: flag(), "yes", "smtp", Honoured("smtp"), "Does not wait for the reply to QUIT.";
     smtp_tcp_port: text(0, 0), "smtp", "smtp", Honoured("smtp"), "The port of the protocol.";
-    smtp_xforward_timeout: time(1, 0), "300s", "smtp", NotYet, "How long the reply to XFORWARD may take.";
+    smtp_xforward_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to XFORWARD may take.";
     use_srv_lookup: text(0, 0), "", "smtp", NotYet, "Service names for which SRV records are looked up.";
 }

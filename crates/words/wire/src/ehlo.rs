@@ -1,4 +1,5 @@
-//! The keywords of an EHLO reply that can be withheld (`smtpd_discard_ehlo_keywords`).
+//! The keywords of an EHLO reply that can be withheld by a server (`smtpd_discard_ehlo_keywords`) and ignored by a client
+//! (`smtp_discard_ehlo_keywords`).
 
 use std::fmt;
 
@@ -6,21 +7,22 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EhloKeywords(u32);
 
-const NAMES: [(&str, EhloKeywords); 14] = [
+const NAMES: [(&str, EhloKeywords); 15] = [
     ("8BITMIME", EhloKeywords::EIGHTBITMIME),
     ("AUTH", EhloKeywords::AUTH),
     ("ETRN", EhloKeywords::ETRN),
     ("PIPELINING", EhloKeywords::PIPELINING),
     ("SIZE", EhloKeywords::SIZE),
-    ("STARTTLS", EhloKeywords::STARTTLS),
     ("VERP", EhloKeywords::VERP),
     ("VRFY", EhloKeywords::VRFY),
     ("XCLIENT", EhloKeywords::XCLIENT),
     ("XFORWARD", EhloKeywords::XFORWARD),
+    ("STARTTLS", EhloKeywords::STARTTLS),
     ("ENHANCEDSTATUSCODES", EhloKeywords::ENHANCEDSTATUSCODES),
     ("DSN", EhloKeywords::DSN),
     ("SMTPUTF8", EhloKeywords::SMTPUTF8),
     ("CHUNKING", EhloKeywords::CHUNKING),
+    ("REQUIRETLS", EhloKeywords::REQUIRETLS),
 ];
 
 impl EhloKeywords {
@@ -52,6 +54,8 @@ impl EhloKeywords {
     pub const SMTPUTF8: Self = Self(1 << 12);
     /// `CHUNKING`
     pub const CHUNKING: Self = Self(1 << 13);
+    /// `REQUIRETLS`
+    pub const REQUIRETLS: Self = Self(1 << 14);
     /// `silent-discard`: do not log what is discarded.
     const SILENT: Self = Self(1 << 31);
 
