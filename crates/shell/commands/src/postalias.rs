@@ -21,7 +21,6 @@ pub(crate) fn fill(
     builder: &mut Builder,
     source: impl BufRead,
     path: &str,
-    is_update: bool,
 ) -> Result<(), Fatal> {
     let mut lines = LogicalLines::new(source, path, options.warn.clone());
     let failed = |error: io::Error| Fatal(format!("read {path}: {}", config_files::reason(&error)));
@@ -32,17 +31,14 @@ pub(crate) fn fill(
             (options.warn)(&format!("{origin}: non-UTF-8 input \"{shown}\" -- ignoring this line"));
             continue;
         }
-        match split(&line.text) {
+        match split(line.text) {
             Ok(None) => {}
-            Ok(Some((name, value))) => builder.add(&name, &value, &origin)?,
+            Ok(Some((name, value))) => builder.add(&name, &value, line.first)?,
             Err(why) => (options.warn)(&format!("{origin}: {why}")),
         }
     }
-    if is_update {
-        builder.replace(b"@", b"@");
-    } else {
-        builder.add(b"@", b"@", path)?;
-    }
+    // Whoever has an alias of this name does not see it.
+    builder.replace(b"@", b"@")?;
     Ok(())
 }
 

@@ -8,13 +8,16 @@
 mod btree;
 mod hash;
 mod write;
+mod write_btree;
+mod write_hash;
 
-pub(crate) use write::write_hash;
+pub(crate) use write_btree::write_btree;
+pub(crate) use write_hash::write_hash;
 
 use crate::{
     OpenError, Options, Source,
     pages::{PageFile, StoredNull, c_string, find_either, part, u16_at, u32_at},
-    source::errno_text,
+    source::{Entries, errno_text},
 };
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -223,6 +226,16 @@ impl BdbTable {
     }
 }
 
+impl BdbTable {
+    /// All keys and values as they are stored.
+    pub(crate) fn entries(&self) -> Result<Entries, Trouble> {
+        self.consistently(|snapshot| match self.method {
+            Method::Hash => hash::entries(snapshot),
+            Method::Btree => btree::entries(snapshot),
+        })
+    }
+}
+
 impl Source for BdbTable {
     fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         find_either(&self.nulls, key, value, |key, value| {
@@ -242,11 +255,7 @@ impl Source for BdbTable {
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
-        let entries = self.consistently(|snapshot| match self.method {
-            Method::Hash => hash::entries(snapshot),
-            Method::Btree => btree::entries(snapshot),
-        })?;
-        entries.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
+        self.entries()?.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
         Ok(())
     }
 }

@@ -1,219 +1,306 @@
 //! Building table files: what postmap and postalias write.
 //!
-//! A file is made whole under another name, synced, and renamed: whoever reads it sees the old table or
-//! the new one. Owner and mode of an existing file stay.
+//! Entries are gathered in memory, sorted, and written as a whole file ([`place`] says where). Repeated keys are
+//! found when all are there; warnings about them come in the order of their lines.
+
+mod base64;
+mod place;
+mod records;
+#[cfg(test)]
+mod tests;
+
+pub use base64::{base64_to_content, file_to_base64};
+pub(crate) use records::Records;
 
 use crate::{
-    OpenError, Options, Source, StoredNull,
-    bdb::write_hash,
-    cdb::write_cdb,
-    lmdb::write_lmdb,
-    memory::read_file,
-    open,
-    source::{Duplicates, Entries, errno_text},
+    OpenError, Options, StoredNull, bdb, cdb, lmdb, open,
+    source::{Duplicates, errno_text},
 };
 use bstr::ByteSlice;
-use rustix::fs::{Gid, Uid};
+use place::{Place, Purpose};
 use std::{
-    collections::{HashMap, hash_map::Entry as Place},
-    fs::{self, File},
+    collections::BTreeSet,
+    fs::File,
     io::{self, BufWriter},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::Path,
-    rc::Rc,
 };
 
 /// Types that can be built.
-pub const BUILDABLE_TYPES: &[&str] = &["cdb", "hash", "lmdb"];
+pub const BUILDABLE_TYPES: &[&str] = &["btree", "cdb", "hash", "lmdb"];
+
+/// The formats of table files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Hash,
+    Btree,
+    Cdb,
+    Lmdb,
+}
+
+impl Format {
+    fn of(map_type: &str) -> Option<Self> {
+        Some(match map_type {
+            "hash" => Self::Hash,
+            "btree" => Self::Btree,
+            "cdb" => Self::Cdb,
+            "lmdb" => Self::Lmdb,
+            _ => return None,
+        })
+    }
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Hash | Self::Btree => ".db",
+            Self::Cdb => ".cdb",
+            Self::Lmdb => ".lmdb",
+        }
+    }
+
+    /// Whether entries have null bytes when nobody has a wish.
+    fn has_nulls(self) -> bool {
+        self != Self::Cdb
+    }
+}
 
 /// Entries on their way into a file.
 pub struct Builder {
     map_type: String,
     path: String,
+    format: Format,
     options: Options,
-    nulls: StoredNull,
-    index: HashMap<Rc<[u8]>, usize>,
-    entries: Vec<(Rc<[u8]>, Vec<u8>)>,
+    with_null: bool,
+    records: Records,
+    place: Place,
 }
 
-/// What is done with the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileRules {
-    /// Permissions of a file that is not there yet.
-    pub mode: u32,
-    /// Owner of a file that is not there yet.
-    pub owner: Option<(u32, u32)>,
-}
-
-fn suffix(map_type: &str) -> Option<&'static str> {
-    match map_type {
-        "hash" => Some(".db"),
-        "lmdb" => Some(".lmdb"),
-        "cdb" => Some(".cdb"),
-        _ => None,
-    }
-}
+/// The number of a line that wins over all others.
+const WINS: u32 = u32::MAX;
 
 impl Builder {
-    /// Starts an empty table.
-    pub fn new(map_type: &str, path: &str, options: &Options, nulls: StoredNull) -> Result<Self, OpenError> {
-        if suffix(map_type).is_none() {
-            return Err(OpenError::new(match map_type {
-                "btree" => "building btree tables is not supported; use lmdb or hash instead".to_owned(),
-                known if open::is_supported(known) => {
-                    format!("no 'map create' support for this type: {known}")
-                }
-                other => format!("unsupported map type: {other}"),
+    /// Starts a table that takes the place of the one that is there.
+    pub fn new(map_type: &str, path: &str, options: &Options) -> Result<Self, OpenError> {
+        let Some(format) = Format::of(map_type) else {
+            return Err(OpenError::new(if open::is_supported(map_type) {
+                format!("no 'map create' support for this type: {map_type}")
+            } else {
+                format!("unsupported map type: {map_type}")
             }));
-        }
-        Ok(Self {
-            map_type: map_type.to_owned(),
-            path: path.to_owned(),
-            options: options.clone(),
-            nulls,
-            index: HashMap::new(),
-            entries: Vec::new(),
-        })
+        };
+        let purpose = if format == Format::Cdb { Purpose::Succeed } else { Purpose::Replace };
+        Self::start(map_type, path, options, (format, purpose))
     }
 
-    /// Starts with what is in the file (`postmap -i`, `-d`); with `-d` it must be there.
-    pub fn from_existing(
-        map_type: &str,
-        path: &str,
-        options: &Options,
-        nulls: StoredNull,
-        must_exist: bool,
-    ) -> Result<Self, OpenError> {
-        if suffix(map_type).is_none() && open::is_supported(map_type) {
-            return Err(OpenError::new(format!("{map_type}:{path} map requires O_RDONLY access mode")));
+    /// Starts with what is in the file, to which entries are added (`postmap -i`). There may be no file yet.
+    pub fn update(map_type: &str, path: &str, options: &Options) -> Result<Self, OpenError> {
+        let format = changeable(map_type, path)?;
+        let mut builder = Self::start(map_type, path, options, (format, Purpose::Update))?;
+        if builder.place.existing_size().is_some_and(|size| size > 0) {
+            builder.records = existing(format, path, options)?;
         }
-        let mut builder = Self::new(map_type, path, options, nulls)?;
-        let source: Box<dyn Source> = match open::open(map_type, path, options) {
-            Ok(source) => source,
-            Err(error) if error.is_missing() && !must_exist => return Ok(builder),
-            Err(error) => return Err(error),
-        };
-        let read = source.each(&mut |key, value| builder.put(key.to_vec(), value.to_vec()));
-        read.map_err(|trouble| OpenError::new(trouble.to_string()))?;
         Ok(builder)
     }
 
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        let key: Rc<[u8]> = key.into();
-        self.index.insert(Rc::clone(&key), self.entries.len());
-        self.entries.push((key, value));
-    }
-
-    /// Adds an entry. A key that is there already is treated as the options say; `origin` (file and line)
-    /// stands in what is said about it.
-    pub fn add(&mut self, key: &[u8], value: &[u8], origin: &str) -> Result<(), OpenError> {
-        let stored: Rc<[u8]> = self.options.stored_key(key).into();
-        match self.index.entry(Rc::clone(&stored)) {
-            Place::Vacant(place) => {
-                place.insert(self.entries.len());
-                self.entries.push((stored, value.to_vec()));
-            }
-            Place::Occupied(place) => {
-                let text = format!("{origin}: duplicate entry: \"{}\"", stored.as_bstr());
-                match self.options.duplicates {
-                    Duplicates::Ignore => {}
-                    Duplicates::Warn => self.options.warn(&text),
-                    Duplicates::Replace => {
-                        if let Some(entry) = self.entries.get_mut(*place.get()) {
-                            entry.1 = value.to_vec();
-                        }
-                    }
-                    Duplicates::Refuse => return Err(OpenError::new(text)),
-                }
-            }
+    fn start(
+        map_type: &str,
+        path: &str,
+        options: &Options,
+        (format, purpose): (Format, Purpose),
+    ) -> Result<Self, OpenError> {
+        let target = format!("{path}{}", format.suffix());
+        let place = Place::take(Path::new(&target), purpose)?;
+        if matches!(format, Format::Hash | Format::Btree) && place.existing_size() == Some(0) {
+            options.warn(&format!("removing zero-length database file: {target}"));
         }
-        Ok(())
-    }
-
-    /// Adds an entry, or changes the one that is there whatever the options say.
-    pub fn replace(&mut self, key: &[u8], value: &[u8]) {
-        let stored = self.options.stored_key(key);
-        match self.index.get(stored.as_slice()).and_then(|at| self.entries.get_mut(*at)) {
-            Some(entry) => entry.1 = value.to_vec(),
-            None => self.put(stored, value.to_vec()),
-        }
-    }
-
-    /// Takes an entry out; false when it is not there.
-    pub fn remove(&mut self, key: &[u8]) -> bool {
-        let stored = self.options.stored_key(key);
-        let Some(at) = self.index.remove(stored.as_slice()) else { return false };
-        self.entries.swap_remove(at);
-        if let Some((moved, _)) = self.entries.get(at) {
-            self.index.insert(Rc::clone(moved), at);
-        }
-        true
-    }
-
-    /// Writes the file.
-    pub fn finish(self, rules: FileRules) -> Result<(), OpenError> {
-        let suffix = suffix(&self.map_type).unwrap_or_default();
-        let target = format!("{}{suffix}", self.path);
-        let with_null = match self.nulls {
-            StoredNull::Default => self.map_type != "cdb",
+        let with_null = match options.nulls {
+            StoredNull::Default => format.has_nulls(),
             StoredNull::With => true,
             StoredNull::Without => false,
         };
-        let stored = |bytes: &[u8]| if with_null { [bytes, b"\0"].concat() } else { bytes.to_vec() };
-        let mut entries: Entries =
-            self.entries.iter().map(|(key, value)| (stored(key), stored(value))).collect();
-        if self.map_type == "lmdb" {
-            entries.sort_unstable();
-        }
-        let temporary = format!("{target}.tmp");
-        let outcome = write_file(&self.map_type, &target, &temporary, &entries, rules);
-        if outcome.is_err() {
-            // The old table stays; what was begun does not.
-            let _ = fs::remove_file(&temporary);
-        }
-        outcome.map_err(|error| {
-            OpenError::new(format!(
-                "table {}:{}: write error: {}",
-                self.map_type,
-                self.path,
-                errno_text(&error)
-            ))
+        Ok(Self {
+            map_type: map_type.to_owned(),
+            path: path.to_owned(),
+            format,
+            options: options.clone(),
+            with_null,
+            records: Records::default(),
+            place,
         })
+    }
+
+    /// How many entries have been added.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Adds an entry. What is said about a key that is there already names `line`.
+    pub fn add(&mut self, key: &[u8], value: &[u8], line: usize) -> Result<(), OpenError> {
+        let line = u32::try_from(line).unwrap_or(WINS - 1);
+        self.push(key, value, line)
+    }
+
+    /// Adds an entry, or changes the one that is there whatever the options say.
+    pub fn replace(&mut self, key: &[u8], value: &[u8]) -> Result<(), OpenError> {
+        self.push(key, value, WINS)
+    }
+
+    fn push(&mut self, key: &[u8], value: &[u8], line: u32) -> Result<(), OpenError> {
+        let options = &self.options;
+        let write = |text: &mut Vec<u8>| {
+            if !options.fold || key.is_ascii() {
+                let start = text.len();
+                text.extend_from_slice(key);
+                if options.fold {
+                    text[start..].make_ascii_lowercase();
+                }
+            } else {
+                text.extend_from_slice(&options.stored_key(key));
+            }
+        };
+        if self.records.push(line, self.with_null, write, value) {
+            return Ok(());
+        }
+        let shown = String::from_utf8_lossy(key);
+        Err(OpenError::new(format!(
+            "table {}:{}: the entry \"{shown:.40}\" is too large",
+            self.map_type, self.path
+        )))
+    }
+
+    /// Takes keys out, and says how many were there.
+    fn remove(&mut self, keys: &[Vec<u8>]) -> usize {
+        self.records.sort();
+        let mut nulls = self.options.nulls;
+        let mut gone = BTreeSet::new();
+        for key in keys {
+            let key = self.options.stored_key(key);
+            let terminated = [key.as_slice(), b"\0"].concat();
+            for (spelling, other, hit) in [
+                (terminated.as_slice(), StoredNull::Without, StoredNull::With),
+                (key.as_slice(), StoredNull::With, StoredNull::Without),
+            ] {
+                if nulls != other
+                    && let Some(at) = self.records.position(spelling)
+                    && gone.insert(at)
+                {
+                    nulls = hit;
+                    break;
+                }
+            }
+        }
+        self.records.remove(&gone);
+        gone.len()
+    }
+
+    /// Writes the file. `origin` is where the lines are; `mode`, the permissions of a file that is not there yet.
+    pub fn finish(mut self, origin: &str, mode: u32) -> Result<(), OpenError> {
+        self.records.sort();
+        self.unite(origin)?;
+        let failed = |error: io::Error| {
+            let (map_type, path, why) = (&self.map_type, &self.path, errno_text(&error));
+            OpenError::new(format!("table {map_type}:{path}: write error: {why}"))
+        };
+        if self.format == Format::Cdb {
+            self.records.unsort();
+        }
+        write(self.format, &self.records, &self.place).map_err(failed)?;
+        self.place.publish(mode).map_err(failed)
+    }
+
+    /// One entry for each key; those that are there before any line, and the last of those that win, are no matter for a
+    /// warning.
+    fn unite(&mut self, origin: &str) -> Result<(), OpenError> {
+        let mut repeated = Vec::new();
+        let duplicates = self.options.duplicates;
+        self.records.unite(|records, equal| {
+            if let Some(wins) = equal.iter().rposition(|record| records.line(record) == WINS) {
+                return wins;
+            }
+            if duplicates == Duplicates::Replace {
+                return equal.len() - 1;
+            }
+            if duplicates != Duplicates::Ignore {
+                repeated.extend(equal.iter().skip(1).copied());
+            }
+            0
+        });
+        repeated.sort_unstable_by_key(|record| self.records.line(record));
+        for record in &repeated {
+            let mut key = self.records.key(record);
+            if self.with_null {
+                key = key.strip_suffix(b"\0").unwrap_or(key);
+            }
+            let line = self.records.line(record);
+            let text = format!("{origin}, line {line}: duplicate entry: \"{}\"", key.as_bstr());
+            if duplicates == Duplicates::Refuse {
+                return Err(OpenError::new(text));
+            }
+            self.options.warn(&text);
+        }
+        Ok(())
     }
 }
 
-fn write_file(
-    map_type: &str,
-    target: &str,
-    temporary: &str,
-    entries: &[(Vec<u8>, Vec<u8>)],
-    rules: FileRules,
-) -> io::Result<()> {
-    // A cdb file is always a new one, in Postfix too.
-    let existing = fs::metadata(target).ok().filter(|data| data.is_file() && map_type != "cdb");
-    let _ = fs::remove_file(temporary);
-    let file = File::options().write(true).create_new(true).mode(0o600).open(temporary)?;
-    let mut out = BufWriter::with_capacity(1 << 18, &file);
-    match map_type {
-        "lmdb" => write_lmdb(&mut out, entries)?,
-        "cdb" => write_cdb(&mut out, entries)?,
-        _ => write_hash(&mut out, entries, identity(&file)?)?,
+/// Takes keys out of a table (`postmap -d`), and says how many were there.
+pub fn delete(map_type: &str, path: &str, options: &Options, keys: &[Vec<u8>]) -> Result<usize, OpenError> {
+    let format = changeable(map_type, path)?;
+    let records = existing(format, path, options)?;
+    if records.len() == 0 {
+        return Ok(0);
     }
-    drop(out);
-    let owner = existing.as_ref().map(|data| (data.uid(), data.gid())).or(rules.owner);
-    let own = file.metadata()?;
-    if let Some((uid, gid)) = owner
-        && (uid, gid) != (own.uid(), own.gid())
-    {
-        // Someone who may not give files away keeps the file.
-        let _ = rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    let mut builder = Builder::update(map_type, path, options)?;
+    let removed = builder.remove(keys);
+    if removed > 0 {
+        builder.finish(path, 0o644)?;
     }
-    let mode = existing.map_or(rules.mode, |data| data.mode() & 0o777);
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    fs::rename(temporary, target)?;
-    let directory = Path::new(target).parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    Ok(removed)
+}
+
+/// The user and group that own the file of a table; `None` for no file.
+#[must_use]
+pub fn owner_of(map_type: &str, path: &str) -> Option<(u32, u32)> {
+    let data = std::fs::metadata(format!("{path}{}", Format::of(map_type)?.suffix())).ok()?;
+    Some((data.uid(), data.gid()))
+}
+
+/// The format of a table whose entries can be changed one by one.
+fn changeable(map_type: &str, path: &str) -> Result<Format, OpenError> {
+    match Format::of(map_type) {
+        Some(Format::Cdb) => Err(OpenError::new(format!(
+            "unsupported non-bulk change request; change the text and run \"postmap cdb:{path}\" (or postalias)"
+        ))),
+        Some(format) => Ok(format),
+        None if open::is_supported(map_type) => {
+            Err(OpenError::new(format!("{map_type}:{path} map requires O_RDONLY access mode")))
+        }
+        None => Err(OpenError::new(format!("unsupported map type: {map_type}"))),
+    }
+}
+
+/// What is in a table, as it is stored.
+fn existing(format: Format, path: &str, options: &Options) -> Result<Records, OpenError> {
+    let entries = match format {
+        Format::Hash => bdb::open_bdb(path, bdb::Method::Hash, options)?.entries(),
+        Format::Btree => bdb::open_bdb(path, bdb::Method::Btree, options)?.entries(),
+        Format::Lmdb => lmdb::open_lmdb(path, options)?.entries(),
+        Format::Cdb => Ok(Vec::new()),
+    };
+    let mut records = Records::default();
+    for (key, value) in entries.map_err(|trouble| OpenError::new(trouble.to_string()))? {
+        records.push(0, false, |text| text.extend_from_slice(&key), &value);
+    }
+    Ok(records)
+}
+
+fn write(format: Format, records: &Records, place: &Place) -> io::Result<()> {
+    let file = place.begin()?;
+    match format {
+        Format::Lmdb => lmdb::write_lmdb(file, records),
+        Format::Cdb => cdb::write_cdb(&mut BufWriter::with_capacity(1 << 18, file), records),
+        Format::Hash => bdb::write_hash(file, records, identity(file)?),
+        Format::Btree => bdb::write_btree(file, records, identity(file)?),
+    }
 }
 
 /// Twenty bytes that no other file has: Berkeley DB tells files apart by them.
@@ -226,61 +313,3 @@ fn identity(file: &File) -> io::Result<[u8; 20]> {
     bytes[16..20].copy_from_slice(&data.mtime_nsec().to_le_bytes()[..4]);
     Ok(bytes)
 }
-
-/// The content of the named files (white space or commas between them, line feeds put between their
-/// contents), in base64.
-pub fn file_to_base64(names: &[u8]) -> Result<Vec<u8>, String> {
-    let names = names.to_str().map_err(|_| "the file name is not UTF-8".to_owned())?;
-    let mut content = Vec::new();
-    let mut count = 0;
-    for name in names.split([',', ' ', '\t', '\r', '\n']).filter(|name| !name.is_empty()) {
-        if count > 0 {
-            content.push(b'\n');
-        }
-        content.extend_from_slice(&read_file(name)?);
-        count += 1;
-    }
-    if count == 0 { Err(format!("empty pathname list: >>{names}<<'")) } else { Ok(base64(&content)) }
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-fn base64(bytes: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = ALPHABET[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= chunk.len() { digit } else { b'=' });
-        }
-    }
-    text
-}
-
-/// Decodes a value of a table built with `-F`; the error is Postfix's text.
-pub fn base64_to_content(value: &[u8]) -> Result<Vec<u8>, String> {
-    let malformed = || format!("malformed BASE64 value: {:.30}", String::from_utf8_lossy(value));
-    if !value.len().is_multiple_of(4) {
-        return Err(malformed());
-    }
-    let mut content = Vec::with_capacity(value.len() / 4 * 3);
-    let groups = value.len() / 4;
-    for (at, group) in value.chunks(4).enumerate() {
-        let padding = group.iter().rev().take_while(|byte| **byte == b'=').count();
-        if padding > 2 || (padding > 0 && at + 1 != groups) {
-            return Err(malformed());
-        }
-        let mut bits = 0_usize;
-        for byte in &group[..4 - padding] {
-            bits = bits << 6 | ALPHABET.iter().position(|digit| digit == byte).ok_or_else(malformed)?;
-        }
-        bits <<= 6 * padding;
-        let bytes = bits.to_be_bytes();
-        content.extend_from_slice(&bytes[bytes.len() - 3..bytes.len() - padding]);
-    }
-    Ok(content)
-}
-
-#[cfg(test)]
-mod tests;

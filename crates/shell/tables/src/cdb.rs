@@ -2,6 +2,7 @@
 
 use crate::{
     OpenError, Options, Source,
+    build::Records,
     pages::{PageFile, StoredNull, c_string, find_either, u32_at},
     source::Each,
 };
@@ -189,13 +190,13 @@ impl Source for CdbTable {
 }
 
 /// Writes entries, in their order, as a whole file.
-pub(crate) fn write_cdb(out: &mut (impl Write + Seek), entries: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
+pub(crate) fn write_cdb(out: &mut (impl Write + Seek), records: &Records) -> io::Result<()> {
     let too_large = || io::Error::other("too large for a cdb table (4 GiB)");
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| too_large());
     let mut tables: Vec<Vec<(u32, u32)>> = vec![Vec::new(); 256];
     let mut at = u32::try_from(HEADER).map_err(|_| too_large())?;
     out.seek(SeekFrom::Start(HEADER as u64))?;
-    for (key, value) in entries {
+    for (key, value) in records.pairs() {
         let (key_size, value_size) = (length(key)?, length(value)?);
         out.write_all(&key_size.to_le_bytes())?;
         out.write_all(&value_size.to_le_bytes())?;
@@ -213,23 +214,25 @@ pub(crate) fn write_cdb(out: &mut (impl Write + Seek), entries: &[(Vec<u8>, Vec<
         let slots = table.len() * 2;
         header.extend_from_slice(&at.to_le_bytes());
         header.extend_from_slice(&u32::try_from(slots).map_err(|_| too_large())?.to_le_bytes());
-        let mut filled = vec![(0_u32, 0_u32); slots];
-        for (hash, record) in table {
-            let mut slot = (hash >> 8) as usize % slots;
-            while filled.get(slot).is_some_and(|(_, record)| *record != 0) {
-                slot = (slot + 1) % slots;
-            }
-            if let Some(place) = filled.get_mut(slot) {
-                *place = (hash, record);
-            }
-        }
-        for (hash, record) in &filled {
-            out.write_all(&hash.to_le_bytes())?;
-            out.write_all(&record.to_le_bytes())?;
-        }
+        out.write_all(&filled(&table, slots))?;
         at = u32::try_from(slots * 8).ok().and_then(|size| at.checked_add(size)).ok_or_else(too_large)?;
     }
     out.seek(SeekFrom::Start(0))?;
     out.write_all(&header)?;
     out.flush()
+}
+
+/// A hash table: each entry in the first free slot from its own on.
+fn filled(table: &[(u32, u32)], slots: usize) -> Vec<u8> {
+    let mut bytes = vec![0; slots * 8];
+    for (hash, record) in table {
+        let mut slot = (hash >> 8) as usize % slots;
+        // Half of the slots stay free.
+        while bytes.get(slot * 8 + 4..slot * 8 + 8).is_some_and(|record| record != [0; 4]) {
+            slot = if slot + 1 == slots { 0 } else { slot + 1 };
+        }
+        bytes[slot * 8..slot * 8 + 4].copy_from_slice(&hash.to_le_bytes());
+        bytes[slot * 8 + 4..slot * 8 + 8].copy_from_slice(&record.to_le_bytes());
+    }
+    bytes
 }

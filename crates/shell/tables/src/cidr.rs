@@ -56,7 +56,7 @@ pub(crate) fn open_cidr(name: &str, options: &Options) -> Result<CidrTable, Open
     let mut open_ifs: Vec<usize> = Vec::new();
     let warn = |line: usize, text: &str| options.warn(&format!("cidr map {name}, line {line}: {text}"));
     while let Some(line) = lines.next_line().map_err(|error| OpenError::io("read", name, &error))? {
-        let action = match parse_rule(&line.text, !open_ifs.is_empty(), options) {
+        let action = match parse_rule(line.text, !open_ifs.is_empty(), options) {
             Ok(action) => action,
             Err(why) => {
                 warn(line.first, &format!("{why}: skipping this rule"));

@@ -8,19 +8,24 @@ use bstr::ByteSlice;
 use std::io::{self, BufRead};
 
 /// One line of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
     /// Number of the line where it begins.
     pub line: usize,
     /// As it stands in the file: quotes kept, case not folded.
-    pub key: Vec<u8>,
+    pub key: &'a [u8],
     /// Trimmed.
-    pub value: Vec<u8>,
+    pub value: &'a [u8],
 }
 
 /// Reads entries and warns about lines that are none.
 pub struct EntryReader<R> {
     lines: LogicalLines<R>,
+    rules: Rules,
+}
+
+/// What is an entry, and what is said of a line that is none.
+struct Rules {
     path: String,
     options: Options,
     ignoring: &'static str,
@@ -30,30 +35,39 @@ impl<R: BufRead> EntryReader<R> {
     /// For postmap.
     pub fn new(input: R, path: &str, options: &Options) -> Self {
         let lines = LogicalLines::new(input, path, options.warn.clone());
-        Self { lines, path: path.to_owned(), options: options.clone(), ignoring: "" }
+        Self { lines, rules: Rules { path: path.to_owned(), options: options.clone(), ignoring: "" } }
     }
 
     /// For texthash, whose warning about a line that is no entry says more.
     pub(crate) fn for_texthash(input: R, path: &str, options: &Options) -> Self {
-        Self { ignoring: " -- ignoring this line", ..Self::new(input, path, options) }
+        let mut reader = Self::new(input, path, options);
+        reader.rules.ignoring = " -- ignoring this line";
+        reader
     }
 
-    /// The next entry; `None` at the end.
-    pub fn next_entry(&mut self) -> io::Result<Option<Entry>> {
-        while let Some(line) = self.lines.next_line()? {
-            if let Some((key, value)) = self.split(line.first, &line.text) {
-                return Ok(Some(Entry { line: line.first, key: key.to_vec(), value: value.to_vec() }));
+    /// Calls `work` with each entry; its error ends the reading, as does the one that `failed` makes when the file
+    /// cannot be read.
+    pub fn each<E>(
+        &mut self,
+        failed: impl Fn(io::Error) -> E,
+        mut work: impl FnMut(Entry<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(line) = self.lines.next_line().map_err(&failed)? {
+            if let Some((key, value)) = self.rules.split(line.first, line.text) {
+                work(Entry { line: line.first, key, value })?;
             }
         }
-        Ok(None)
+        Ok(())
     }
+}
 
+impl Rules {
     fn warn(&self, line: usize, text: &str) {
         self.options.warn(&format!("{}, line {line}: {text}", self.path));
     }
 
     fn split<'t>(&self, line: usize, text: &'t [u8]) -> Option<(&'t [u8], &'t [u8])> {
-        if self.options.utf8 && text.to_str().is_err() {
+        if self.options.utf8 && !text.is_ascii() && text.to_str().is_err() {
             self.warn(line, &format!("non-UTF-8 input \"{}\" -- ignoring this line", text.as_bstr()));
             return None;
         }
@@ -103,9 +117,11 @@ mod tests {
         let options = Options::new(Rc::new(move |text| sink.borrow_mut().push_str(text)));
         let mut reader = EntryReader::new(text, "f", &options);
         let mut got = Vec::new();
-        while let Some(entry) = reader.next_entry().unwrap() {
+        let work = |entry: Entry<'_>| {
             got.push((entry.key.to_str().unwrap().to_owned(), entry.value.to_str().unwrap().to_owned()));
-        }
+            Ok(())
+        };
+        reader.each(|error| error, work).unwrap();
         let got: Vec<_> = got.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(got, expected);
         assert_eq!(*heard.borrow(), warning);

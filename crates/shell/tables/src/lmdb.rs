@@ -327,6 +327,20 @@ fn search(page: &[u8], key: &[u8], leaf: bool) -> Option<Result<usize, usize>> {
     Some(Err(low))
 }
 
+impl LmdbTable {
+    /// All keys and values as they are stored.
+    pub(crate) fn entries(&self) -> Result<Entries, Trouble> {
+        self.file.borrow_mut().consistently(|file| {
+            let mut entries = Vec::new();
+            let root = file.meta.root;
+            if root != NO_PAGE {
+                file.walk(root, 0, &mut entries)?;
+            }
+            Ok(entries)
+        })
+    }
+}
+
 impl Source for LmdbTable {
     fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         let mut file = self.file.borrow_mut();
@@ -338,15 +352,7 @@ impl Source for LmdbTable {
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
-        let entries = self.file.borrow_mut().consistently(|file| {
-            let mut entries = Vec::new();
-            let root = file.meta.root;
-            if root != NO_PAGE {
-                file.walk(root, 0, &mut entries)?;
-            }
-            Ok(entries)
-        })?;
-        entries.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
+        self.entries()?.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
         Ok(())
     }
 }

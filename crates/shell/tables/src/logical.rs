@@ -7,12 +7,12 @@ use crate::Warn;
 use std::io::{self, BufRead};
 
 /// A line and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogicalLine {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogicalLine<'a> {
     /// Number of its first physical line, from 1.
     pub first: usize,
     /// Its text, up to a null byte if there is one.
-    pub text: Vec<u8>,
+    pub text: &'a [u8],
 }
 
 /// Reads logical lines from a file.
@@ -21,6 +21,8 @@ pub struct LogicalLines<R> {
     path: String,
     warn: Warn,
     line: usize,
+    /// The line that was read last.
+    text: Vec<u8>,
 }
 
 /// What counts as white space in the C locale.
@@ -43,56 +45,58 @@ pub(crate) fn trim_start(text: &[u8]) -> &[u8] {
 impl<R: BufRead> LogicalLines<R> {
     /// `path` stands in warnings.
     pub fn new(input: R, path: &str, warn: Warn) -> Self {
-        Self { input, path: path.to_owned(), warn, line: 0 }
+        Self { input, path: path.to_owned(), warn, line: 0, text: Vec::new() }
     }
 
     /// The next logical line; `None` at the end.
-    pub fn next_line(&mut self) -> io::Result<Option<LogicalLine>> {
-        let mut text = Vec::new();
+    pub fn next_line(&mut self) -> io::Result<Option<LogicalLine<'_>>> {
+        loop {
+            let first = self.read()?;
+            self.check_nulls(first);
+            match self.text.first() {
+                None => return Ok(None),
+                Some(&byte) if is_space(byte) => {
+                    let shown: String = String::from_utf8_lossy(&self.text).chars().take(30).collect();
+                    let dots = if self.text.len() > 30 { "..." } else { "" };
+                    let path = &self.path;
+                    (self.warn)(&format!(
+                        "{path}: logical line must not start with whitespace: \"{shown}{dots}\""
+                    ));
+                }
+                Some(_) => return Ok(Some(LogicalLine { first, text: &self.text })),
+            }
+        }
+    }
+
+    /// Reads a logical line, empty at the end; the number of its first physical line.
+    fn read(&mut self) -> io::Result<usize> {
+        self.text.clear();
         let mut first = 0;
         loop {
-            let start = text.len();
-            let at_end = !self.physical(&mut text)?;
-            let content = trim_start(text.get(start..).unwrap_or_default());
+            let start = self.text.len();
+            let at_end = !self.physical()?;
+            let content = trim_start(self.text.get(start..).unwrap_or_default());
             if content.is_empty() || content.starts_with(b"#") {
-                text.truncate(start);
+                self.text.truncate(start);
             }
             if start == 0 {
                 first = self.line;
             }
-            if at_end {
-                break;
+            if at_end || (!self.text.is_empty() && !self.continues()?) {
+                return Ok(first);
             }
-            if !text.is_empty() && !self.continues()? {
-                break;
-            }
-        }
-        self.check_nulls(&mut text, first);
-        match text.first() {
-            None => Ok(None),
-            Some(&byte) if is_space(byte) => {
-                let shown: String = String::from_utf8_lossy(&text).chars().take(30).collect();
-                let dots = if text.len() > 30 { "..." } else { "" };
-                (self.warn)(&format!(
-                    "{}: logical line must not start with whitespace: \"{shown}{dots}\"",
-                    self.path
-                ));
-                self.next_line()
-            }
-            Some(_) => Ok(Some(LogicalLine { first, text })),
         }
     }
 
     /// Appends a physical line without its line feed; false at the end of the file.
-    fn physical(&mut self, text: &mut Vec<u8>) -> io::Result<bool> {
-        let start = text.len();
-        self.input.read_until(b'\n', text)?;
-        if text.len() > start {
+    fn physical(&mut self) -> io::Result<bool> {
+        let count = self.input.read_until(b'\n', &mut self.text)?;
+        if count > 0 {
             self.line += 1;
         }
-        let complete = text.len() > start && text.last() == Some(&b'\n');
+        let complete = count > 0 && self.text.last() == Some(&b'\n');
         if complete {
-            text.pop();
+            self.text.pop();
         }
         Ok(complete)
     }
@@ -106,11 +110,11 @@ impl<R: BufRead> LogicalLines<R> {
         })
     }
 
-    fn check_nulls(&self, text: &mut Vec<u8>, first: usize) {
-        let Some(null) = memchr::memchr(0, text) else { return };
+    fn check_nulls(&mut self, first: usize) {
+        let Some(null) = memchr::memchr(0, &self.text) else { return };
         let lines = if first == self.line { first.to_string() } else { format!("{first}-{}", self.line) };
         (self.warn)(&format!("{}, line {lines}: text after null byte may be ignored", self.path));
-        text.truncate(null);
+        self.text.truncate(null);
     }
 }
 
@@ -127,7 +131,7 @@ mod tests {
         let mut lines = LogicalLines::new(text.as_bytes(), "file", warn);
         let mut got = Vec::new();
         while let Some(line) = lines.next_line().unwrap() {
-            got.push((line.first, String::from_utf8(line.text).unwrap()));
+            got.push((line.first, String::from_utf8(line.text.to_vec()).unwrap()));
         }
         let got: Vec<_> = got.iter().map(|(line, text)| (*line, text.as_str())).collect();
         assert_eq!(got, expected, "{text:?}");

@@ -1,7 +1,7 @@
 //! Tables that live in memory: texthash, static, environ, internal, fail.
 
 use crate::{
-    EntryReader, OpenError, Options, Source,
+    Entry, EntryReader, OpenError, Options, Source,
     source::{Duplicates, errno_text},
 };
 use bstr::ByteSlice;
@@ -43,37 +43,39 @@ pub(crate) fn open_texthash(path: &str, options: &Options) -> Result<MemoryTable
     let file = File::open(path).map_err(|error| OpenError::io("open database", path, &error))?;
     let mut table = MemoryTable::default();
     let mut reader = EntryReader::for_texthash(BufReader::new(file), path, options);
-    loop {
-        let entry = match reader.next_entry() {
-            Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(table),
-            Err(error) => return Err(OpenError::io("read", path, &error)),
-        };
-        let value = if options.rhs_is_file {
-            match crate::build::file_to_base64(&entry.value) {
-                Ok(value) => value,
+    reader.each(|error| OpenError::io("read", path, &error), |entry| table.add(entry, path, options))?;
+    Ok(table)
+}
+
+impl MemoryTable {
+    fn add(&mut self, entry: Entry<'_>, path: &str, options: &Options) -> Result<(), OpenError> {
+        let content;
+        let mut value = entry.value;
+        if options.rhs_is_file {
+            match crate::build::file_to_base64(value) {
+                Ok(coded) => content = coded,
                 Err(why) => {
                     options.warn(&format!("{path}, line {}: {why}: skipping this entry", entry.line));
-                    continue;
+                    return Ok(());
                 }
             }
-        } else {
-            entry.value
-        };
-        let key = options.stored_key(&entry.key);
-        if table.entries.contains_key(key.as_slice()) {
+            value = &content;
+        }
+        let key = options.stored_key(entry.key);
+        if self.entries.contains_key(key.as_slice()) {
             let text = format!("{path}, line {}: duplicate entry: \"{}\"", entry.line, entry.key.as_bstr());
             match options.duplicates {
                 Duplicates::Replace => {}
-                Duplicates::Ignore => continue,
+                Duplicates::Ignore => return Ok(()),
                 Duplicates::Warn => {
                     options.warn(&text);
-                    continue;
+                    return Ok(());
                 }
                 Duplicates::Refuse => return Err(OpenError::new(text)),
             }
         }
-        table.entries.insert(key.into(), value.into());
+        self.entries.insert(key.into(), value.into());
+        Ok(())
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn load<E: Engine>(name: &str, options: &Options) -> Result<Vec<Rule<
     let mut open_ifs: Vec<usize> = Vec::new();
     while let Some(line) = lines.next_line().map_err(|error| OpenError::io("read", name, &error))? {
         parser.line = line.first;
-        let text = trim_end(&line.text);
+        let text = trim_end(line.text);
         let Some(action) = parser.rule::<E>(text, !open_ifs.is_empty()) else { continue };
         let here = rules.len();
         match action {

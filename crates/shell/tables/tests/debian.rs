@@ -13,8 +13,8 @@ use std::{
     rc::Rc,
 };
 use tables::{
-    Duplicates, EntryReader, Options, StoredNull,
-    build::{Builder, FileRules},
+    Duplicates, Entry, EntryReader, Options,
+    build::{BUILDABLE_TYPES, Builder},
 };
 use types::Lookup;
 
@@ -120,13 +120,11 @@ fn generated(count: usize) -> (String, Vec<String>) {
 
 fn build(map_type: &str, path: &str) {
     let options = options();
-    let mut builder = Builder::new(map_type, path, &options, StoredNull::Default).unwrap();
+    let mut builder = Builder::new(map_type, path, &options).unwrap();
     let content = fs::read(path).unwrap();
-    let mut reader = EntryReader::new(content.as_slice(), path, &options);
-    while let Some(entry) = reader.next_entry().unwrap() {
-        builder.add(&entry.key, &entry.value, path).unwrap();
-    }
-    builder.finish(FileRules { mode: 0o644, owner: None }).unwrap();
+    let add = |entry: Entry<'_>| builder.add(entry.key, entry.value, entry.line);
+    EntryReader::new(content.as_slice(), path, &options).each(|error| panic!("{error}"), add).unwrap();
+    builder.finish("test", 0o644).unwrap();
 }
 
 #[test]
@@ -147,7 +145,7 @@ fn their_files_by_our_readers() {
 fn our_files_by_their_readers() {
     let place = Place::new("write");
     let (text, many) = generated(20_000);
-    for map_type in ["hash", "lmdb", "cdb"] {
+    for map_type in BUILDABLE_TYPES {
         for (name, content, keys) in [("small", SMALL, &keys(SMALL_KEYS)), ("large", &text, &many)] {
             let path = place.file(&format!("{map_type}-{name}"), content);
             build(map_type, &path);
@@ -160,7 +158,7 @@ fn our_files_by_their_readers() {
 fn their_changes_to_our_files() {
     let place = Place::new("change");
     let (text, many) = generated(3000);
-    for map_type in ["hash", "lmdb"] {
+    for map_type in ["hash", "btree", "lmdb"] {
         let path = place.file(map_type, &text);
         build(map_type, &path);
         let spec = format!("{map_type}:{path}");

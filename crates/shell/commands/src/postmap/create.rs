@@ -1,4 +1,7 @@
 //! Building and changing table files: no option, `-i`, `-d`.
+//!
+//! Root works with the rights of whoever owns the text, or the table that is changed: what it makes belongs to that user,
+//! and it writes nowhere where that user may not (postmap(1) `-o`).
 
 use std::{
     fs::{File, Metadata},
@@ -8,9 +11,10 @@ use std::{
 };
 
 use bstr::ByteSlice as _;
+use sys::credentials::{Identity, with_effective};
 use tables::{
     EntryReader,
-    build::{Builder, FileRules, file_to_base64},
+    build::{self, Builder, file_to_base64},
 };
 
 use super::{Fatal, Run, options::Tool, query};
@@ -26,10 +30,15 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
         let failed = |error: io::Error| Fatal(format!("open {path}: {}", config_files::reason(&error)));
         let source = File::open(path).map_err(failed)?;
         let data = source.metadata().map_err(failed)?;
-        let rules = file_rules(run, path, &data)?;
-        let mut builder = Builder::new(map_type, path, &run.options, run.request.nulls)?;
-        fill(run, &mut builder, BufReader::with_capacity(1 << 16, source), path, false)?;
-        builder.finish(rules)?;
+        let owner = (data.uid(), data.gid());
+        if run.request.as_owner && owner.0 == 0 {
+            check_directory(run, path)?;
+        }
+        as_owner(run, Some(owner), || {
+            let mut builder = Builder::new(map_type, path, &run.options)?;
+            fill(run, &mut builder, BufReader::with_capacity(1 << 16, source), path)?;
+            Ok(builder.finish(path, mode(run, &data))?)
+        })?;
     }
     Ok(true)
 }
@@ -38,9 +47,11 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
 pub(super) fn update(run: &Run) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
-        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls, false)?;
-        fill(run, &mut builder, io::stdin().lock(), "stdin", true)?;
-        builder.finish(FileRules { mode: 0o644, owner: None })?;
+        as_owner(run, build::owner_of(map_type, path), || {
+            let mut builder = Builder::update(map_type, path, &run.options)?;
+            fill(run, &mut builder, io::stdin().lock(), "stdin")?;
+            Ok(builder.finish("stdin", 0o644)?)
+        })?;
     }
     Ok(true)
 }
@@ -58,57 +69,61 @@ pub(super) fn delete(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
     let mut found = false;
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
-        let mut builder = Builder::from_existing(map_type, path, &run.options, run.request.nulls, true)?;
-        let removed = keys.iter().filter(|key| builder.remove(key)).count();
-        if removed > 0 {
-            found = true;
-            builder.finish(FileRules { mode: 0o644, owner: None })?;
-        }
+        found |= as_owner(run, build::owner_of(map_type, path), || {
+            Ok(build::delete(map_type, path, &run.options, &keys)? > 0)
+        })?;
     }
     Ok(found)
 }
 
-fn fill(
+/// Works with the rights of a file's owner, if that is not root.
+fn as_owner<T>(
     run: &Run,
-    builder: &mut Builder,
-    source: impl BufRead,
-    path: &str,
-    is_update: bool,
-) -> Result<(), Fatal> {
+    owner: Option<(u32, u32)>,
+    work: impl FnOnce() -> Result<T, Fatal>,
+) -> Result<T, Fatal> {
+    let owner = owner.filter(|(uid, _)| run.request.as_owner && *uid != 0);
+    let identity = owner.map(|(uid, gid)| Identity { uid, gid });
+    with_effective(identity, || Ok(work())).unwrap_or_else(|error| {
+        let uid = owner.map_or(0, |(uid, _)| uid);
+        Err(Fatal(format!("cannot become user {uid}, who owns the file: {}", config_files::reason(&error))))
+    })
+}
+
+fn fill(run: &Run, builder: &mut Builder, source: impl BufRead, path: &str) -> Result<(), Fatal> {
     match run.tool {
         Tool::Postmap => fill_map(run, builder, source, path),
-        Tool::Postalias => postalias::fill(&run.options, builder, source, path, is_update),
+        Tool::Postalias => postalias::fill(&run.options, builder, source, path),
     }
 }
 
 fn fill_map(run: &Run, builder: &mut Builder, source: impl BufRead, path: &str) -> Result<(), Fatal> {
-    let mut reader = EntryReader::new(source, path, &run.options);
     let failed = |error: io::Error| Fatal(format!("read {path}: {}", config_files::reason(&error)));
-    while let Some(entry) = reader.next_entry().map_err(failed)? {
-        let origin = format!("{path}, line {}", entry.line);
+    EntryReader::new(source, path, &run.options).each(failed, |entry| {
         if !run.request.rhs_is_file {
-            builder.add(&entry.key, &entry.value, &origin)?;
-            continue;
+            return Ok(builder.add(entry.key, entry.value, entry.line)?);
         }
-        match file_to_base64(&entry.value) {
-            Ok(value) => builder.add(&entry.key, &value, &origin)?,
-            Err(why) => run.console.warn(&format!("{origin}: {why}: skipping this entry")),
+        match file_to_base64(entry.value) {
+            Ok(value) => builder.add(entry.key, &value, entry.line)?,
+            Err(why) => {
+                run.console.warn(&format!("{path}, line {}: {why}: skipping this entry", entry.line));
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-/// Mode and owner of a new file: those of its source, as far as asked for (postmap(1) `-o`, `-p`).
-fn file_rules(run: &Run, path: &str, source: &Metadata) -> Result<FileRules, Fatal> {
+/// Permissions of a new file: those of its text, as far as others may only read (postmap(1) `-p`).
+fn mode(run: &Run, source: &Metadata) -> u32 {
     let save = run.request.save_permissions && source.is_file();
     let mask = if save { 0o022 | (!source.mode() & 0o077) } else { 0o022 };
-    let mut rules = FileRules { mode: 0o644 & !mask, owner: None };
-    if !run.request.as_owner || !is_root() {
-        return Ok(rules);
-    }
-    if source.uid() != 0 {
-        rules.owner = Some((source.uid(), source.gid()));
-        return Ok(rules);
+    0o644 & !mask
+}
+
+/// Warns root about a directory whose owner could put something else in the place of its files.
+fn check_directory(run: &Run, path: &str) -> Result<(), Fatal> {
+    if !rustix::process::getuid().is_root() {
+        return Ok(());
     }
     let parent = Path::new(path).parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
@@ -122,9 +137,5 @@ fn file_rules(run: &Run, path: &str, source: &Metadata) -> Result<FileRules, Fat
              directory {shown} should have the same owner. Please fix ownership to avoid a privilege-escalation attack."
         ));
     }
-    Ok(rules)
-}
-
-fn is_root() -> bool {
-    rustix::process::getuid().is_root()
+    Ok(())
 }

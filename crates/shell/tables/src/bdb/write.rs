@@ -1,60 +1,101 @@
-//! Writing a hash file in one go, with as many buckets as it needs, in the format of Berkeley DB 5.3.
+//! Pages of a Berkeley DB 5.3 file on their way out: what hash and btree files have in common.
 
-use super::{
-    HASH_VERSION, Method, P_OVERFLOW, PAGE_HEADER,
-    hash::{CHARKEY, CHARKEY_AT, H_KEYDATA, H_OFFPAGE, P_HASH, SPARES_AT, hash},
-};
-use std::io::{self, Write};
+use super::{P_OVERFLOW, PAGE_HEADER};
+use std::{fs::File, io, os::unix::fs::FileExt};
 
-const PAGE: usize = 4096;
-const P_HASHMETA: u8 = 8;
-/// An item larger than this goes to pages of its own.
-const BIG: usize = PAGE / 4;
-/// How full the pages shall be on average.
-const FILL: usize = PAGE * 2 / 3;
+/// All files are written with pages of this size, whatever the block size of the file system.
+pub(super) const PAGE: usize = 4096;
+/// An item larger than this goes to pages of its own: four fit a page, as a B-tree needs.
+pub(super) const BIG: usize = 1000;
+/// What one `write` takes.
+const PIECE: usize = 1 << 18;
 
-/// Writes entries, without repetition, as a whole file. `identity` makes the file's own id, which the
-/// library wants to be different for each file.
-pub(crate) fn write_hash(
-    out: &mut impl Write,
-    entries: &[(Vec<u8>, Vec<u8>)],
-    identity: [u8; 20],
-) -> io::Result<()> {
-    let bytes: usize = entries.iter().map(|(key, value)| item_size(key) + item_size(value) + 4).sum();
-    let buckets = (bytes / FILL + 1).next_power_of_two().max(2);
-    let mut chains: Vec<Vec<&(Vec<u8>, Vec<u8>)>> = vec![Vec::new(); buckets];
-    for entry in entries {
-        let bucket = hash(&entry.0) as usize & (buckets - 1);
-        if let Some(chain) = chains.get_mut(bucket) {
-            chain.push(entry);
+/// The file, and pages that wait for a large write.
+pub(super) struct Pages<'a> {
+    file: &'a File,
+    waiting: [Run; 2],
+}
+
+/// Pages in a row.
+#[derive(Default)]
+struct Run {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn write(&mut self, file: &File) -> io::Result<()> {
+        file.write_all_at(&self.bytes, self.start)?;
+        self.start += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
+}
+
+/// Of the two rows of pages that a file consists of: those whose numbers are known before, and those that are added.
+#[derive(Clone, Copy)]
+pub(super) enum Row {
+    Planned,
+    Added,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn new(file: &'a File) -> Self {
+        Self { file, waiting: [Run::default(), Run::default()] }
+    }
+
+    /// Writes a page; cheap for the next one of its row.
+    pub(super) fn put(&mut self, row: Row, page: &Page) -> io::Result<()> {
+        let run = &mut self.waiting[row as usize];
+        let at = u64::from(page.number) * PAGE as u64;
+        if run.bytes.len() >= PIECE || at != run.start + run.bytes.len() as u64 {
+            run.write(self.file)?;
+            run.start = at;
         }
+        run.bytes.extend_from_slice(&page.bytes);
+        Ok(())
     }
-    let mut file = File { pages: vec![vec![0; PAGE]; buckets + 1] };
-    for (bucket, mut chain) in chains.into_iter().enumerate() {
-        chain.sort();
-        file.chain(bucket + 1, &chain)?;
+
+    /// Puts an item on pages of its own, which begin with `first`; the number of the page behind them.
+    pub(super) fn overflow(&mut self, row: Row, first: u32, content: &[u8]) -> io::Result<u32> {
+        let (mut number, mut previous) = (first, 0);
+        let mut chunks = content.chunks(PAGE - PAGE_HEADER).peekable();
+        while let Some(chunk) = chunks.next() {
+            let mut page = Page::new(number, previous, P_OVERFLOW, 0);
+            // One reference to the item.
+            page.set(20, &1_u16.to_le_bytes());
+            page.set(22, &short(chunk.len()));
+            page.set(PAGE_HEADER, chunk);
+            previous = number;
+            number = next_number(number)?;
+            if chunks.peek().is_some() {
+                page.set_next(number);
+            }
+            self.put(row, &page)?;
+        }
+        Ok(number)
     }
-    file.meta(buckets, entries.len(), identity)?;
-    for page in &file.pages {
-        out.write_all(page)?;
+
+    /// Writes what waits, and the first page.
+    pub(super) fn finish(&mut self, meta: &Page) -> io::Result<()> {
+        self.waiting.iter_mut().try_for_each(|run| run.write(self.file))?;
+        self.file.write_all_at(&meta.bytes, 0)
     }
-    out.flush()
 }
 
-fn item_size(item: &[u8]) -> usize {
-    if item.len() > BIG { 12 } else { item.len() + 1 }
+/// How many pages of its own an item needs.
+pub(super) fn overflow_pages(content: &[u8]) -> usize {
+    if content.len() > BIG { content.len().div_ceil(PAGE - PAGE_HEADER) } else { 0 }
 }
 
-struct File {
-    pages: Vec<Vec<u8>>,
+/// The number of the page after another.
+pub(super) fn next_number(number: u32) -> io::Result<u32> {
+    number.checked_add(1).ok_or_else(too_many)
 }
 
-fn number(at: usize) -> io::Result<u32> {
-    u32::try_from(at).map_err(|_| io::Error::other("too many entries for a Berkeley DB file"))
-}
-
-fn set(page: &mut [u8], at: usize, bytes: &[u8]) {
-    page[at..at + bytes.len()].copy_from_slice(bytes);
+/// The error for what a file's 32-bit numbers cannot count.
+pub(super) fn too_many() -> io::Error {
+    io::Error::other("too many entries for a Berkeley DB file; use lmdb instead")
 }
 
 /// Offsets and counts within a page fit 16 bits.
@@ -62,113 +103,54 @@ fn short(number: usize) -> [u8; 2] {
     u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes()
 }
 
-impl File {
-    fn page(&mut self, number: usize) -> &mut [u8] {
-        // Numbers come from `add_page` or are buckets, for which pages were made.
-        &mut self.pages[number]
-    }
+/// A page in the making.
+pub(super) struct Page {
+    pub(super) number: u32,
+    bytes: Vec<u8>,
+    count: usize,
+    free_end: usize,
+}
 
-    fn add_page(&mut self) -> usize {
-        self.pages.push(vec![0; PAGE]);
-        self.pages.len() - 1
-    }
-
-    fn start_page(&mut self, at: usize, previous: usize, kind: u8) -> io::Result<()> {
-        let (own, previous) = (number(at)?, number(previous)?);
-        let page = self.page(at);
+impl Page {
+    pub(super) fn new(number: u32, previous: u32, kind: u8, level: u8) -> Self {
+        let mut page = Self { number, bytes: vec![0; PAGE], count: 0, free_end: PAGE };
         // A log sequence number that says "not logged".
-        set(page, 4, &1_u32.to_le_bytes());
-        set(page, 8, &own.to_le_bytes());
-        set(page, 12, &previous.to_le_bytes());
-        page[super::TYPE_AT] = kind;
-        Ok(())
+        page.set(4, &1_u32.to_le_bytes());
+        page.set(8, &number.to_le_bytes());
+        page.set(12, &previous.to_le_bytes());
+        page.set(22, &short(PAGE));
+        page.set(24, &[level, kind]);
+        page
     }
 
-    fn link(&mut self, from: usize, to: usize) -> io::Result<()> {
-        let to = number(to)?;
-        set(self.page(from), 16, &to.to_le_bytes());
-        Ok(())
+    pub(super) fn set(&mut self, at: usize, bytes: &[u8]) {
+        self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Fills a bucket: its first page, and more in a chain as they are needed.
-    fn chain(&mut self, first: usize, entries: &[&(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
-        let (mut at, mut count, mut free_end) = (first, 0, PAGE);
-        self.start_page(at, 0, P_HASH)?;
-        for (key, value) in entries {
-            let size = item_size(key) + item_size(value);
-            if PAGE_HEADER + 2 * (count + 2) + size > free_end {
-                let next = self.add_page();
-                self.start_page(next, at, P_HASH)?;
-                self.link(at, next)?;
-                (at, count, free_end) = (next, 0, PAGE);
-            }
-            for item in [key, value] {
-                let bytes = self.item(item)?;
-                free_end -= bytes.len();
-                let page = self.page(at);
-                set(page, free_end, &bytes);
-                set(page, PAGE_HEADER + 2 * count, &short(free_end));
-                count += 1;
-                set(page, 20, &short(count));
-                set(page, 22, &short(free_end));
-            }
-        }
-        if entries.is_empty() {
-            set(self.page(at), 22, &short(PAGE));
-        }
-        Ok(())
+    pub(super) fn set_next(&mut self, next: u32) {
+        self.set(16, &next.to_le_bytes());
     }
 
-    /// An item as it stands on its page; a big one is put on pages of its own.
-    fn item(&mut self, content: &[u8]) -> io::Result<Vec<u8>> {
-        if content.len() <= BIG {
-            return Ok([&[H_KEYDATA], content].concat());
-        }
-        let mut first = 0;
-        let mut previous = 0;
-        for bytes in content.chunks(PAGE - PAGE_HEADER) {
-            let at = self.add_page();
-            self.start_page(at, previous, P_OVERFLOW)?;
-            let page = self.page(at);
-            // One reference to the item.
-            set(page, 20, &1_u16.to_le_bytes());
-            set(page, 22, &short(bytes.len()));
-            set(page, PAGE_HEADER, bytes);
-            if previous == 0 {
-                first = at;
-            } else {
-                self.link(previous, at)?;
-            }
-            previous = at;
-        }
-        let mut item = vec![H_OFFPAGE, 0, 0, 0];
-        item.extend_from_slice(&number(first)?.to_le_bytes());
-        item.extend_from_slice(&number(content.len())?.to_le_bytes());
-        Ok(item)
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
-    fn meta(&mut self, buckets: usize, entries: usize, identity: [u8; 20]) -> io::Result<()> {
-        let last_page = number(self.pages.len() - 1)?;
-        let (entries, max_bucket) = (number(entries)?, number(buckets - 1)?);
-        let page = self.page(0);
-        set(page, 4, &1_u32.to_le_bytes());
-        set(page, 12, &Method::Hash.magic().to_le_bytes());
-        set(page, 16, &HASH_VERSION.to_le_bytes());
-        set(page, 20, &4096_u32.to_le_bytes());
-        page[super::TYPE_AT] = P_HASHMETA;
-        set(page, 32, &last_page.to_le_bytes());
-        set(page, 40, &entries.to_le_bytes());
-        set(page, 44, &entries.to_le_bytes());
-        set(page, 52, &identity);
-        set(page, 72, &max_bucket.to_le_bytes());
-        set(page, 76, &max_bucket.to_le_bytes());
-        set(page, 80, &(max_bucket >> 1).to_le_bytes());
-        set(page, 88, &entries.to_le_bytes());
-        set(page, CHARKEY_AT, &hash(CHARKEY).to_le_bytes());
-        // All buckets lie in a row behind this page.
-        for doubling in 0..=buckets.trailing_zeros() as usize {
-            set(page, SPARES_AT + 4 * doubling, &1_u32.to_le_bytes());
+    /// Whether there is room for as many items of so many bytes together.
+    pub(super) fn has_room(&self, items: usize, bytes: usize) -> bool {
+        PAGE_HEADER + 2 * (self.count + items) + bytes <= self.free_end
+    }
+
+    /// Adds an item of some parts, in `size` bytes; the caller has asked for room.
+    pub(super) fn push(&mut self, size: usize, parts: &[&[u8]]) {
+        self.free_end -= size;
+        let mut at = self.free_end;
+        for part in parts {
+            self.set(at, part);
+            at += part.len();
         }
-        Ok(())
+        self.set(PAGE_HEADER + 2 * self.count, &short(self.free_end));
+        self.count += 1;
+        self.set(20, &short(self.count));
+        self.set(22, &short(self.free_end));
     }
 }

@@ -1,38 +1,21 @@
 use super::*;
+use std::{fs, rc::Rc};
 use types::Lookup;
-
-#[test]
-fn base64_both_ways() {
-    for (plain, coded) in [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("abcd", "YWJjZA==")] {
-        assert_eq!(base64(plain.as_bytes()), coded.as_bytes());
-        assert_eq!(base64_to_content(coded.as_bytes()).unwrap(), plain.as_bytes());
-    }
-    for bad in ["a", "====", "YQ==YQ==", "Y!==", "é=="] {
-        assert!(base64_to_content(bad.as_bytes()).is_err(), "{bad}");
-    }
-}
 
 fn options() -> Options {
     Options { duplicates: Duplicates::Warn, ..Options::new(Rc::new(|_| {})) }
 }
 
-fn directory(name: &str) -> String {
-    let path = std::env::temp_dir().join(format!("posthaste-tables-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
-    path.to_str().unwrap().to_owned()
-}
-
 /// Writes `count` entries (some with large values) and looks every one of them up again.
 fn round_trip(map_type: &str, count: usize) {
-    let folder = directory(&format!("{map_type}-{count}"));
-    let path = format!("{folder}/table");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table").to_str().unwrap().to_owned();
     let value = |n: usize| if n % 97 == 5 { "x".repeat(n % 9000 + 1) } else { format!("value {n}") };
-    let mut builder = Builder::new(map_type, &path, &options(), StoredNull::Default).unwrap();
+    let mut builder = Builder::new(map_type, &path, &options()).unwrap();
     for n in 0..count {
-        builder.add(format!("User{n}@example.com").as_bytes(), value(n).as_bytes(), "test").unwrap();
+        builder.add(format!("User{n}@example.com").as_bytes(), value(n).as_bytes(), n).unwrap();
     }
-    builder.finish(FileRules { mode: 0o640, owner: None }).unwrap();
+    builder.finish("test", 0o640).unwrap();
     let table = open::open(map_type, &path, &options()).unwrap();
     for n in 0..count {
         let found = table.get(format!("user{n}@example.com").as_bytes());
@@ -44,7 +27,6 @@ fn round_trip(map_type: &str, count: usize) {
     let mut seen = 0;
     table.each(&mut |_, _| seen += 1).unwrap();
     assert_eq!(seen, count);
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -64,29 +46,80 @@ fn a_hundred_thousand_keys() {
 }
 
 #[test]
-fn entries_can_be_changed() {
-    let folder = directory("change");
-    for map_type in BUILDABLE_TYPES {
-        let path = format!("{folder}/{map_type}");
-        let rules = FileRules { mode: 0o644, owner: None };
-        let mut builder = Builder::new(map_type, &path, &options(), StoredNull::Default).unwrap();
-        for (key, value) in [("a", "1"), ("b", "2"), ("c", "3"), ("A", "4")] {
-            builder.add(key.as_bytes(), value.as_bytes(), "test").unwrap();
+fn repeated_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    for (duplicates, expected, said) in [
+        (Duplicates::Warn, "1", "f, line 3: duplicate entry: \"key\"\nf, line 4: duplicate entry: \"key\"\n"),
+        (Duplicates::Ignore, "1", ""),
+        (Duplicates::Replace, "3", ""),
+    ] {
+        for map_type in BUILDABLE_TYPES {
+            let heard = Rc::new(std::cell::RefCell::new(String::new()));
+            let sink = Rc::clone(&heard);
+            let warn: crate::Warn = Rc::new(move |text| *sink.borrow_mut() += &format!("{text}\n"));
+            let options = Options { duplicates, ..Options::new(warn) };
+            let path = folder.path().join(map_type).to_str().unwrap().to_owned();
+            let mut builder = Builder::new(map_type, &path, &options).unwrap();
+            for (line, key, value) in [(1, "key", "1"), (2, "other", "x"), (3, "KEY", "2"), (4, "Key", "3")] {
+                builder.add(key.as_bytes(), value.as_bytes(), line).unwrap();
+            }
+            builder.finish("f", 0o644).unwrap();
+            assert_eq!(*heard.borrow(), said, "{map_type}");
+            let table = open::open(map_type, &path, &options).unwrap();
+            assert_eq!(table.get(b"key"), Lookup::Found(expected.into()), "{map_type}");
         }
-        builder.finish(rules).unwrap();
-        let mut builder =
-            Builder::from_existing(map_type, &path, &options(), StoredNull::Default, true).unwrap();
-        assert!(builder.remove(b"a"));
-        assert!(!builder.remove(b"a"));
-        builder.replace(b"c", b"30");
-        builder.add(b"d", b"4", "test").unwrap();
-        builder.finish(rules).unwrap();
-        let table = open::open(map_type, &path, &options()).unwrap();
-        let value = |key: &[u8]| table.get(key).into_result().unwrap();
-        assert_eq!(value(b"a"), None);
-        assert_eq!(value(b"b").unwrap(), b"2");
-        assert_eq!(value(b"c").unwrap(), b"30");
-        assert_eq!(value(b"d").unwrap(), b"4");
     }
-    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn what_a_file_had_it_keeps() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    for map_type in ["hash", "btree", "lmdb"] {
+        let suffix = Format::of(map_type).unwrap().suffix();
+        let path = file(map_type).to_str().unwrap().to_owned();
+        let build = |value: &str| {
+            let mut builder = Builder::new(map_type, &path, &options()).unwrap();
+            builder.add(b"key", value.as_bytes(), 1).unwrap();
+            builder.finish("f", 0o640).unwrap();
+        };
+        build("1");
+        let target = format!("{path}{suffix}");
+        let elsewhere = file(&format!("{map_type}-elsewhere"));
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+        // A link stays a link, and permissions stay as they are.
+        fs::rename(&target, &elsewhere).unwrap();
+        fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &target).unwrap();
+        build("2");
+        assert!(fs::symlink_metadata(&target).unwrap().is_symlink());
+        assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o600);
+        let table = open::open(map_type, &path, &options()).unwrap();
+        assert_eq!(table.get(b"key"), Lookup::Found(b"2".into()));
+    }
+    // What was begun and left is no obstacle, and nothing is left behind.
+    assert!(
+        fs::read_dir(folder.path())
+            .unwrap()
+            .all(|entry| { entry.unwrap().path().extension().is_none_or(|extension| extension != "tmp") })
+    );
+}
+
+#[test]
+fn what_lies_under_the_temporary_name_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("table").to_str().unwrap().to_owned();
+    let precious = folder.path().join("precious");
+    for link in [0, 1] {
+        fs::write(&precious, "content").unwrap();
+        let temporary = format!("{path}.cdb.tmp");
+        if link == 0 {
+            std::os::unix::fs::symlink(&precious, &temporary).unwrap();
+        } else {
+            fs::hard_link(&precious, &temporary).unwrap();
+        }
+        Builder::new("cdb", &path, &options()).unwrap().finish("f", 0o644).unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "content");
+    }
 }

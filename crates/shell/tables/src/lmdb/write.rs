@@ -1,9 +1,14 @@
 //! Writing an LMDB file in one go: sorted entries become leaves, leaves become branches.
 
 use super::{F_BIGDATA, HEADER, MAGIC, NO_PAGE, P_BRANCH, P_LEAF, P_OVERFLOW, VERSION};
-use std::io::{self, Seek, SeekFrom, Write};
+use crate::build::Records;
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    os::unix::fs::FileExt,
+};
 
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 /// The library's limit, fixed when it is built.
 const KEY_MAX: usize = 511;
 /// A leaf node larger than this keeps its value on pages of its own.
@@ -12,8 +17,8 @@ const P_META: u16 = 0x08;
 /// `MDB_NOSUBDIR | MDB_INTEGERKEY`: how the library opens Postfix's files, and the order of its free list.
 const FREE_LIST_FLAGS: u16 = 0x4008;
 
-struct Writer<W> {
-    out: W,
+struct Writer<'a> {
+    out: BufWriter<&'a File>,
     next_page: u64,
     counts: Counts,
 }
@@ -39,22 +44,29 @@ impl Page {
         Self { bytes: vec![0; PAGE], count: 0, upper: PAGE, first_key: Vec::new() }
     }
 
+    /// Empties the page; its first key is taken.
+    fn renew(&mut self) -> Vec<u8> {
+        self.bytes.fill(0);
+        (self.count, self.upper) = (0, PAGE);
+        std::mem::take(&mut self.first_key)
+    }
+
     fn has_room(&self, node: usize) -> bool {
         HEADER + 2 * (self.count + 1) + node <= self.upper
     }
 
     /// Adds a node of `8 + key + rest` bytes; the caller has asked for room.
     fn push(&mut self, head: [u16; 3], key: &[u8], rest: &[u8]) {
-        let size = even(8 + key.len() + rest.len());
-        self.upper -= size;
-        let mut node = Vec::with_capacity(size);
-        for number in head {
-            node.extend_from_slice(&number.to_le_bytes());
-        }
-        node.extend_from_slice(&short(key.len()).to_le_bytes());
-        node.extend_from_slice(key);
-        node.extend_from_slice(rest);
-        self.bytes[self.upper..self.upper + node.len()].copy_from_slice(&node);
+        self.upper -= even(8 + key.len() + rest.len());
+        let mut at = self.upper;
+        let mut put = |bytes: &[u8]| {
+            self.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+            at += bytes.len();
+        };
+        let [one, two, three] = head.map(u16::to_le_bytes);
+        [one, two, three, short(key.len()).to_le_bytes()].iter().for_each(|number| put(number));
+        put(key);
+        put(rest);
         let pointer = HEADER + 2 * self.count;
         self.bytes[pointer..pointer + 2].copy_from_slice(&short(self.upper).to_le_bytes());
         self.count += 1;
@@ -85,20 +97,23 @@ fn words(number: u64) -> [u16; 3] {
 }
 
 /// Writes entries, sorted by key and without repetition, as a whole file.
-pub(crate) fn write_lmdb(out: &mut (impl Write + Seek), entries: &[(Vec<u8>, Vec<u8>)]) -> io::Result<()> {
+pub(crate) fn write_lmdb(file: &File, records: &Records) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(1 << 18, file);
+    // The two root pages are written last.
+    out.write_all(&[0; 2 * PAGE])?;
     let mut writer = Writer { out, next_page: 2, counts: Counts::default() };
-    writer.out.seek(SeekFrom::Start(2 * PAGE as u64))?;
-    let mut level = writer.leaves(entries)?;
+    let mut level = writer.leaves(records)?;
     while level.len() > 1 {
         level = writer.branches(&level)?;
     }
+    writer.out.flush()?;
     let root = level.first().map_or(NO_PAGE, |(_, page)| *page);
-    writer.metas(root, entries.len() as u64)
+    writer.metas(file, root, records.len() as u64)
 }
 
 type Level = Vec<(Vec<u8>, u64)>;
 
-impl<W: Write + Seek> Writer<W> {
+impl Writer<'_> {
     fn put(&mut self, page: &mut Page, flags: u16) -> io::Result<u64> {
         let number = self.next_page;
         self.out.write_all(page.finish(number, flags))?;
@@ -106,17 +121,14 @@ impl<W: Write + Seek> Writer<W> {
         Ok(number)
     }
 
-    fn leaves(&mut self, entries: &[(Vec<u8>, Vec<u8>)]) -> io::Result<Level> {
+    fn leaves(&mut self, records: &Records) -> io::Result<Level> {
         let mut level = Level::new();
         let mut page = Page::new();
         // Values too large for a leaf, whose pages follow their leaf.
         let mut pending: Vec<&[u8]> = Vec::new();
-        for (key, value) in entries {
+        for (key, value) in records.pairs() {
             if key.is_empty() || key.len() > KEY_MAX {
-                let shown = String::from_utf8_lossy(key);
-                return Err(io::Error::other(format!(
-                    "a key must have 1 to {KEY_MAX} bytes in an lmdb table: \"{shown:.40}\""
-                )));
+                return Err(unsupported_key(key));
             }
             let big = 8 + key.len() + value.len() > NODE_MAX;
             let size = even(8 + key.len() + if big { 8 } else { value.len() });
@@ -124,7 +136,7 @@ impl<W: Write + Seek> Writer<W> {
                 self.end_leaf(&mut level, &mut page, &mut pending)?;
             }
             if page.count == 0 {
-                page.first_key.clone_from(key);
+                page.first_key.extend_from_slice(key);
             }
             let [low, high, over] = words(value.len() as u64);
             if over != 0 {
@@ -149,10 +161,9 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     fn end_leaf(&mut self, level: &mut Level, page: &mut Page, pending: &mut Vec<&[u8]>) -> io::Result<()> {
-        let mut full = std::mem::replace(page, Page::new());
-        let number = self.put(&mut full, P_LEAF)?;
+        let number = self.put(page, P_LEAF)?;
         self.counts.leaf += 1;
-        level.push((full.first_key, number));
+        level.push((page.renew(), number));
         for value in pending.drain(..) {
             self.overflow(value)?;
         }
@@ -186,7 +197,7 @@ impl<W: Write + Seek> Writer<W> {
             }
             let first = page.count == 0;
             if first {
-                page.first_key.clone_from(key);
+                page.first_key.extend_from_slice(key);
             }
             page.push(words(*child), if first { &[] } else { key }, &[]);
         }
@@ -196,24 +207,28 @@ impl<W: Write + Seek> Writer<W> {
     }
 
     fn end_branch(&mut self, level: &mut Level, page: &mut Page) -> io::Result<()> {
-        let mut full = std::mem::replace(page, Page::new());
-        let number = self.put(&mut full, P_BRANCH)?;
+        let number = self.put(page, P_BRANCH)?;
         self.counts.branch += 1;
-        level.push((full.first_key, number));
+        level.push((page.renew(), number));
         Ok(())
     }
 
     /// The empty snapshot that a new file has, and this one after it.
-    fn metas(&mut self, root: u64, entries: u64) -> io::Result<()> {
-        self.out.seek(SeekFrom::Start(0))?;
+    fn metas(&mut self, file: &File, root: u64, entries: u64) -> io::Result<()> {
         let map_size = (self.next_page * PAGE as u64).max(16 << 20);
         let empty = Counts::default();
         let page = meta(0, map_size, &empty, [0, NO_PAGE, 1, 0]);
-        self.out.write_all(&page)?;
+        file.write_all_at(&page, 0)?;
         let page = meta(1, map_size, &self.counts, [entries, root, self.next_page - 1, 1]);
-        self.out.write_all(&page)?;
-        self.out.flush()
+        file.write_all_at(&page, PAGE as u64)
     }
+}
+
+fn unsupported_key(key: &[u8]) -> io::Error {
+    let shown = String::from_utf8_lossy(key);
+    io::Error::other(format!(
+        "MDB_BAD_VALSIZE: a key must have 1 to {KEY_MAX} bytes in an lmdb table: \"{shown:.40}\"; use cdb instead"
+    ))
 }
 
 fn overflow_pages(value: &[u8]) -> u64 {

@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    StoredNull,
-    build::{Builder, FileRules},
-};
+use crate::build::Builder;
 use std::{
     fs,
     future::Future,
@@ -89,9 +86,9 @@ fn keys_and_values_are_text() {
 
 fn build(map_type: &str, path: &str, value: &str) {
     let options = Options::new(Rc::new(|_| {}));
-    let mut builder = Builder::new(map_type, path, &options, StoredNull::Default).unwrap();
-    builder.add(b"key", value.as_bytes(), "test").unwrap();
-    builder.finish(FileRules { mode: 0o644, owner: None }).unwrap();
+    let mut builder = Builder::new(map_type, path, &options).unwrap();
+    builder.add(b"key", value.as_bytes(), 1).unwrap();
+    builder.finish("test", 0o644).unwrap();
 }
 
 /// Waits, within a bound, until a table answers.
