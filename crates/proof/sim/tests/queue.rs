@@ -4,13 +4,13 @@
 
 use queue::{Claimed, Queue, QueueFile, QueueSettings};
 use queue_format::{Envelope, LogEntry, Reader, RecipientState, Recipients, RecordType, Sizes, Writer};
-use sim::{Chance, FinalStatus, NoLoss, OneFinalStatus, SimDisk};
+use sim::{Chance, Excuses, FinalStatus, NoLoss, OneFinalStatus, SimDisk};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     time::Duration,
 };
-use types::{Address, Dsn, QueueId, QueueName, Recipient, Status, WallTime};
+use types::{Address, Dsn, Instant, QueueId, QueueName, Recipient, Status, WallTime};
 
 const SEEDS: u64 = 200;
 const BOOTS: usize = 6;
@@ -54,6 +54,7 @@ struct Run {
     acknowledged: usize,
     no_loss: NoLoss,
     one_final_status: OneFinalStatus,
+    excuses: Excuses,
     broken: Option<String>,
     skips_sync: bool,
 }
@@ -79,6 +80,7 @@ impl Run {
             acknowledged: 0,
             no_loss: NoLoss::default(),
             one_final_status: OneFinalStatus::default(),
+            excuses: Excuses::default(),
             broken: None,
             skips_sync: false,
         }
@@ -106,7 +108,7 @@ impl Run {
     /// Comes up again after a crash and looks for everything that was promised.
     fn reboot(&mut self) -> Result<(), String> {
         self.disk.restart(&mut self.chance);
-        self.one_final_status.rebooted();
+        self.excuses.crashed(self.moment(), Duration::MAX);
         self.queue = Queue::new(self.disk.clone(), self.queue.settings().clone());
         let queued = self.queued().map_err(|error| error.to_string())?;
         self.no_loss.check(&queued)
@@ -304,9 +306,17 @@ impl Run {
     fn end(&mut self, name: &str, recipient: &[u8], status: FinalStatus) {
         let recipient = String::from_utf8_lossy(recipient);
         self.no_loss.finished(name, &recipient);
-        if let Err(what) = self.one_final_status.record(name, &recipient, status) {
+        if let Err(what) =
+            self.one_final_status.record(self.moment(), (name, &recipient), status, &self.excuses)
+        {
             self.broken = Some(what);
         }
+    }
+
+    fn moment(&self) -> Instant {
+        Instant::from_nanos(
+            u64::try_from(self.now.seconds).unwrap_or(0) * 1_000_000_000 + u64::from(self.now.micros) * 1_000,
+        )
     }
 
     fn logged(&self, log: QueueName, id: &QueueId) -> io::Result<Vec<String>> {

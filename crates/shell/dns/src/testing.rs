@@ -35,8 +35,11 @@ struct Line {
     data: Vec<String>,
 }
 
-struct Zone {
-    lines: Vec<Line>,
+/// Records and faults.
+pub struct Zone(Vec<Line>);
+
+struct Shared {
+    zone: Zone,
     queries: AtomicU32,
     stops: AtomicBool,
 }
@@ -44,7 +47,7 @@ struct Zone {
 /// A running server; stops when dropped.
 pub struct Server {
     address: SocketAddr,
-    zone: Arc<Zone>,
+    shared: Arc<Shared>,
 }
 
 impl Server {
@@ -55,17 +58,17 @@ impl Server {
 
     /// Starts a server at an address; the port may be 0 for a free one.
     pub fn start_at(address: SocketAddr, zone: &str) -> io::Result<Self> {
-        let lines = zone.lines().filter_map(parse_line).collect();
-        let zone = Arc::new(Zone { lines, queries: AtomicU32::new(0), stops: AtomicBool::new(false) });
+        let zone = Zone::parse(zone);
+        let shared = Arc::new(Shared { zone, queries: AtomicU32::new(0), stops: AtomicBool::new(false) });
         let tcp = TcpListener::bind(address)?;
         let address = tcp.local_addr()?;
         let udp = UdpSocket::bind(address)?;
         udp.set_read_timeout(Some(Duration::from_millis(100)))?;
-        let of_udp = Arc::clone(&zone);
+        let of_udp = Arc::clone(&shared);
         thread::spawn(move || serve_udp(&udp, &of_udp));
-        let of_tcp = Arc::clone(&zone);
+        let of_tcp = Arc::clone(&shared);
         thread::spawn(move || serve_tcp(&tcp, &of_tcp));
-        Ok(Self { address, zone })
+        Ok(Self { address, shared })
     }
 
     /// Where it listens.
@@ -77,7 +80,7 @@ impl Server {
     /// How many queries it has seen.
     #[must_use]
     pub fn queries(&self) -> u32 {
-        self.zone.queries.load(Ordering::SeqCst)
+        self.shared.queries.load(Ordering::SeqCst)
     }
 
     /// A resolver configuration that asks this server only.
@@ -90,7 +93,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.zone.stops.store(true, Ordering::SeqCst);
+        self.shared.stops.store(true, Ordering::SeqCst);
         // Wakes the thread that waits in accept.
         let _ = TcpStream::connect(self.address);
     }
@@ -103,46 +106,60 @@ fn parse_line(line: &str) -> Option<Line> {
     Some(Line { name, kind, data: words.collect() })
 }
 
-fn serve_udp(socket: &UdpSocket, zone: &Zone) {
+fn serve_udp(socket: &UdpSocket, shared: &Shared) {
     let mut buffer = [0; 1500];
-    while !zone.stops.load(Ordering::SeqCst) {
+    while !shared.stops.load(Ordering::SeqCst) {
         let Ok((size, client)) = socket.recv_from(&mut buffer) else { continue };
-        if let Some(reply) = buffer.get(..size).and_then(|query| zone.answer(query, true)) {
+        if let Some(reply) = buffer.get(..size).and_then(|query| shared.answer(query, true)) {
             let _ = socket.send_to(&reply, client);
         }
     }
 }
 
-fn serve_tcp(listener: &TcpListener, zone: &Zone) {
+fn serve_tcp(listener: &TcpListener, shared: &Shared) {
     for stream in listener.incoming() {
-        if zone.stops.load(Ordering::SeqCst) {
+        if shared.stops.load(Ordering::SeqCst) {
             return;
         }
         if let Ok(stream) = stream {
-            let _ = serve_connection(stream, zone);
+            let _ = serve_connection(stream, shared);
         }
     }
 }
 
-fn serve_connection(mut stream: TcpStream, zone: &Zone) -> io::Result<()> {
+fn serve_connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
     let mut query = vec![0; usize::from(u16::from_be_bytes(length))];
     stream.read_exact(&mut query)?;
-    let Some(reply) = zone.answer(&query, false) else { return Ok(()) };
+    let Some(reply) = shared.answer(&query, false) else { return Ok(()) };
     let length = u16::try_from(reply.len()).unwrap_or(u16::MAX);
     stream.write_all(&length.to_be_bytes())?;
     stream.write_all(&reply)
 }
 
-impl Zone {
-    fn has(&self, name: &str, kind: &str) -> bool {
-        self.lines.iter().any(|line| line.name == name && line.kind == kind)
-    }
-
+impl Shared {
     fn answer(&self, packet: &[u8], is_udp: bool) -> Option<Vec<u8>> {
         self.queries.fetch_add(1, Ordering::SeqCst);
+        self.zone.answer(packet, is_udp)
+    }
+}
+
+impl Zone {
+    /// Reads records and faults, one a line.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(text.lines().filter_map(parse_line).collect())
+    }
+
+    fn has(&self, name: &str, kind: &str) -> bool {
+        self.0.iter().any(|line| line.name == name && line.kind == kind)
+    }
+
+    /// The packet that answers a packet, if one comes.
+    #[must_use]
+    pub fn answer(&self, packet: &[u8], is_udp: bool) -> Option<Vec<u8>> {
         let query = Message::from_slice(packet).ok()?;
         let question = query.first_question()?;
         let asked = question.qname().to_string().to_ascii_lowercase();
@@ -153,7 +170,7 @@ impl Zone {
         if self.has(asked, "GARBAGE") {
             return Some([packet.get(..2)?, &[0x80, 0, 0xff, 0xff, 0xff, 0xff, 7]].concat());
         }
-        let exists = self.lines.iter().any(|line| line.name == asked);
+        let exists = self.0.iter().any(|line| line.name == asked);
         let rcode = match (self.has(asked, "SERVFAIL"), self.has(asked, "REFUSED")) {
             (true, _) => Rcode::SERVFAIL,
             (_, true) => Rcode::REFUSED,
@@ -171,7 +188,7 @@ impl Zone {
         // A chain of aliases comes whole, as a recursive server sends it; one that does not end is cut somewhere.
         for _ in 0..20 {
             self.push_records(&mut answer, &owner, question.qtype());
-            let alias = self.lines.iter().find(|line| line.name == owner && line.kind == "CNAME");
+            let alias = self.0.iter().find(|line| line.name == owner && line.kind == "CNAME");
             let Some(target) = alias.and_then(|line| line.data.first()) else { break };
             answer.push((name(&owner), TTL, Cname::new(name(target)))).ok()?;
             owner = target.to_ascii_lowercase();
@@ -195,7 +212,7 @@ impl Zone {
         owner: &str,
         wanted: Rtype,
     ) {
-        let lines = self.lines.iter().filter(|line| line.name == owner);
+        let lines = self.0.iter().filter(|line| line.name == owner);
         for line in lines {
             let word = |n: usize| line.data.get(n).map_or("", String::as_str);
             let bad = || -> ! { panic!("zone data: {} {} {:?}", line.name, line.kind, line.data) };

@@ -111,7 +111,7 @@ impl<W: World> Receive<W> {
         world.timeout(deadline, finished).await;
     }
 
-    /// How many sessions are open.
+    /// How many places are taken: by open sessions, and by each listener for the session that comes next.
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.slots.iter().map(Slots::taken).sum()

@@ -57,7 +57,11 @@ impl Input {
         if self.end == self.storage.len() {
             let enough = if in_content { LARGE } else { line_max };
             let size = (self.storage.len() * 2).clamp(SMALL, enough.max(SMALL)).max(self.end + 1);
-            self.storage.resize(size, 0);
+            if self.storage.is_empty() {
+                self.storage = vec![0; size];
+            } else {
+                self.storage.resize(size, 0);
+            }
         }
         self.storage.get_mut(self.end..).unwrap_or_default()
     }

@@ -1,0 +1,165 @@
+//! The whole system on a simulated machine.
+
+use config::{Configuration, Environment, Paths};
+use maillog::{Line, Sink};
+use message::LocalZone;
+use process::{Host, Process};
+use queue::{Queue, QueueSettings};
+use receive::Receive;
+use sim::{Chance, SimDisk, SimListener, SimWorld, Simulation};
+use std::{
+    cell::RefCell,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
+use sys::control::{EndpointKind, ServedRow};
+use world::Endpoint;
+
+pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+pub(crate) const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53)), 53);
+const SPOOL: &str = "/sim/spool";
+
+pub(crate) fn smtp_endpoint() -> Endpoint {
+    Endpoint::Inet(SocketAddr::new(ADDRESS, 25))
+}
+
+/// Runs seeds, or the one that SIM_SEED names, and says how to repeat one that fails.
+pub(crate) fn for_seeds<T>(test: &str, seeds: u64, mut run: impl FnMut(u64) -> Result<T, String>) -> Vec<T> {
+    let seeds = match std::env::var("SIM_SEED") {
+        Ok(seed) => vec![seed.parse().expect("SIM_SEED is a number")],
+        Err(_) => (0..seeds).collect(),
+    };
+    let one = |seed| {
+        let repeat = Repeat { test, seed };
+        let result = run(seed);
+        if let Err(what) = &result {
+            panic!("{what}");
+        }
+        std::mem::forget(repeat);
+        result.expect("it was looked at")
+    };
+    seeds.into_iter().map(one).collect()
+}
+
+/// Says how to repeat a run that panics.
+struct Repeat<'a> {
+    test: &'a str,
+    seed: u64,
+}
+
+impl Drop for Repeat<'_> {
+    fn drop(&mut self) {
+        let Self { test, seed } = self;
+        eprintln!(
+            "seed {seed} failed; again: SIM_SEED={seed} SIM_LOG=1 cargo test -p sim --test system {test}"
+        );
+    }
+}
+
+/// Log lines with their times; printed at the end when SIM_LOG is set.
+pub(crate) struct Lines {
+    world: SimWorld,
+    lines: Rc<RefCell<Vec<String>>>,
+}
+
+impl Sink for Lines {
+    fn write(&self, line: Line<'_>) {
+        use world::World;
+        let nanos = self.world.now().as_nanos();
+        let text = format!(
+            "{:>12.6} {}[{}]: {}{}",
+            std::time::Duration::from_nanos(nanos).as_secs_f64(),
+            line.tag,
+            line.session,
+            line.severity.prefix(),
+            line.text
+        );
+        if std::env::var_os("SIM_LOG").is_some() {
+            eprintln!("{text}");
+        }
+        self.lines.borrow_mut().push(text);
+    }
+}
+
+/// A machine with its disk, which comes up and goes down.
+pub(crate) struct Machine {
+    pub(crate) disk: SimDisk,
+    main_cf: String,
+    master_cf: String,
+    pub(crate) log: Rc<RefCell<Vec<String>>>,
+}
+
+/// The system on it, running.
+pub(crate) struct Up {
+    pub(crate) world: SimWorld,
+    pub(crate) receive: Rc<Receive<SimWorld>>,
+}
+
+/// How it goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Down {
+    /// The power is cut: what was not synced may be lost.
+    Power,
+    /// The programs are killed.
+    Kill,
+}
+
+impl Machine {
+    pub(crate) fn new(main_cf: &str, master_cf: &str) -> Self {
+        let main_cf = format!(
+            "queue_directory = {SPOOL}\ndata_directory = /sim/data\nmyhostname = mx.sim.test\nmydestination =\n\
+             alias_maps =\nlocal_recipient_maps =\ncompatibility_level = 3.10\n{main_cf}"
+        );
+        let machine =
+            Self { disk: SimDisk::new(), main_cf, master_cf: master_cf.to_owned(), log: Rc::default() };
+        machine.queue().make_directories().expect("the disk is new");
+        machine
+    }
+
+    /// The queue as somebody beside the system sees it.
+    pub(crate) fn queue(&self) -> Queue<SimDisk> {
+        Queue::new(self.disk.clone(), QueueSettings::default())
+    }
+
+    pub(crate) fn boot(&self, simulation: &Simulation) -> Up {
+        let world = simulation.host(ADDRESS, self.disk.clone());
+        let paths = Paths::in_directory("/sim");
+        let (main, master) = (self.main_cf.as_bytes(), self.master_cf.as_bytes());
+        let configuration = Configuration::load(main, master, &paths, &Environment::for_tests());
+        let host = Host {
+            resolv_conf: format!("nameserver {}\noptions timeout:2 attempts:2\n", NAME_SERVER.ip()),
+            hosts: String::new(),
+            zone: Some(LocalZone { utc_offset_seconds: 0, name: "UTC".to_owned() }),
+        };
+        let sink = Rc::new(Lines { world: world.clone(), lines: Rc::clone(&self.log) });
+        let process = Process::told(configuration.expect("the configuration is good"), host, sink);
+        let queue = Queue::new(self.disk.clone(), process::queue_settings(process.values()));
+        let row = |service: &str, kind, program: &str, endpoint| {
+            let (service, program) = (service.to_owned(), program.to_owned());
+            let row = ServedRow { service, kind, program, listeners: Vec::new() };
+            (row, vec![world.bind(endpoint)])
+        };
+        let rows: Vec<(ServedRow, Vec<SimListener>)> =
+            vec![row("smtp", EndpointKind::Inet, "smtpd", smtp_endpoint())];
+        let receive = Receive::start(&world, queue, &process, rows).expect("the settings are good");
+        Up { world, receive: Rc::new(receive) }
+    }
+
+    /// The machine goes down as it is, and its disk is what is left of it.
+    pub(crate) fn down(&self, simulation: &Simulation, up: Up, how: Down, chance: &mut Chance) {
+        self.disk.stop();
+        simulation.crash(&up.world);
+        drop(up);
+        match how {
+            Down::Power => self.disk.restart(chance),
+            Down::Kill => self.disk.kill(),
+        }
+    }
+
+    /// # Errors
+    /// A bug that was caught.
+    pub(crate) fn check_log(&self) -> Result<(), String> {
+        let lines = self.log.borrow();
+        lines.iter().find(|line| line.contains("panic: ")).map_or(Ok(()), |line| Err(line.clone()))
+    }
+}

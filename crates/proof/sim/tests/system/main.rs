@@ -1,0 +1,6 @@
+//! The whole system by seed: the same source that runs live, on simulated machines that crash, over connections that
+//! break. A failing seed says how to repeat it.
+#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod machine;
+mod receive;
