@@ -15,7 +15,7 @@ use maillog::{Logger, Severity};
 use reuse::{Candidates, Reuse};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use types::{DeliveryReport, DeliveryRequest, Dsn, DsnClass, Instant, Relay, Status};
-use world::{Dns, Endpoint, World};
+use world::{BindFailed, Dns, Endpoint, World};
 
 /// What all deliveries of one service (one row of master.cf) share.
 pub struct Client<W: World> {
@@ -275,23 +275,50 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
 
     async fn connect(&mut self, to: &Endpoint, peer: Peer) -> Option<Connection<W::Stream>> {
         let settings = &self.client.settings;
-        let from = match to {
-            Endpoint::Inet(address) if address.is_ipv4() => settings.addresses.bind_address,
-            Endpoint::Inet(_) => settings.addresses.bind_address6,
-            Endpoint::Unix(_) => None,
-        };
         self.connected = None;
-        match self.client.world.connect(to, from, settings.timeouts.connect).await {
+        match self.connect_from(to).await {
             Ok(stream) => {
                 let session = Session::new(self.client.world.now(), Rc::clone(settings), peer);
-                Some(Connection { session, stream })
+                return Some(Connection { session, stream });
+            }
+            Err(error) if is_bind_failure(&error) => {
+                let status = Status::new(Dsn::temporary(4, 0), "server configuration error");
+                self.logger.write(Severity::Info, &status.reason.to_str_lossy());
+                self.trouble = Some(status);
             }
             Err(error) => {
                 let text = format!("connect to {}: {}", peer.with_port(), reason(&error));
                 self.logger.write(Severity::Info, &text);
                 self.trouble = Some(Status::new(Dsn::temporary(4, 1), text));
-                None
             }
+        }
+        None
+    }
+
+    /// Connects from the address that mail is to come from: the one that is set, or the only one that this system
+    /// receives mail on. One that cannot be had is worth a warning, and stops nothing but where
+    /// `smtp_bind_address_enforce` says so.
+    async fn connect_from(&self, to: &Endpoint) -> io::Result<W::Stream> {
+        let (world, settings) = (&self.client.world, &self.client.settings);
+        let limit = settings.timeouts.connect;
+        let addresses = &settings.addresses;
+        let set = match to {
+            Endpoint::Inet(address) if address.is_ipv4() => addresses.bind_address,
+            Endpoint::Inet(_) => addresses.bind_address6,
+            Endpoint::Unix(_) => None,
+        };
+        let from = set.or_else(|| self.client.network.only_address(to));
+        let connected = world.connect(to, from, limit).await;
+        let Some(from) = from else { return connected };
+        match connected {
+            Err(error) if is_bind_failure(&error) => {
+                self.logger.warning(&format!("smtp_connect_addr: bind {from}: {}", reason(&error)));
+                if set.is_some() && addresses.bind_address_enforce {
+                    return Err(error);
+                }
+                world.connect(to, None, limit).await
+            }
+            connected => connected,
         }
     }
 
@@ -315,6 +342,10 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let clock = self.clock();
         self.ledger.fail(&left, &failure, &Relay::None, clock);
     }
+}
+
+fn is_bind_failure(error: &io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<BindFailed>()).is_some()
 }
 
 /// The system's words for an error, as strerror(3) has them.

@@ -3,7 +3,7 @@
 use crate::{AddressPreference, AddressSettings, Destination};
 use std::{net::IpAddr, rc::Rc};
 use types::{Dsn, DsnClass, Status};
-use world::{Dns, DnsAnswer, RecordData, RecordType};
+use world::{Dns, DnsAnswer, Endpoint, RecordData, RecordType};
 
 /// How many addresses of one destination are looked at (Postfix: `dns_rr_list_limit`).
 const ADDRESSES_MAX: usize = 100;
@@ -34,6 +34,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// The address that connections to `to` come from, if this system receives mail on no other of its kind: a virtual
+    /// host's mail is to come from the virtual host.
+    pub(crate) fn only_address(&self, to: &Endpoint) -> Option<IpAddr> {
+        let Endpoint::Inet(to) = to else { return None };
+        let mut own = self.own_addresses.iter().filter(|own| own.is_ipv4() == to.is_ipv4());
+        let only = own.next().filter(|_| own.next().is_none())?;
+        (!only.is_loopback()).then_some(*only)
+    }
+
     fn is_self(&self, address: &IpAddr) -> bool {
         self.own_addresses.contains(address) || self.proxy_addresses.contains(address)
     }

@@ -104,6 +104,8 @@ pub struct AddressSettings {
     pub bind_address: Option<IpAddr>,
     /// `smtp_bind_address6`
     pub bind_address6: Option<IpAddr>,
+    /// `smtp_bind_address_enforce`
+    pub bind_address_enforce: bool,
 }
 
 /// Details of the conversation.

@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::net::{TcpSocket, UdpSocket, UnixStream};
 use types::{Instant, WallTime};
-use world::{Disk, Endpoint, World};
+use world::{BindFailed, Disk, Endpoint, World};
 
 /// What an executor is made of.
 pub struct Builder<D> {
@@ -150,7 +150,8 @@ impl<D: Disk> Live<D> {
     async fn connect_inet(&self, to: SocketAddr, from: Option<IpAddr>) -> io::Result<LiveStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if let Some(address) = from {
-            socket.bind(SocketAddr::new(address, 0))?;
+            let bound = socket.bind(SocketAddr::new(address, 0));
+            bound.map_err(|error| io::Error::new(error.kind(), BindFailed(error)))?;
         }
         Ok(LiveStream::tcp(socket.connect(to).await?))
     }

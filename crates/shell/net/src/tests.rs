@@ -128,6 +128,10 @@ fn connecting_says_why_it_failed() {
         let from: std::net::IpAddr = "127.0.0.9".parse().unwrap();
         let bound = live.connect(&listener.local().unwrap(), Some(from), LIMIT).await.unwrap();
         assert_eq!(bound.local().map(|a| a.ip()), Some(from));
+        // TEST-NET-1 is no address of ours.
+        let other = Some(Ipv4Addr::new(192, 0, 2, 1).into());
+        let failed = live.connect(&listener.local().unwrap(), other, LIMIT).await.unwrap_err();
+        assert!(failed.get_ref().is_some_and(|error| error.is::<world::BindFailed>()), "{failed:?}");
         let missing = Endpoint::Unix("/nonexistent/socket".into());
         assert_eq!(live.connect(&missing, None, LIMIT).await.unwrap_err().kind(), ErrorKind::NotFound);
     });

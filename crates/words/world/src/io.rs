@@ -1,7 +1,7 @@
 //! The world that a shell loop runs in: time, tasks, connections, disk.
 
 use crate::Disk;
-use std::{future::Future, io, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, future::Future, io, net::IpAddr, net::SocketAddr, path::PathBuf, time::Duration};
 use types::{Instant, WallTime};
 
 /// Something to connect to.
@@ -12,6 +12,18 @@ pub enum Endpoint {
     /// A UNIX-domain stream socket.
     Unix(PathBuf),
 }
+
+/// The error within an [`io::Error`] of [`World::connect`] when the local address cannot be had: nothing was tried.
+#[derive(Debug)]
+pub struct BindFailed(pub io::Error);
+
+impl fmt::Display for BindFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for BindFailed {}
 
 /// A connected byte stream.
 pub trait Stream: 'static {
@@ -71,7 +83,7 @@ pub trait World: Clone + 'static {
     }
     /// Starts a task on this executor.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
-    /// Connects, from a local address if one is given, within `limit`.
+    /// Connects, from a local address if one is given, within `limit`; [`BindFailed`] if that address cannot be had.
     fn connect(
         &self,
         to: &Endpoint,

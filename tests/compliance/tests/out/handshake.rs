@@ -78,7 +78,7 @@ fn run(which: Which, servers: &Servers, settings: &str, domains: &[&str]) -> Vec
             }
             // 3.7 separates names by blanks.
             Some((id, rest)) if id.chars().all(|c| c.is_ascii_hexdigit()) => {
-                told.push(rest.replace(", ", " "))
+                told.push(rest.replace(", ", " "));
             }
             _ => told.push(line.replace(", ", " ")),
         }

@@ -17,4 +17,5 @@ mod reuse;
 mod routes;
 mod sink;
 mod soft;
+mod source;
 mod traffic;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -28,6 +28,7 @@ struct State {
     open_max: AtomicUsize,
     messages: Mutex<Vec<Message>>,
     commands: Mutex<Vec<String>>,
+    peers: Mutex<Vec<IpAddr>>,
 }
 
 /// A running server.
@@ -44,6 +45,7 @@ impl Sink {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&state);
+                state.peers.lock().unwrap().extend(stream.peer_addr().map(|peer| peer.ip()));
                 thread::spawn(move || {
                     state.sessions.fetch_add(1, Ordering::SeqCst);
                     let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
@@ -79,6 +81,11 @@ impl Sink {
     /// Every command line so far.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.0.commands.lock().unwrap().clone()
+    }
+
+    /// Where each session came from.
+    pub(crate) fn peers(&self) -> Vec<IpAddr> {
+        self.0.peers.lock().unwrap().clone()
     }
 
     /// How many sessions there have been.

@@ -53,7 +53,7 @@ impl SmtpSettings {
             },
             soft_bounce: v.bool(p::soft_bounce),
             timeouts: timeouts(v, protocol),
-            addresses: addresses(v, protocol),
+            addresses: addresses(v, protocol)?,
             quirks: quirks(v, protocol),
             pix: pix(v, protocol),
             cache: cache(v, protocol),
@@ -83,7 +83,7 @@ fn timeouts(v: &Values, protocol: Protocol) -> Timeouts {
     }
 }
 
-fn addresses(v: &Values, protocol: Protocol) -> AddressSettings {
+fn addresses(v: &Values, protocol: Protocol) -> Result<AddressSettings, config::Invalid> {
     let protocols = v.list(p::inet_protocols);
     let has = |name: &str| protocols.iter().any(|word| word.eq_ignore_ascii_case(name) || *word == "all");
     let lookup = pick!(v, protocol, list, smtp_host_lookup, lmtp_host_lookup);
@@ -97,7 +97,7 @@ fn addresses(v: &Values, protocol: Protocol) -> AddressSettings {
         "ipv6" => AddressPreference::Ipv6,
         _ => AddressPreference::Any,
     };
-    AddressSettings {
+    Ok(AddressSettings {
         ipv4: has("ipv4"),
         ipv6: has("ipv6"),
         address_preference: preference,
@@ -125,13 +125,28 @@ fn addresses(v: &Values, protocol: Protocol) -> AddressSettings {
             smtp_defer_if_no_mx_address_found,
             lmtp_defer_if_no_mx_address_found
         ),
-        bind_address: bind_address(pick!(v, protocol, text, smtp_bind_address, lmtp_bind_address)),
-        bind_address6: bind_address(pick!(v, protocol, text, smtp_bind_address6, lmtp_bind_address6)),
+        bind_address: bind_address(v, pick(protocol, p::smtp_bind_address, p::lmtp_bind_address))?,
+        bind_address6: bind_address(v, pick(protocol, p::smtp_bind_address6, p::lmtp_bind_address6))?,
+        bind_address_enforce: pick!(v, protocol, bool, smtp_bind_address_enforce, lmtp_bind_address_enforce),
+    })
+}
+
+const fn pick(protocol: Protocol, smtp: p::Id, lmtp: p::Id) -> p::Id {
+    match protocol {
+        Protocol::Smtp => smtp,
+        Protocol::Lmtp => lmtp,
     }
 }
 
-fn bind_address(text: &str) -> Option<IpAddr> {
-    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+/// An address with or without brackets.
+fn bind_address(v: &Values, id: p::Id) -> Result<Option<IpAddr>, config::Invalid> {
+    let text = v.text(id);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bare = text.strip_prefix('[').map_or(Some(text), |rest| rest.strip_suffix(']'));
+    let address = bare.and_then(|bare| bare.parse().ok());
+    address.map(Some).ok_or_else(|| config::Invalid::value(id.name(), text, "specify an IP address"))
 }
 
 fn quirks(v: &Values, protocol: Protocol) -> Quirks {

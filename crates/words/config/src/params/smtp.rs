@@ -15,7 +15,7 @@ rows! {
     smtp_balance_inet_protocols: flag(), "yes", "smtp", Honoured("smtp"), "Tries both protocols in turn.";
     smtp_bind_address: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv4 address that connections come from.";
     smtp_bind_address6: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv6 address that connections come from.";
-    smtp_bind_address_enforce: flag(), "no", "smtp", NotYet, "Waits with mail if the address that connections should come from cannot be used.";
+    smtp_bind_address_enforce: flag(), "no", "smtp", Honoured("smtp"), "Waits with mail if the address that connections should come from cannot be used.";
     smtp_body_checks: text(0, 0), "", "smtp", NotYet, "Tables of patterns that each line of an outgoing body is held against.";
     smtp_cname_overrides_servername: flag(), "no", "smtp", NotYet, "Takes the name that a server's alias leads to for its name.";
     smtp_connect_timeout: time(0, 0), "30s", "smtp", Honoured("smtp"), "How long connecting may take.";
