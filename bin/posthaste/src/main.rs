@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         }
         name = rest.remove(0).to_string_lossy().into_owned();
     }
+    sys::process::set_name(&name);
     let code = match name.as_str() {
         "master" => master::main(&rest),
         "receive" => process(&name, receive::main),

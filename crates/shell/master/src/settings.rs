@@ -20,6 +20,9 @@ pub(crate) struct Settings {
     /// mail_owner, when we are root; otherwise everything runs as we do.
     pub(crate) owner: Option<Identity>,
     pub(crate) service_throttle_time: Duration,
+    /// User-defined `service_failure_limit`: how often a process that was ready may end by itself within
+    /// service_throttle_time before it has to wait as long.
+    pub(crate) service_failure_limit: usize,
     pub(crate) default_process_limit: u32,
     pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
@@ -48,6 +51,7 @@ impl Settings {
             process_id_directory: values.text(p::process_id_directory).to_owned(),
             owner: owner(values.text(p::mail_owner))?,
             service_throttle_time: values.time(p::service_throttle_time),
+            service_failure_limit: usize::try_from(values.named_int("service_failure_limit", 5)).unwrap_or(5),
             default_process_limit: number(p::default_process_limit),
             max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),

@@ -30,6 +30,10 @@ const START_BIND_LIMIT: Duration = Duration::from_secs(2);
 /// How long a process that has closed its channel may take to end.
 const CLOSED_LIMIT: Duration = Duration::from_secs(5);
 
+/// signal(7)
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
 /// How often root's files are looked at.
 const FILES_PERIOD: Duration = Duration::from_secs(60);
 
@@ -51,12 +55,9 @@ struct Post {
     generation: u32,
     throttled_until: Option<Instant>,
     files: Manifest,
-    /// When it was last started, to see a process that dies again and again.
-    started: Vec<Instant>,
+    /// When it ended by itself, to see a process that dies again and again.
+    failed: Vec<Instant>,
 }
-
-/// Starts in a burst before a process is throttled although it became ready each time.
-const BURST: usize = 5;
 
 /// The state of the system.
 pub(crate) struct Supervisor {
@@ -145,8 +146,6 @@ impl Supervisor {
     fn start(&mut self, at: usize, now: Instant) {
         let post = &mut self.posts[at];
         post.generation += 1;
-        post.started.retain(|started| now.duration_since(*started) < self.settings.service_throttle_time);
-        post.started.push(now);
         let process = post.process;
         let generation = post.generation;
         // A new process gets all files, also those that its predecessor has.
@@ -322,18 +321,25 @@ impl Supervisor {
             if !draining || ended != Ended::Signal(9) {
                 self.tell_end(child.process.name(), pid, ended);
             }
-            let name = child.process.name();
-            let often =
-                self.posts.iter().any(|post| post.process == child.process && post.started.len() >= BURST);
+            let (name, now) = (child.process.name(), Instant::now());
             if child.phase == Phase::Starting {
                 // The same exit that a bad configuration causes: trying at once would be a loop.
                 self.log.warning(&format!("{name}: bad command startup -- throttling"));
-                self.throttle(child.process, Instant::now());
-            } else if !draining && often {
+                self.throttle(child.process, now);
+            } else if !draining && is_own_end(ended) && self.fails_often(child.process, now) {
                 self.log.warning(&format!("{name}: ends too often -- throttling"));
-                self.throttle(child.process, Instant::now());
+                self.throttle(child.process, now);
             }
         }
+    }
+
+    /// Notes that a process ended by itself although it was ready, and says whether that has happened too often.
+    fn fails_often(&mut self, process: Process, now: Instant) -> bool {
+        let (period, limit) = (self.settings.service_throttle_time, self.settings.service_failure_limit);
+        let Some(post) = self.posts.iter_mut().find(|post| post.process == process) else { return false };
+        post.failed.retain(|failed| now.duration_since(*failed) < period);
+        post.failed.push(now);
+        post.failed.len() >= limit
     }
 
     fn tell_end(&self, name: &str, pid: u32, ended: Ended) {
@@ -378,7 +384,7 @@ impl Supervisor {
             self.posts[at].throttled_until = None;
             let process = self.posts[at].process;
             if self.rows.iter().any(|row| row.process == process) {
-                self.posts[at].started.clear();
+                self.posts[at].failed.clear();
                 self.start(at, now);
             } else {
                 let limit = self.settings.reload_drain_time_limit;
@@ -427,9 +433,14 @@ fn posts(settings: &Settings) -> Vec<Post> {
         generation: 0,
         throttled_until: None,
         files: Manifest::of(process, settings.configuration.values()),
-        started: Vec::new(),
+        failed: Vec::new(),
     };
     Process::ALL.into_iter().map(post).collect()
+}
+
+/// Whether a process ended for a reason of its own. Whom somebody killed is started again at once: it served well.
+fn is_own_end(ended: Ended) -> bool {
+    !matches!(ended, Ended::Signal(SIGKILL | SIGTERM))
 }
 
 /// Binds the endpoints of all rows that are served here.

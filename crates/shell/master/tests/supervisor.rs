@@ -44,6 +44,9 @@ fn child(name: &str) {
     let inet = start.rows.into_iter().filter(|row| row.kind == control::EndpointKind::Inet);
     let mut listeners: Vec<TcpListener> = inet.flat_map(|row| row.listeners).map(TcpListener::from).collect();
     control::send(&start.control, &ToMaster::Ready).unwrap();
+    if std::env::var("CHILD_ENDS").is_ok_and(|which| which == name) {
+        std::process::exit(4);
+    }
     let mut open = Vec::new();
     let mut draining = false;
     if name == "deliver"
@@ -134,9 +137,11 @@ fn agent(arguments: &[OsString]) {
 fn tests(arguments: &[OsString]) {
     let all: &[(&str, fn())] = &[
         ("a_killed_process_is_started_again", a_killed_process_is_started_again),
+        ("whoever_is_killed_often_is_started_each_time", whoever_is_killed_often_is_started_each_time),
         ("a_reload_refuses_and_cuts_nobody", a_reload_refuses_and_cuts_nobody),
         ("a_broken_configuration_changes_nothing", a_broken_configuration_changes_nothing),
         ("a_process_that_cannot_start_is_throttled", a_process_that_cannot_start_is_throttled),
+        ("a_process_that_ends_again_and_again_is_throttled", a_process_that_ends_again_and_again_is_throttled),
         ("a_port_in_use_is_named", a_port_in_use_is_named),
         ("root_drops_to_mail_owner", root_drops_to_mail_owner),
         ("a_killed_master_leaves_children_that_finish", a_killed_master_leaves_children_that_finish),
@@ -197,7 +202,7 @@ impl System {
         let text = format!(
             "queue_directory = {d}/queue\ndata_directory = {d}/data\nmail_owner = nobody\nmyhostname = mx.test\n\
              maillog_file = {d}/log\nmaillog_file_prefixes = {d}\nservice_throttle_time = 1s\n\
-             import_environment = CHILD_FAILS AGENT_FOR AGENT_REPORT\n{more}"
+             import_environment = CHILD_FAILS CHILD_ENDS AGENT_FOR AGENT_REPORT\n{more}"
         );
         fs::write(self.directory.join("etc/main.cf"), text).unwrap();
     }
@@ -272,6 +277,21 @@ fn a_killed_process_is_started_again() {
     system.wait_for_log(&format!("warning: process receive pid {pid} killed by signal 9"));
 }
 
+fn whoever_is_killed_often_is_started_each_time() {
+    let system = System::new("killed");
+    system.configure("service_throttle_time = 1000s\n");
+    system.start();
+    let mut last = 0;
+    for _ in 0..12 {
+        let (_stream, pid, _, _) = system.connect();
+        assert_ne!(pid, last);
+        sys::process::signal_process(pid, sys::process::Kill::Kill).unwrap();
+        last = pid;
+    }
+    system.connect();
+    assert!(!system.log().contains("throttling"), "{}", system.log());
+}
+
 fn a_reload_refuses_and_cuts_nobody() {
     let system = System::new("reload");
     system.start();
@@ -310,6 +330,19 @@ fn a_process_that_cannot_start_is_throttled() {
     system.connect();
     assert!(count() <= before + 1, "{}", system.log());
     until("the next try", || count() > before);
+}
+
+fn a_process_that_ends_again_and_again_is_throttled() {
+    let system = System::new("ends");
+    system.configure("service_failure_limit = 3\nservice_throttle_time = 1000s\n");
+    let done = system.command("-w").env("CHILD_ENDS", "deliver").output().unwrap();
+    assert!(done.status.success());
+    system.wait_for_log("warning: deliver: ends too often -- throttling");
+    // The other one is not touched.
+    let (_stream, pid, ..) = system.connect();
+    assert_eq!(system.connect().1, pid);
+    assert_eq!(system.log().matches("process deliver").count(), 3, "{}", system.log());
+    assert_eq!(system.log().matches("exit status 4").count(), 3, "{}", system.log());
 }
 
 fn a_port_in_use_is_named() {

@@ -68,6 +68,15 @@ pub fn signal_group(leader: u32, signal: Kill) -> io::Result<()> {
     Ok(rustix::process::kill_process_group(pid_of(leader)?, signal.signal())?)
 }
 
+/// Names this process for `ps` and `top`, which else show the name of the file that was executed: of
+/// `/proc/self/exe`, "exe". Threads that are started later inherit it. Cut by the kernel to 15 bytes.
+pub fn set_name(name: &str) {
+    if let Ok(name) = std::ffi::CString::new(name) {
+        // A process is called by its old name where this fails; nothing else depends on it.
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
 /// Starts a session of its own: the process leads a process group, and no terminal can stop it.
 pub fn new_session() -> io::Result<()> {
     rustix::process::setsid().map(drop).map_err(io::Error::from)
