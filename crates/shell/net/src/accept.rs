@@ -1,6 +1,6 @@
 //! Listeners that were bound elsewhere, and the loop that accepts from them.
 
-use crate::stream::LiveStream;
+use crate::{stream::LiveStream, watch::Fifo};
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -27,11 +27,19 @@ enum Kind {
     /// With its address, where that is the address of every connection too.
     Tcp(TcpListener, Option<SocketAddr>),
     Unix(UnixListener),
+    /// What is written into it at one time counts as a connection.
+    Fifo(Fifo),
 }
 
+/// Most bytes of one such connection: a write of as many is never mixed with another one (pipe(7)).
+const FIFO_BYTES: usize = 4096;
+
 impl Listener {
-    /// Takes over a listening stream socket, TCP or UNIX.
+    /// Takes over a listening stream socket, TCP or UNIX, or a FIFO.
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode).is_fifo() {
+            return Ok(Self(Kind::Fifo(Fifo::from_fd(fd)?)));
+        }
         let socket = socket2::Socket::from(fd);
         socket.set_nonblocking(true)?;
         if socket.domain()? == socket2::Domain::UNIX {
@@ -56,6 +64,7 @@ impl Listener {
     pub fn local(&self) -> io::Result<Endpoint> {
         Ok(match &self.0 {
             Kind::Tcp(socket, _) => Endpoint::Inet(socket.local_addr()?),
+            Kind::Fifo(_) => return Err(io::ErrorKind::Unsupported.into()),
             Kind::Unix(socket) => {
                 let address = socket.local_addr()?;
                 Endpoint::Unix(address.as_pathname().map_or_else(PathBuf::new, PathBuf::from))
@@ -74,8 +83,19 @@ impl Accept for Listener {
                 Ok((LiveStream::accepted(stream, *local), Some(peer)))
             }
             Kind::Unix(socket) => Ok((LiveStream::unix(socket.accept().await?.0), None)),
+            Kind::Fifo(fifo) => Ok((from_fifo(fifo).await?, None)),
         }
     }
+}
+
+/// The next words as a stream that ends behind them.
+async fn from_fifo(fifo: &Fifo) -> io::Result<LiveStream> {
+    let mut words = [0; FIFO_BYTES];
+    let count = fifo.read(&mut words).await?;
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    // Fits into the buffer of a fresh socket.
+    std::io::Write::write_all(&mut &theirs, words.get(..count).unwrap_or_default())?;
+    LiveStream::from_fd(ours.into())
 }
 
 /// Accepts for as long as it is polled: takes a place in `slots` first, so that at the limit new clients

@@ -261,9 +261,17 @@ fn triggers_and_channels_are_read() {
         assert_eq!(datagrams.receive(&mut buffer).await.unwrap(), 1);
 
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let mut fifo = Fifo::from_fd(reader.into()).unwrap();
+        let fifo = Fifo::from_fd(reader.into()).unwrap();
         writer.write_all(b"IF").unwrap();
         assert_eq!(fifo.read(&mut buffer).await.unwrap(), 2);
+
+        // A FIFO is listened on, too: what is in it is a connection that has ended.
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let listener = Listener::from_fd(reader.into()).unwrap();
+        writer.write_all(b"DFI").unwrap();
+        let (mut stream, peer) = listener.accept().await.unwrap();
+        assert_eq!(stream.read(&mut buffer).await.unwrap(), 3);
+        assert_eq!((stream.read(&mut buffer).await.unwrap(), peer), (0, None));
 
         let (a, mut b) = std::os::unix::net::UnixStream::pair().unwrap();
         let channel = Channel::from_fd(a.into()).unwrap();

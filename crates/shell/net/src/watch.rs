@@ -47,8 +47,14 @@ impl Fifo {
     }
 
     /// Reads what was written: the requests, one byte each. 0 when all writers have closed.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        tokio::io::AsyncReadExt::read(&mut self.0, buffer).await
+    pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.0.readable().await?;
+            match self.0.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
     }
 }
 
