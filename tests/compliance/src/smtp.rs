@@ -40,6 +40,11 @@ impl Client {
         self.reply()
     }
 
+    /// Says something that nobody answers yet.
+    pub fn send_part(&mut self, text: &str) -> io::Result<()> {
+        self.stream.write_all(text.as_bytes())
+    }
+
     fn reply(&mut self) -> io::Result<String> {
         let mut line = String::new();
         loop {

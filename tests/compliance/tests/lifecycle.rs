@@ -162,3 +162,31 @@ fn processes_that_are_killed_come_back_and_no_mail_is_lost() {
     }
     assert!(machine.events().iter().any(|line| line.contains("killed by signal 9")));
 }
+
+#[test]
+fn triggers_may_be_fifos_as_in_older_files() {
+    let machine = Machine::new(Which::Posthaste, INTERNET_SITE);
+    let path = machine.path("etc/postfix/master.cf");
+    let text = fs::read_to_string(&path).expect("our own file");
+    let old = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            // No wake-up: what is not told is not found.
+            ["pickup" | "qmgr", "unix", ..] => format!("{} fifo n - n 0 1 {}\n", words[0], words[0]),
+            _ => format!("{line}\n"),
+        }
+    };
+    fs::write(&path, text.lines().map(old).collect::<String>()).expect("space");
+    machine.command("postfix", &["start"]);
+    machine.wait_until("port 25 answers", || machine.connect().is_some());
+    let count =
+        || fs::read_to_string(machine.path("mail/alice")).unwrap_or_default().matches("\nSubject: ").count();
+    for round in 1..4 {
+        assert!(machine.send("a@example.org", "alice@debian.test", "Subject: x\n\nx").starts_with("250 "));
+        machine.wait_until("mail from outside is there", || count() == 2 * round - 1);
+        let mut sendmail = machine.program_as("bob", "sendmail");
+        sendmail.args(["alice@debian.test"]);
+        assert!(machine.feed(sendmail, "Subject: x\n\nx\n").status.success());
+        machine.wait_until("mail of a user is there", || count() == 2 * round);
+    }
+}

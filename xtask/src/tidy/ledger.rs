@@ -18,7 +18,6 @@ const ONLY_KNOW: &[&str] = &[
 /// Parameters that are read and yet are not honoured, each with what they do so far.
 const PARTLY: &[(&str, &str)] = &[
     ("confirm_delay_cleared", "the scheduler knows it; nobody writes the notice"),
-    ("fast_flush_domains", "postqueue -s refuses other sites; the lists are not there yet"),
     ("lmtp_dns_support_level", "`dnssec` counts as `enabled`"),
     ("smtp_dns_support_level", "`dnssec` counts as `enabled`"),
     ("smtpd_enforce_tls", "mail is refused, as there is no TLS"),

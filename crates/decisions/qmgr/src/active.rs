@@ -100,6 +100,10 @@ impl Core {
         let destination = self.entries[key].destination;
         let at = self.destinations[destination].transport;
         self.transports[at].busy_count -= 1;
+        if self.is_handing_over {
+            self.messages[self.entries[key].message].flags.is_handed_over = true;
+            return self.entry_done(step, key, request.recipients.len());
+        }
         let text = match failure {
             AgentFailure::Unavailable => "mail transport unavailable",
             AgentFailure::Died => "unknown mail transport error",
@@ -163,7 +167,7 @@ impl Core {
         self.maybe_forget(from);
     }
 
-    fn take_from_todo(&mut self, key: Key<Entry>) {
+    pub(crate) fn take_from_todo(&mut self, key: Key<Entry>) {
         let (peer, destination) = (self.entries[key].peer, self.entries[key].destination);
         self.peers[peer].entries.remove(&mut self.entries, key, in_peer);
         let destination = &mut self.destinations[destination];
@@ -195,7 +199,7 @@ impl Core {
     }
 
     /// Accounts of job, peer and message, without the destination's.
-    fn entry_gone(&mut self, key: Key<Entry>, recipients: usize) {
+    pub(crate) fn entry_gone(&mut self, key: Key<Entry>, recipients: usize) {
         let Some(entry) = self.entries.remove(key) else { return };
         let count = i64::try_from(recipients).unwrap_or(0);
         let job = self.peers[entry.peer].job;

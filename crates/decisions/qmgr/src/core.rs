@@ -63,6 +63,8 @@ pub(crate) struct MessageFlags {
     pub(crate) is_incomplete: bool,
     pub(crate) is_corrupt: bool,
     pub(crate) is_gone: bool,
+    /// Recipients of it are left for the next generation.
+    pub(crate) is_handed_over: bool,
     /// Dead destinations are tried for this message.
     pub(crate) flush_each: bool,
     /// defer_transports does not count.
@@ -225,6 +227,8 @@ pub(crate) struct Core {
     pub(crate) to_finish: Vec<Key<Message>>,
     pub(crate) to_mark: Vec<Key<Message>>,
     pub(crate) timers: Timers,
+    /// The next generation takes over: nothing is begun any more.
+    pub(crate) is_handing_over: bool,
 }
 
 impl Core {
@@ -248,6 +252,7 @@ impl Core {
             to_finish: Vec::new(),
             to_mark: Vec::new(),
             timers: Timers::default(),
+            is_handing_over: false,
         }
     }
 

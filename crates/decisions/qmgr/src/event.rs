@@ -94,13 +94,56 @@ pub enum AgentFailure {
     Died,
 }
 
-/// What an administrator wants now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Flush {
-    /// Everything (`postqueue -f`).
-    All,
-    /// These messages (`postqueue -i`, `-s`, ETRN): claimed next, whatever their time.
-    Messages(Vec<QueueId>),
+/// What somebody asks for at the queue manager's trigger (qmgr(8)); requests add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent requests, a letter each")]
+pub struct Triggers {
+    /// `I`: look into `incoming`.
+    pub incoming: bool,
+    /// `D`: look into `deferred`.
+    pub deferred: bool,
+    /// `A`: the scans take everything, whatever its time.
+    pub all: bool,
+    /// `F`: forget what is known of dead destinations.
+    pub forget_dead: bool,
+}
+
+impl Triggers {
+    /// Something may be in `incoming` (the wake-up of master.cf, `postdrop`, an administrator's move).
+    pub const INCOMING: Self = Self { incoming: true, deferred: false, all: false, forget_dead: false };
+
+    /// Try everything now (`postqueue -f`).
+    pub const FLUSH: Self = Self { incoming: true, deferred: true, all: true, forget_dead: true };
+
+    /// Adds a request by its letter; letters that mean nothing are ignored, as in Postfix. `W` is master's wake-up.
+    pub fn add(&mut self, letter: u8) {
+        match letter {
+            b'I' | b'W' => self.incoming = true,
+            b'D' => self.deferred = true,
+            b'A' => self.all = true,
+            b'F' => self.forget_dead = true,
+            _ => {}
+        }
+    }
+
+    /// Both requests.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            incoming: self.incoming || other.incoming,
+            deferred: self.deferred || other.deferred,
+            all: self.all || other.all,
+            forget_dead: self.forget_dead || other.forget_dead,
+        }
+    }
+
+    /// The letters that ask for this.
+    #[must_use]
+    pub fn letters(self) -> Vec<u8> {
+        let letters =
+            [(self.deferred, b'D'), (self.forget_dead, b'F'), (self.incoming, b'I'), (self.all, b'A')];
+        letters.into_iter().filter(|(is_asked, _)| *is_asked).map(|(_, letter)| letter).collect()
+    }
 }
 
 /// What happened.
@@ -110,8 +153,8 @@ pub enum Event {
     Started,
     /// A message was committed to `incoming` by this system a moment ago. May be lost: a scan finds it too.
     Arrived(QueueId),
-    /// Something may be in `incoming`: look (the wake-up of master.cf, `postdrop`, an administrator's move).
-    QueueNotice,
+    /// Somebody asks for something.
+    Trigger(Triggers),
     /// Answer to [`Action::Scan`].
     Scanned {
         /// Which queue.
@@ -138,8 +181,9 @@ pub enum Event {
     /// Answer to [`Action::Notify`], after every notification is committed and the log that it was made from is removed;
     /// also when there was nothing to send.
     Notified(QueueId, Result<(), Trouble>),
-    /// Do something now.
-    Flush(Flush),
+    /// The next generation takes over: what agents are busy with is finished, everything else is given back.
+    /// [`active_count`](crate::Scheduler::active_count) tells how much is left.
+    HandOver,
     /// [`wake_at`](crate::Scheduler::wake_at) has come.
     Timer,
 }
@@ -362,4 +406,9 @@ pub enum Action {
     Remove(QueueId),
     /// Let go of the file; it is not in `active` any more. No answer.
     Forget(QueueId),
+    /// Move back to `incoming`, for the next generation, with the present time if its time has not come, and let go of the
+    /// file. No answer.
+    GiveBack(QueueId),
+    /// Ask the next generation for what this one was asked for and has not done. No answer.
+    PassOn(Triggers),
 }

@@ -32,6 +32,8 @@ impl Core {
         if message.flags.is_gone {
             step.act(Action::Forget(message.id));
             self.forget(key);
+        } else if self.is_for_the_next(message) {
+            self.give_back(step, key);
         } else if message.flags.may_have_bounce_log {
             self.notify(step, key, Notice::Failure);
         } else if message.flags.is_corrupt {
@@ -80,7 +82,7 @@ impl Core {
         }
     }
 
-    fn notify(&mut self, step: &mut Step<'_>, key: Key<Message>, notice: Notice) {
+    pub(crate) fn notify(&mut self, step: &mut Step<'_>, key: Key<Message>, notice: Notice) {
         self.mark(step, key);
         let message = &mut self.messages[key];
         message.stage = Stage::Notifying(notice);
@@ -153,7 +155,7 @@ impl Core {
     }
 
     /// Nothing is kept of a message that has left.
-    fn forget(&mut self, key: Key<Message>) {
+    pub(crate) fn forget(&mut self, key: Key<Message>) {
         for job in std::mem::take(&mut self.messages[key].jobs) {
             self.free_job(job);
         }

@@ -10,7 +10,7 @@ use types::{QueueId, QueueName, WallTime};
 
 use crate::{
     core::{Core, Message, MessageFlags, Stage, Step},
-    event::{Action, ClaimFailure, Claimed, Flush, Found, LogLine, MoreRecipients},
+    event::{Action, ClaimFailure, Claimed, Found, LogLine, MoreRecipients, Triggers},
     finish::{LOCKED_DELAY, corrupt},
     slab::Key,
 };
@@ -53,8 +53,15 @@ impl Scan {
 
     fn request(&mut self, all: bool) {
         self.again = true;
-        self.all_again |= all;
-        self.all |= all && self.is_running;
+        if all {
+            self.take_all();
+        }
+    }
+
+    /// Times do not count, from here on in the present scan, and in the next.
+    fn take_all(&mut self) {
+        self.all_again = true;
+        self.all |= self.is_running;
     }
 
     /// Begins the scan that was asked for.
@@ -72,8 +79,6 @@ impl Scan {
 #[derive(Clone, Copy)]
 struct Why {
     is_fresh: bool,
-    /// An administrator wants it delivered now.
-    flush: bool,
     /// Found by a scan that takes everything: defer_transports does not count.
     all: bool,
 }
@@ -82,15 +87,12 @@ struct Why {
 #[derive(Clone, Copy)]
 struct Claim {
     why: Why,
-    /// Where else it may be.
-    other: Option<QueueName>,
     recipients_max: i64,
 }
 
 /// What waits to become active.
 pub(crate) struct Intake {
     arrivals: VecDeque<QueueId>,
-    flushed: VecDeque<(QueueId, QueueName)>,
     incoming: Scan,
     deferred: Scan,
     claims: HashMap<QueueId, Claim>,
@@ -103,7 +105,6 @@ impl Intake {
     pub(crate) fn new() -> Self {
         Self {
             arrivals: VecDeque::new(),
-            flushed: VecDeque::new(),
             incoming: Scan::new(QueueName::Incoming),
             deferred: Scan::new(QueueName::Deferred),
             claims: HashMap::new(),
@@ -133,16 +134,29 @@ impl Intake {
         self.deferred.request(false);
     }
 
-    pub(crate) fn flush(&mut self, flush: Flush) {
-        match flush {
-            Flush::All => {
-                self.incoming.request(true);
-                self.deferred.request(true);
-            }
-            Flush::Messages(ids) => {
-                self.flushed.extend(ids.into_iter().map(|id| (id, QueueName::Deferred)));
+    pub(crate) fn trigger(&mut self, triggers: Triggers) {
+        for (is_asked, scan) in
+            [(triggers.incoming, &mut self.incoming), (triggers.deferred, &mut self.deferred)]
+        {
+            if is_asked {
+                scan.request(triggers.all);
+            } else if triggers.all {
+                scan.take_all();
             }
         }
+    }
+
+    /// What an administrator wanted tried whatever its time, and is not claimed yet: nobody else would know.
+    pub(crate) fn unfinished_flush(&self) -> Option<Triggers> {
+        let is_unfinished =
+            |scan: &Scan| scan.all_again || (scan.all && (scan.is_running || !scan.names.is_empty()));
+        let triggers = Triggers {
+            incoming: is_unfinished(&self.incoming),
+            deferred: is_unfinished(&self.deferred),
+            all: true,
+            forget_dead: false,
+        };
+        (triggers.incoming || triggers.deferred).then_some(triggers)
     }
 
     /// Names that a scan found: those whose time has not come are forgotten at once.
@@ -161,11 +175,8 @@ impl Intake {
         scan.names.extend(found.into_iter().filter(is_due).map(|found| found.id));
     }
 
-    /// The next message: flushed ones first, then new and deferred mail in turn.
+    /// The next message: new and deferred mail in turn.
     fn next(&mut self) -> Option<(QueueId, QueueName, Why)> {
-        if let Some((id, queue)) = self.flushed.pop_front() {
-            return Some((id, queue, Why { is_fresh: false, flush: true, all: false }));
-        }
         let first = self.deferred_first;
         for is_deferred in [first, !first] {
             let next = if is_deferred { self.next_deferred() } else { self.next_incoming() };
@@ -179,14 +190,14 @@ impl Intake {
 
     fn next_incoming(&mut self) -> Option<(QueueId, QueueName, Why)> {
         if let Some(id) = self.arrivals.pop_front() {
-            return Some((id, QueueName::Incoming, Why { is_fresh: true, flush: false, all: false }));
+            return Some((id, QueueName::Incoming, Why { is_fresh: true, all: false }));
         }
-        let why = Why { is_fresh: false, flush: false, all: self.incoming.all };
+        let why = Why { is_fresh: false, all: self.incoming.all };
         self.incoming.names.pop_front().map(|id| (id, QueueName::Incoming, why))
     }
 
     fn next_deferred(&mut self) -> Option<(QueueId, QueueName, Why)> {
-        let why = Why { is_fresh: false, flush: false, all: self.deferred.all };
+        let why = Why { is_fresh: false, all: self.deferred.all };
         self.deferred.names.pop_front().map(|id| (id, QueueName::Deferred, why))
     }
 
@@ -198,8 +209,7 @@ impl Intake {
             if core.by_id.contains_key(&id) || self.claims.contains_key(&id) {
                 continue;
             }
-            let other = why.flush.then_some(QueueName::Incoming).filter(|_| from == QueueName::Deferred);
-            self.claim(step, core, (id, from), (why, other));
+            self.claim(step, core, (id, from), why);
         }
         if core.messages.len() + self.claims.len() >= limit {
             // When room appears, new mail has waited longest.
@@ -216,18 +226,12 @@ impl Intake {
         }
     }
 
-    fn claim(
-        &mut self,
-        step: &mut Step<'_>,
-        core: &Core,
-        (id, from): (QueueId, QueueName),
-        (why, other): (Why, Option<QueueName>),
-    ) {
+    fn claim(&mut self, step: &mut Step<'_>, core: &Core, (id, from): (QueueId, QueueName), why: Why) {
         let settings = &core.settings;
         let room = settings.qmgr_message_recipient_limit - core.recipient_count - self.reserved;
         let recipients_max = room.max(settings.qmgr_message_recipient_minimum).min(RECIPIENTS_MAX);
         self.reserved += recipients_max;
-        self.claims.insert(id, Claim { why, other, recipients_max });
+        self.claims.insert(id, Claim { why, recipients_max });
         step.act(Action::Claim { id, from, recipients_max: usize::try_from(recipients_max).unwrap_or(1) });
     }
 
@@ -240,6 +244,9 @@ impl Intake {
     /// A message was opened.
     pub(crate) fn claimed(&mut self, step: &mut Step<'_>, core: &mut Core, id: QueueId, claimed: Claimed) {
         let Some(Claim { why, .. }) = self.answered(id) else { return };
+        if core.is_handing_over {
+            return step.act(Action::GiveBack(id));
+        }
         let keeps_log = claimed.expire && claimed.has_defer_log;
         if !why.is_fresh && !keeps_log {
             step.act(Action::RemoveDeferLog(id));
@@ -255,14 +262,11 @@ impl Intake {
         id: QueueId,
         failure: &ClaimFailure,
     ) -> bool {
-        let Some(Claim { why, other, .. }) = self.answered(id) else { return false };
+        if self.answered(id).is_none() {
+            return false;
+        }
         match failure {
-            ClaimFailure::Gone => {
-                // A flushed message may be in either queue.
-                if let Some(other) = other {
-                    self.claim(step, core, (id, other), (why, None));
-                }
-            }
+            ClaimFailure::Gone => {}
             ClaimFailure::Busy => {
                 step.log(LogLine::Skipped(id));
                 step.act(Action::Defer { id, to: QueueName::Incoming, next_try: step.wall + LOCKED_DELAY });
@@ -318,8 +322,8 @@ impl Core {
             unmarked: Vec::new(),
             flags: MessageFlags {
                 is_deferred,
-                flush_each: why.flush || claimed.flush,
-                flush_deferred_transports: why.flush || why.all,
+                flush_each: claimed.flush,
+                flush_deferred_transports: claimed.flush || why.all,
                 expire: claimed.expire,
                 may_have_bounce_log: !why.is_fresh,
                 ..MessageFlags::default()
@@ -333,6 +337,10 @@ impl Core {
     pub(crate) fn more_recipients(&mut self, step: &mut Step<'_>, key: Key<Message>, more: MoreRecipients) {
         let message = &mut self.messages[key];
         message.is_reading = false;
+        if self.is_handing_over {
+            // These recipients, too, are for the next generation.
+            return self.to_finish.push(key);
+        }
         message.next_offset = more.next_offset;
         self.resolve(step, key, more.recipients);
         if self.messages[key].next_offset.is_none() {

@@ -24,6 +24,7 @@ mod core;
 mod destination;
 mod event;
 mod finish;
+mod hand_over;
 mod intake;
 mod job;
 mod members;
@@ -33,8 +34,8 @@ mod settings;
 mod slab;
 
 pub use event::{
-    Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Flush, Found, LogLine, LogName,
-    MoreRecipients, Notice, Routed, Ticket,
+    Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Found, LogLine, LogName,
+    MoreRecipients, Notice, Routed, Ticket, Triggers,
 };
 pub use scheduler::Scheduler;
 pub use settings::{Feedback, SchedulerSettings, TransportSettings};

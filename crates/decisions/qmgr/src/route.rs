@@ -61,6 +61,10 @@ impl Core {
         let message = &mut self.messages[key];
         message.recipient_count -= count;
         self.recipient_count -= count;
+        if self.is_handing_over {
+            message.flags.is_handed_over = true;
+            return self.settled(key);
+        }
         // Recipients of one domain go together, in a stable order.
         if routed.len() > 1 {
             routed.sort_by(|a, b| order(&a.recipient.address, &b.recipient.address));

@@ -4,7 +4,7 @@ use types::{Instant, QueueId, WallTime};
 
 use crate::{
     core::{Core, Message, Step, Wake},
-    event::{Action, ClaimFailure, Event, Flush},
+    event::{Action, ClaimFailure, Event},
     intake::Intake,
     settings::SchedulerSettings,
     slab::Key,
@@ -30,13 +30,17 @@ impl Scheduler {
         // Finished messages make room for others; deferring a dead destination's mail makes work for `retry`.
         loop {
             self.core.finish_all(&mut step);
-            self.core.deliver(&mut step);
+            if !self.core.is_handing_over {
+                self.core.deliver(&mut step);
+            }
             if self.core.to_finish.is_empty() {
                 break;
             }
         }
         self.core.mark_all(&mut step);
-        self.intake.fill(&mut step, &self.core);
+        if !self.core.is_handing_over {
+            self.intake.fill(&mut step, &self.core);
+        }
     }
 
     /// When [`Event::Timer`] is wanted at the latest.
@@ -75,7 +79,6 @@ impl Scheduler {
                 self.scan_deferred(step);
             }
             Event::Arrived(id) => self.intake.arrived(id, self.core.settings.qmgr_message_active_limit),
-            Event::QueueNotice => self.intake.scan_incoming(),
             Event::Scanned { queue, found, finished } => {
                 self.intake.scanned(step.wall, queue, found, finished);
             }
@@ -99,11 +102,17 @@ impl Scheduler {
                     self.core.notified(step, key, result);
                 }
             }
-            Event::Flush(flush) => {
-                if flush == Flush::All {
+            Event::Trigger(triggers) => {
+                if triggers.forget_dead {
                     self.core.unthrottle_all();
                 }
-                self.intake.flush(flush);
+                self.intake.trigger(triggers);
+            }
+            Event::HandOver => {
+                if let Some(unfinished) = self.intake.unfinished_flush() {
+                    step.act(Action::PassOn(unfinished));
+                }
+                self.core.hand_over();
             }
             Event::Timer => self.timers(step),
         }

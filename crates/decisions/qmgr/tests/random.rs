@@ -9,7 +9,7 @@ mod world;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use qmgr::{Event, Flush};
+use qmgr::{Event, Triggers};
 use world::{Answer, Faults, Site, World, id};
 
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ enum Op {
     Expire(usize),
     Faults(u32, u32, u32, u32),
     Restart,
+    Reload,
 }
 
 const SITES: [&str; 6] = ["a", "b", "c", "local.d", "relay.e", "relay.f"];
@@ -46,6 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_u64..2000).prop_map(Op::Wait),
         1 => Just(Op::FlushAll),
         1 => Just(Op::Restart),
+        2 => Just(Op::Reload),
         1 => (0_usize..20).prop_map(Op::Flush),
         1 => (0_usize..20).prop_map(Op::Expire),
         1 => (0_u32..4, 0_u32..3, 0_u32..3, 0_u32..3).prop_map(|(a, b, c, d)| Op::Faults(a, b, c, d)),
@@ -105,13 +107,14 @@ fn apply(world: &mut World, op: &Op, count: &mut usize) {
         }
         Op::Wait(seconds) => world.run(world.now + Duration::from_secs(*seconds)),
         Op::Restart => world.restart(),
-        Op::FlushAll => world.later(Duration::ZERO, Event::Flush(Flush::All)),
-        Op::Flush(n) => world.later(Duration::ZERO, Event::Flush(Flush::Messages(vec![name(*n)]))),
+        Op::Reload => world.reload(),
+        Op::FlushAll => world.later(Duration::ZERO, Event::Trigger(Triggers::FLUSH)),
+        Op::Flush(n) => world.expedite(name(*n)),
         Op::Expire(n) => {
             if let Some(file) = world.files.get_mut(&name(*n)) {
                 file.expire = true;
             }
-            world.later(Duration::ZERO, Event::Flush(Flush::Messages(vec![name(*n)])));
+            world.expedite(name(*n));
         }
         Op::Faults(append, notify, read, resolve) => {
             world.faults = Faults { append: *append, notify: *notify, read: *read, resolve: *resolve };
@@ -140,7 +143,7 @@ proptest! {
         for site in ["a", "b", "c", "d", "e", "f"] {
             world.sites.insert(site.to_owned(), Site { takes: Duration::from_secs(1), answer: Answer::Ok });
         }
-        world.later(Duration::ZERO, Event::QueueNotice);
+        world.later(Duration::ZERO, Event::Trigger(Triggers::INCOMING));
         for _ in 0..12 {
             if !world.files.is_empty() || world.scheduler.active_count() > 0 {
                 world.run(world.now + Duration::from_secs(86_400));

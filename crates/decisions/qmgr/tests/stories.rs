@@ -18,7 +18,7 @@ mod world;
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
-use qmgr::{Event, Flush};
+use qmgr::{Event, Triggers};
 use types::Instant;
 use world::{Answer, Site, World, id};
 
@@ -76,11 +76,12 @@ fn command(world: &mut World, words: &[&str]) {
             world.sites.insert((*site).to_owned(), Site { takes, answer: answer(how) });
         }
         ["restart"] => world.restart(),
-        ["flush"] => world.later(Duration::ZERO, Event::Flush(Flush::All)),
-        ["flush", name] => world.later(Duration::ZERO, Event::Flush(Flush::Messages(vec![id(name)]))),
+        ["reload"] => world.reload(),
+        ["flush"] => world.later(Duration::ZERO, Event::Trigger(Triggers::FLUSH)),
+        ["flush", name] => world.expedite(id(name)),
         ["expire", name] => {
             world.files.get_mut(&id(name)).unwrap().expire = true;
-            world.later(Duration::ZERO, Event::Flush(Flush::Messages(vec![id(name)])));
+            world.expedite(id(name));
         }
         ["warn", name, after] => {
             let at = world.wall() + seconds(after);

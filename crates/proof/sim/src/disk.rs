@@ -252,6 +252,7 @@ impl State {
             mode: inode.content.mode,
             uid: 0,
             modified: inode.content.modified,
+            accessed: inode.content.modified,
         })
     }
 }

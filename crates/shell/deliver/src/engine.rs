@@ -11,7 +11,13 @@ use net::contain;
 use process::{Injector, Notifier, Process, Zone};
 use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::{RewriteSettings, Rewriter};
-use std::{cell::RefCell, collections::HashSet, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    pin::pin,
+    rc::Rc,
+    time::Duration,
+};
 use tables::Registry;
 use types::QueueId;
 use world::World;
@@ -23,6 +29,8 @@ pub(crate) struct Engine<W: World> {
     rewriter: Rc<Rewriter>,
     scans: Scans<W>,
     scheduler: RefCell<Scheduler>,
+    /// The next generation has the queue.
+    is_handed_over: Cell<bool>,
     /// `syslog_name/qmgr`
     qmgr_log: maillog::Logger,
 }
@@ -49,7 +57,7 @@ impl<W: World> Engine<W> {
         let injector = injector(shared, process, &rewriter)?;
         let context = Context {
             shared: Rc::clone(shared),
-            work: QueueWork::new(shared.queue.clone()),
+            work: QueueWork::new(shared.queue.clone(), qmgr_log.clone()),
             services: Services::open(shared, process),
             notifier: Notifier::load(process.values(), &shared.log, Rc::clone(&injector)),
             agents,
@@ -60,6 +68,7 @@ impl<W: World> Engine<W> {
             rewriter,
             scans: Scans::new(),
             scheduler: RefCell::new(scheduler),
+            is_handed_over: Cell::new(false),
             qmgr_log,
             shared: Rc::clone(shared),
         }))
@@ -68,19 +77,27 @@ impl<W: World> Engine<W> {
     /// Until the process stops.
     pub(crate) async fn run(self: Rc<Self>) {
         self.step(Event::Started);
+        let (context, shared) = (Rc::clone(&self.context), Rc::clone(&self.shared));
+        self.shared.world.spawn(async move { context.work.stragglers.run(&shared).await });
         loop {
             let wake_at = self.scheduler.borrow().wake_at();
-            let event = self.shared.events.next(&self.shared.world, wake_at).await;
-            if self.shared.stop.is_set() && !is_result(&event) {
-                continue;
+            match self.shared.events.next(&self.shared.world, wake_at).await {
+                Event::Arrived(id) if self.is_handed_over.get() => self.shared.word.arrived(id),
+                Event::Trigger(asked) if self.is_handed_over.get() => self.shared.word.ask(&asked.letters()),
+                event => self.step(event),
             }
-            self.step(event);
         }
     }
 
-    /// Waits until no delivery is under way.
-    pub(crate) async fn idle(&self) {
-        while self.scheduler.borrow().delivery_count() > 0 {
+    /// Leaves the queue to the next generation, all but what is under way.
+    pub(crate) fn hand_over(self: &Rc<Self>) {
+        self.step(Event::HandOver);
+        self.is_handed_over.set(true);
+    }
+
+    /// Waits until everything that was under way has ended.
+    pub(crate) async fn finished(&self) {
+        while self.scheduler.borrow().active_count() > 0 {
             self.shared.world.sleep(Duration::from_millis(20)).await;
         }
     }
@@ -107,10 +124,7 @@ impl<W: World> Engine<W> {
     }
 
     fn perform(self: &Rc<Self>, action: Action) {
-        let stops = self.shared.stop.is_set();
         match action {
-            // After the word to stop nothing new is begun.
-            Action::Scan { .. } | Action::Claim { .. } if stops => {}
             Action::Scan { queue, restart, names_max } => {
                 self.scans.scan(&self.shared, queue, restart, names_max);
             }
@@ -138,6 +152,7 @@ impl<W: World> Engine<W> {
                 });
             }
             Action::Deliver(ticket, request) => delivery::start(&self.context, ticket, request),
+            Action::PassOn(asked) => self.shared.word.ask(&asked.letters()),
             Action::Log(line) => self.log(&line),
             Action::Append(append) => notices::append(&self.context, append),
             Action::Notify { id, notice, message } => notices::notify(&self.context, id, notice, message),
@@ -179,9 +194,4 @@ fn injector<W: World>(
     let log = (shared.log.clone(), Zone::new(process.host.zone.clone()));
     let arrived = move |id| events.push(Event::Arrived(id));
     Ok(Rc::new(Injector::new(around, log, cleanup, tag, arrived)))
-}
-
-/// Whether an event ends something that was begun.
-fn is_result(event: &Event) -> bool {
-    !matches!(event, Event::Arrived(_) | Event::QueueNotice | Event::Flush(_) | Event::Scanned { .. })
 }

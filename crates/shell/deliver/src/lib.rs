@@ -20,6 +20,7 @@ mod context;
 mod delivery;
 mod engine;
 mod events;
+mod flush;
 mod live;
 mod local_delivery;
 mod lock;
@@ -30,6 +31,7 @@ mod scan;
 mod services;
 mod shared;
 mod statuses;
+mod stragglers;
 mod triggers;
 mod virtual_delivery;
 
@@ -42,34 +44,36 @@ use queue::Queue;
 use shared::Shared;
 use std::{rc::Rc, time::Duration};
 use sys::control::ServedRow;
+use triggers::Clients;
 use world::{Accept, World};
 
 /// All ways out.
 pub struct Deliver<W: World> {
     shared: Rc<Shared<W>>,
     engine: Rc<Engine<W>>,
+    clients: Clients,
 }
 
 impl<W: World> Deliver<W> {
-    /// Makes everything ready and begins to listen on the rows. Nothing is delivered before [`Self::start`].
+    /// Makes everything ready. Nobody is listened to, and nothing is delivered, before [`Self::start`].
     ///
     /// # Errors
     /// A setting that cannot be used.
-    pub fn new<L: Accept<Stream = W::Stream>>(
+    pub fn new(
         world: &W,
         queue: Queue<W::Disk>,
         process: &Process,
-        rows: Vec<(ServedRow, Vec<L>)>,
         agents: Rc<dyn Agents>,
     ) -> Result<Self, String> {
         let shared = Rc::new(Shared::new(world, queue, process));
         let engine = Engine::new(&shared, process, agents)?;
-        triggers::start(&shared, rows);
-        Ok(Self { shared, engine })
+        let clients = Clients::new(process);
+        Ok(Self { shared, engine, clients })
     }
 
-    /// Takes up the queue. Nobody else may be at work on it.
-    pub fn start(&self) {
+    /// Takes up the queue, which nobody else may have, and listens on the rows.
+    pub fn start<L: Accept<Stream = W::Stream>>(&self, rows: Vec<(ServedRow, Vec<L>)>) {
+        self.clients.listen(&self.shared, rows);
         let engine = Rc::clone(&self.engine);
         self.shared.world.spawn(async move { engine.run().await });
     }
@@ -79,9 +83,22 @@ impl<W: World> Deliver<W> {
         self.shared.wakeups.pull(service);
     }
 
-    /// Begins nothing new, and lets deliveries finish, within `deadline`.
-    pub async fn drain(&self, deadline: Duration) {
+    /// Leaves the queue to the next generation: everything but the deliveries that are under way.
+    ///
+    /// When this returns nobody is listened to any more, so that whatever is said from then on is said to the next
+    /// generation, and what was said before it finds by looking into the queue.
+    pub async fn hand_over(&self) {
         self.shared.stop.set();
-        self.shared.world.timeout(deadline, self.engine.idle()).await;
+        self.clients.word_is_out(&self.shared.world).await;
+        self.engine.hand_over();
+    }
+
+    /// Lets deliveries and clients finish, within `limit`.
+    pub async fn finish(&self, limit: Duration) {
+        let finishing = async {
+            self.engine.finished().await;
+            self.clients.served(&self.shared.world).await;
+        };
+        self.shared.world.timeout(limit, finishing).await;
     }
 }

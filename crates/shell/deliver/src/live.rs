@@ -2,9 +2,9 @@
 
 use crate::{Deliver, agent_pool::AgentPool, lock};
 use net::{Builder, Listener, Live};
-use process::{Assigned, Control, Process, SystemDisk};
+use process::{Assigned, Control, Process, SystemDisk, first};
 use queue::{Queue, RealDisk};
-use std::{rc::Rc, time::Duration};
+use std::{future::pending, rc::Rc, time::Duration};
 use sys::{
     control::{ToChild, ToMaster},
     startup::Startup,
@@ -47,29 +47,64 @@ async fn serve(
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
     let agents = Rc::new(AgentPool::new(&world, &control, process));
-    let deliver = Deliver::new(&world, queue, process, rows, Rc::clone(&agents) as _)?;
+    let deliver = Deliver::new(&world, queue, process, Rc::clone(&agents) as _)?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let _lock = lock::take(&world, process).await?;
-    deliver.start();
-    let deadline = listen_to_master(&control, &deliver, &agents).await;
-    deliver.drain(deadline).await;
+    let master = Master { control: &control, deliver: &deliver, agents: &agents };
+    // Told to go before the lock is ours, there is nothing to finish.
+    let Ok(lock) = first(lock::take(&world, process), master.says_go()).await else { return Ok(()) };
+    let lock = lock?;
+    deliver.start(rows);
+    let limit = match master.says_go().await {
+        Go::AtOnce => return Ok(()),
+        Go::Within(limit) => limit,
+        Go::Alone => process.drain_limit(),
+    };
+    deliver.hand_over().await;
+    drop(lock);
+    let _ = first(deliver.finish(limit), master.says_stop()).await;
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
 }
 
-/// Waits until it is time to go, and says how much time there is.
-async fn listen_to_master(
-    control: &Control,
-    deliver: &Deliver<LiveWorld>,
-    agents: &AgentPool<LiveWorld>,
-) -> Duration {
-    loop {
-        match control.receive().await {
-            Some(ToChild::Wakeup { service, .. }) => deliver.wake_up(&service),
-            Some(ToChild::Agent { request, agent }) => agents.arrived(request, agent),
-            Some(ToChild::Drain { deadline }) => return deadline,
-            Some(ToChild::Stop) | None => return Duration::ZERO,
-            Some(_) => {}
+/// Master's word to go.
+enum Go {
+    /// `postfix stop`
+    AtOnce,
+    /// A new generation is there: what is under way may take so long.
+    Within(Duration),
+    /// Master is gone, by `postfix drain` or by a kill: nobody will say more.
+    Alone,
+}
+
+struct Master<'a> {
+    control: &'a Control,
+    deliver: &'a Deliver<LiveWorld>,
+    agents: &'a AgentPool<LiveWorld>,
+}
+
+impl Master<'_> {
+    /// Listens until it is time to go.
+    async fn says_go(&self) -> Go {
+        loop {
+            match self.control.receive().await {
+                Some(ToChild::Wakeup { service, .. }) => self.deliver.wake_up(&service),
+                Some(ToChild::Agent { request, agent }) => self.agents.arrived(request, agent),
+                Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
+                Some(ToChild::Stop) => return Go::AtOnce,
+                None => return Go::Alone,
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Listens while the last deliveries go on: they may want agents.
+    async fn says_stop(&self) {
+        loop {
+            match self.says_go().await {
+                Go::AtOnce => return,
+                Go::Within(_) => {}
+                Go::Alone => pending().await,
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Logs of what failed, and the notifications made of them (bounce(8)).
 
-use crate::{content, context::Context, shared::Shared};
+use crate::{content, context::Context, flush, shared::Shared};
 use bounce::Kind;
 use net::contain;
 use process::About;
-use qmgr::{Append, Event, LogName, Notice};
+use qmgr::{Append, Disposition, Event, LogName, Notice};
 use queue_format::LogEntry;
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 use types::{MessageAttributes, QueueId, QueueName, Trouble};
@@ -33,12 +33,27 @@ pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
         .filter_map(|done| Some(LogEntry::new(done.recipient()?, &done.report.status, action)))
         .collect();
     let shared = Rc::clone(&engine.shared);
+    let is_noted = log == LogName::Defer && shared.sites.has_any;
+    let sites = if is_noted { sites(&records) } else { Vec::new() };
     engine.shared.world.spawn(async move {
         let appended = append_now(&shared, id, directory(log), entries).await;
+        if appended.is_ok() {
+            flush::note_deferred(&shared, id, sites).await;
+        }
         let result =
             appended.map_err(|error| Trouble::new(format!("{id}: append to {}: {error}", directory(log))));
         shared.events.push(Event::Appended(ticket, result));
     });
+}
+
+/// The domains for which mail waits, each once.
+fn sites(records: &[Disposition]) -> Vec<String> {
+    let recipients = records.iter().filter_map(Disposition::recipient);
+    let domains = recipients.filter_map(|recipient| recipient.address.domain());
+    let mut sites: Vec<String> = domains.map(|domain| String::from_utf8_lossy(domain).into_owned()).collect();
+    sites.sort_unstable();
+    sites.dedup();
+    sites
 }
 
 /// Appends; a log that another delivery of the message is being written to is waited for.

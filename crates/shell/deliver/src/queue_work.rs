@@ -1,5 +1,7 @@
 //! The scheduler's wishes that are a few system calls each.
 
+use crate::stragglers::Stragglers;
+use maillog::Logger;
 use qmgr::{Action, ClaimFailure, Claimed, Event, MoreRecipients};
 use queue::{Claimed as Taken, Queue, QueueFile};
 use queue_format::{Envelope, ReadError};
@@ -21,13 +23,24 @@ pub(crate) struct Active<D: Disk> {
 pub(crate) struct QueueWork<D: Disk> {
     queue: Queue<D>,
     active: RefCell<HashMap<QueueId, Rc<Active<D>>>>,
-    /// Messages that had a bounce log when the process began: a crash may have lost their done marks.
+    /// Messages that had a bounce log when the process began, and messages that an older generation had: a crash may have
+    /// lost their done marks.
     bounce_logs: RefCell<HashSet<QueueId>>,
+    /// What an older generation still works on.
+    pub(crate) stragglers: Stragglers,
+    /// `syslog_name/qmgr`
+    log: Logger,
 }
 
 impl<D: Disk> QueueWork<D> {
-    pub(crate) fn new(queue: Queue<D>) -> Self {
-        Self { queue, active: RefCell::default(), bounce_logs: RefCell::default() }
+    pub(crate) fn new(queue: Queue<D>, log: Logger) -> Self {
+        Self {
+            queue,
+            active: RefCell::default(),
+            bounce_logs: RefCell::default(),
+            stragglers: Stragglers::default(),
+            log,
+        }
     }
 
     pub(crate) fn active(&self, id: &QueueId) -> Option<Rc<Active<D>>> {
@@ -43,11 +56,15 @@ impl<D: Disk> QueueWork<D> {
                 Err(failure) => failure,
             },
             Ok(Taken::Gone | Taken::NotReady | Taken::NotYet(_)) => ClaimFailure::Gone,
-            Ok(Taken::Busy) => ClaimFailure::Gone,
+            Ok(Taken::Busy) => {
+                self.bounce_logs.borrow_mut().insert(id);
+                self.stragglers.add(id);
+                ClaimFailure::Gone
+            }
             Err(error) => {
-                // Where it is now is not known; the next scan finds it.
-                let _ = self.queue.move_to(&id, QueueName::Active, QueueName::Incoming);
-                ClaimFailure::Trouble(Trouble::new(format!("{id}: claim from {from}: {error}")))
+                // It is where it was, and the next scan finds it.
+                self.log.warning(&format!("{id}: claim from {from}: {error}; will be tried again"));
+                ClaimFailure::Gone
             }
         };
         Event::ClaimFailed(id, failure)
@@ -125,13 +142,18 @@ impl<D: Disk> QueueWork<D> {
             }
             Action::Defer { id, to, next_try } => self.defer(id, *to, *next_try),
             Action::SetAside(id) => {
-                self.active.borrow_mut().remove(id);
+                let _locked = self.let_go(id);
                 let moved = self.queue.corrupt(QueueName::Active, id);
                 moved.map_err(|e| format!("{id}: move to corrupt: {e}"))
             }
             Action::Remove(id) => {
-                self.active.borrow_mut().remove(id);
+                let _locked = self.let_go(id);
                 self.queue.remove(QueueName::Active, id).map_err(|e| format!("{id}: remove: {e}"))
+            }
+            Action::GiveBack(id) => {
+                let Some(active) = self.let_go(id) else { return Ok(()) };
+                let moved = self.queue.return_to_incoming(wall, id, active.file.file());
+                moved.map_err(|e| format!("{id}: move to incoming: {e}"))
             }
             Action::Forget(id) => {
                 self.active.borrow_mut().remove(id);
@@ -141,9 +163,22 @@ impl<D: Disk> QueueWork<D> {
         }
     }
 
+    /// Forgets a message whose file is to be moved or removed. It stays locked for as long as the caller keeps what it
+    /// gets: another generation must not take hold of it before it is where it belongs.
+    fn let_go(&self, id: &QueueId) -> Option<Rc<Active<D>>> {
+        self.active.borrow_mut().remove(id)
+    }
+
     fn start(&self, wall: WallTime) -> Result<(), String> {
-        self.queue.recover_active(wall).map_err(|e| format!("return the active queue to incoming: {e}"))?;
+        let recovered = self
+            .queue
+            .recover_active(wall)
+            .map_err(|e| format!("return the active queue to incoming: {e}"))?;
         let mut logs = self.bounce_logs.borrow_mut();
+        for id in recovered.busy {
+            logs.insert(id);
+            self.stragglers.add(id);
+        }
         let listed = self.queue.scan_names(QueueName::Bounce, &mut |id| {
             logs.insert(id);
             true
@@ -152,8 +187,7 @@ impl<D: Disk> QueueWork<D> {
     }
 
     fn defer(&self, id: &QueueId, to: QueueName, next_try: WallTime) -> Result<(), String> {
-        // Dropped at the end: the file is locked until it has moved.
-        let active = self.active.borrow_mut().remove(id);
+        let active = self.let_go(id);
         let set = match &active {
             Some(active) => active.file.file().set_modified(next_try),
             // It could not be read; it is not to be tried at once all the same.

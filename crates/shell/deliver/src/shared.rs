@@ -1,7 +1,8 @@
 //! What all parts of this process share.
 
-use crate::events::Events;
-use process::{Faults, Process, Stop, Wakeups};
+use crate::{events::Events, flush::Sites};
+use config::params as p;
+use process::{Faults, Process, Stop, Wakeups, Word};
 use queue::{Queue, showq::ShowqSettings};
 use world::World;
 
@@ -14,12 +15,20 @@ pub(crate) struct Shared<W: World> {
     pub(crate) wakeups: Wakeups,
     pub(crate) showq: ShowqSettings,
     pub(crate) events: Events,
+    /// To the queue manager of the next generation, once this one has handed over.
+    pub(crate) word: Word<W>,
+    /// What flush(8) knows.
+    pub(crate) sites: Sites,
+    /// For what belongs to no delivery.
+    pub(crate) logger: maillog::Logger,
     /// Tables whose answers must be waited for.
     pub(crate) openers: tables::Openers,
 }
 
 impl<W: World> Shared<W> {
     pub(crate) fn new(world: &W, queue: Queue<W::Disk>, process: &Process) -> Self {
+        let active_limit = usize::try_from(process.values().int(p::qmgr_message_active_limit)).unwrap_or(1);
+        let openers = process.openers(world, "deliver");
         Self {
             world: world.clone(),
             queue,
@@ -28,8 +37,11 @@ impl<W: World> Shared<W> {
             faults: Faults::new(process.values()),
             wakeups: Wakeups::default(),
             showq: ShowqSettings::load(process.values()),
-            events: Events::default(),
-            openers: process.openers(world, "deliver"),
+            events: Events::new(active_limit),
+            word: Word::new(world.clone(), process),
+            sites: Sites::new(process, &openers),
+            logger: process.logger("deliver"),
+            openers,
         }
     }
 }

@@ -1,45 +1,94 @@
 //! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue holds.
 
-use crate::shared::Shared;
-use qmgr::{Event, Flush};
+use crate::{flush, shared::Shared};
+use net::{Permit, Slots, accept_all};
+use process::Process;
+use qmgr::{Event, Triggers};
 use std::{io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use types::QueueId;
-use wire::attr;
 use world::{Accept, Stream, Walk, World};
-
-/// Longest request to flush, in bytes.
-const REQUEST_BYTES_MAX: usize = 16 * 1024;
-
-/// The answers of flush(8): done, wrong parameter, not for this site.
-const FLUSH_OK: i32 = 0;
-const FLUSH_BAD: i32 = 3;
-const FLUSH_DENY: i32 = 4;
-
-/// How long a client of flush or showq may take.
-const CLIENT_LIMIT: Duration = Duration::from_secs(100);
 
 /// Batches of a listing that may be ahead of its reader.
 const BATCHES_AHEAD_MAX: usize = 4;
 
-/// Listens on the rows of this process.
-pub(crate) fn start<W: World, L: Accept<Stream = W::Stream>>(
-    shared: &Rc<Shared<W>>,
-    rows: Vec<(ServedRow, Vec<L>)>,
-) {
-    for (row, listeners) in rows {
-        for listener in listeners {
-            let shared = Rc::clone(shared);
-            let world = shared.world.clone();
-            match row.program.as_str() {
-                "qmgr" | "nqmgr" | "oqmgr" => world.spawn(listen(shared, listener, Client::QueueManager)),
-                "flush" => world.spawn(listen(shared, listener, Client::Flush)),
-                "showq" => world.spawn(listen(shared, listener, Client::ShowQueue)),
-                _ => {}
+/// How often to look whether clients have gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
+/// Who is connected.
+pub(crate) struct Clients {
+    /// Words to the queue manager.
+    words: Slots,
+    /// Those who wait for an answer.
+    asking: Slots,
+    limits: Limits,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    /// `trigger_timeout`: how long somebody may keep the queue manager waiting for a word.
+    word: Duration,
+    /// `ipc_timeout`: how long a client may take to ask, or to read the answer.
+    answer: Duration,
+}
+
+#[derive(Clone, Copy)]
+enum Client {
+    QueueManager,
+    Flush,
+    ShowQueue,
+}
+
+impl Clients {
+    /// Nobody yet. Of each kind there may be as many as default_process_limit says: this one process serves them all,
+    /// whatever limit their rows have.
+    pub(crate) fn new(process: &Process) -> Self {
+        let values = process.values();
+        let limit = process.client_limit();
+        let limits = Limits {
+            word: values.time(config::params::trigger_timeout),
+            answer: values.time(config::params::ipc_timeout),
+        };
+        Self { words: Slots::new(limit), asking: Slots::new(limit), limits }
+    }
+
+    /// Listens on the rows of this process.
+    pub(crate) fn listen<W: World, L: Accept<Stream = W::Stream>>(
+        &self,
+        shared: &Rc<Shared<W>>,
+        rows: Vec<(ServedRow, Vec<L>)>,
+    ) {
+        for (row, listeners) in rows {
+            let client = match row.program.as_str() {
+                "qmgr" | "nqmgr" | "oqmgr" => Client::QueueManager,
+                "flush" => Client::Flush,
+                "showq" => Client::ShowQueue,
+                _ => continue,
+            };
+            for listener in listeners {
+                let slots = if matches!(client, Client::QueueManager) { &self.words } else { &self.asking };
+                let listening = listen(Rc::clone(shared), listener, (client, slots.clone()), self.limits);
+                shared.world.spawn(listening);
+            }
+            match client {
+                Client::QueueManager => wake_up(shared, &row.service),
+                Client::Flush => flush::start(shared, &row),
+                Client::ShowQueue => {}
             }
         }
-        if row.program.ends_with("qmgr") {
-            wake_up(shared, &row.service);
+    }
+
+    /// Waits until nobody speaks to the queue manager any more; [`Shared::stop`] is set.
+    pub(crate) async fn word_is_out(&self, world: &impl World) {
+        while self.words.taken() > 0 {
+            world.sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until everybody has their answer.
+    pub(crate) async fn served(&self, world: &impl World) {
+        while self.asking.taken() > 0 {
+            world.sleep(LOOK_AGAIN).await;
         }
     }
 }
@@ -51,57 +100,54 @@ fn wake_up<W: World>(shared: &Rc<Shared<W>>, service: &str) {
     world.spawn(async move {
         while !shared.stop.is_set() {
             trigger.wait().await;
-            shared.events.push(Event::QueueNotice);
+            shared.events.push(Event::Trigger(Triggers::INCOMING));
         }
     });
 }
 
-#[derive(Clone, Copy)]
-enum Client {
-    QueueManager,
-    Flush,
-    ShowQueue,
-}
-
-async fn listen<W: World>(shared: Rc<Shared<W>>, listener: impl Accept<Stream = W::Stream>, client: Client) {
-    let accepting = async {
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let session = Rc::clone(&shared);
-                    shared.world.spawn(async move {
-                        // A client that goes away early has only itself to tell.
-                        let _ = match client {
-                            Client::QueueManager => queue_manager(&session, stream).await,
-                            Client::Flush => flush(&session, stream).await,
-                            Client::ShowQueue => show_queue(&session, stream).await,
-                        };
-                    });
+async fn listen<W: World>(
+    shared: Rc<Shared<W>>,
+    listener: impl Accept<Stream = W::Stream>,
+    (client, slots): (Client, Slots),
+    limits: Limits,
+) {
+    let serve = |stream: W::Stream, _, permit: Permit| {
+        let session = Rc::clone(&shared);
+        shared.world.spawn(async move {
+            // A client that goes away early has only itself to tell.
+            let _ = match client {
+                Client::QueueManager => {
+                    session.stop.cut(queue_manager(&session, stream, limits.word)).await.unwrap_or(Ok(()))
                 }
-                Err(_) => shared.world.sleep(Duration::from_secs(1)).await,
-            }
-        }
+                Client::Flush => flush::serve(&session, stream, limits.answer).await,
+                Client::ShowQueue => show_queue(&session, stream, limits.answer).await,
+            };
+            drop(permit);
+        });
     };
-    shared.stop.cut(accepting).await;
+    let trouble = |error: &io::Error| shared.logger.warning(&format!("accept connection: {error}"));
+    shared.stop.cut(accept_all(&shared.world, &listener, &slots, serve, trouble)).await;
 }
 
 /// Single letters are Postfix's requests; `+ID` and a line end is `receive`'s word that a message is there.
-async fn queue_manager<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
+async fn queue_manager<W: World>(
+    shared: &Shared<W>,
+    mut stream: W::Stream,
+    limit: Duration,
+) -> io::Result<()> {
     let mut buffer = vec![0; 4096];
     let mut line: Option<Vec<u8>> = None;
-    loop {
-        let count = stream.read(&mut buffer).await?;
+    while let Some(read) = shared.world.timeout(limit, stream.read(&mut buffer)).await {
+        let count = read?;
         if count == 0 {
-            return Ok(());
+            break;
         }
         // Said a thousand times in one breath, it is still one wish.
-        let (mut flushes, mut looks) = (false, false);
+        let mut asked = Triggers::default();
         for &byte in buffer.get(..count).unwrap_or_default() {
             match (&mut line, byte) {
                 (None, b'+') => line = Some(Vec::with_capacity(QueueId::LEN_MAX)),
-                (None, b'A' | b'F') => flushes = true,
-                (None, b'D' | b'I' | b'W') => looks = true,
-                (None, _) => {}
+                (None, letter) => asked.add(letter),
                 (Some(id), b'\n') => {
                     if let Some(id) = std::str::from_utf8(id).ok().and_then(|text| text.parse().ok()) {
                         shared.events.push(Event::Arrived(id));
@@ -112,54 +158,15 @@ async fn queue_manager<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> i
                 (Some(_), _) => line = None,
             }
         }
-        if flushes {
-            shared.events.push(Event::Flush(Flush::All));
-        }
-        if looks {
-            shared.events.push(Event::QueueNotice);
+        if asked != Triggers::default() {
+            shared.events.push(Event::Trigger(asked));
         }
     }
-}
-
-/// flush(8)'s protocol: one request, one status.
-async fn flush<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
-    let greeting = attr::Encoder::new().text("protocol", "queue_flush_protocol").finish();
-    stream.write_all(&greeting).await?;
-    let asked = shared.world.timeout(CLIENT_LIMIT, request(&mut stream)).await;
-    let Some(Ok(Some(attributes))) = asked else { return Ok(()) };
-    let id = attributes.get("queue_id").and_then(|id| std::str::from_utf8(id).ok()?.parse::<QueueId>().ok());
-    let is_file = attributes.get("request").is_some_and(|request| *request == "send_file");
-    let status = match id.filter(|_| is_file) {
-        Some(id) => {
-            shared.events.push(Event::Flush(Flush::Messages(vec![id])));
-            FLUSH_OK
-        }
-        None if is_file => FLUSH_BAD,
-        // What a site's mail is, is not known here yet.
-        None => FLUSH_DENY,
-    };
-    stream.write_all(&attr::Encoder::new().int("status", status).finish()).await
-}
-
-async fn request(stream: &mut impl Stream) -> io::Result<Option<attr::Attributes>> {
-    let mut input = Vec::new();
-    let mut buffer = [0; 1024];
-    loop {
-        match attr::decode(&input) {
-            Ok(Some((attributes, _))) => return Ok(Some(attributes)),
-            Ok(None) if input.len() < REQUEST_BYTES_MAX => {}
-            _ => return Ok(None),
-        }
-        let count = stream.read(&mut buffer).await?;
-        if count == 0 {
-            return Ok(None);
-        }
-        input.extend_from_slice(buffer.get(..count).unwrap_or_default());
-    }
+    Ok(())
 }
 
 /// showq(8): the queue as attributes, in batches, as fast as the client reads.
-async fn show_queue<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::Result<()> {
+async fn show_queue<W: World>(shared: &Shared<W>, mut stream: W::Stream, limit: Duration) -> io::Result<()> {
     let queue = shared.queue.clone();
     let (world, settings) = (shared.world.clone(), shared.showq.clone());
     let listing = world.walk(BATCHES_AHEAD_MAX, move |give: &mut dyn FnMut(Vec<u8>) -> bool| {
@@ -173,7 +180,7 @@ async fn show_queue<W: World>(shared: &Shared<W>, mut stream: W::Stream) -> io::
     loop {
         let (batches, is_end) = listing.take(1).await;
         for bytes in batches {
-            match world.timeout(CLIENT_LIMIT, stream.write_all(&bytes)).await {
+            match world.timeout(limit, stream.write_all(&bytes)).await {
                 Some(written) => written?,
                 None => return Ok(()),
             }

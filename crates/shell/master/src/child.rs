@@ -17,6 +17,9 @@ use sys::{
 /// How long a child may leave its channel unread before it counts as stuck.
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a child may take to end when its time is over.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// How far a child is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -87,10 +90,10 @@ impl Child {
         control::receive(&self.channel)
     }
 
-    /// Tells it to finish within a time.
+    /// Tells it to finish within a time, after which it ends by itself.
     pub(crate) fn drain(&mut self, now: Instant, limit: Duration) {
         if !matches!(self.phase, Phase::Draining(_)) {
-            self.phase = Phase::Draining(now + limit);
+            self.phase = Phase::Draining(now + limit + GRACE);
             self.tell(&ToChild::Drain { deadline: limit });
         }
     }

@@ -58,7 +58,7 @@ impl Settings {
             known_tcp_ports: config::known_tcp_ports(values.text(p::known_tcp_ports)).0,
             reload_drain_time_limit: values.named_time(
                 "reload_drain_time_limit",
-                Duration::from_secs(3600),
+                sys::control::DRAIN_LIMIT,
                 's',
             ),
             mail_version: values.text(p::mail_version).to_owned(),

@@ -141,7 +141,10 @@ fn tests(arguments: &[OsString]) {
         ("a_reload_refuses_and_cuts_nobody", a_reload_refuses_and_cuts_nobody),
         ("a_broken_configuration_changes_nothing", a_broken_configuration_changes_nothing),
         ("a_process_that_cannot_start_is_throttled", a_process_that_cannot_start_is_throttled),
-        ("a_process_that_ends_again_and_again_is_throttled", a_process_that_ends_again_and_again_is_throttled),
+        (
+            "a_process_that_ends_again_and_again_is_throttled",
+            a_process_that_ends_again_and_again_is_throttled,
+        ),
         ("a_port_in_use_is_named", a_port_in_use_is_named),
         ("root_drops_to_mail_owner", root_drops_to_mail_owner),
         ("a_killed_master_leaves_children_that_finish", a_killed_master_leaves_children_that_finish),

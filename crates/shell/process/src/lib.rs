@@ -14,6 +14,7 @@ mod notifier;
 mod sandbox;
 mod stop;
 mod trigger;
+mod word;
 mod zone;
 
 pub use content::{Content, Unreadable};
@@ -23,8 +24,9 @@ pub use host::Host;
 pub use inject::{Injected, Injector};
 pub use intake::{Ended, Intake, Unaccepted};
 pub use notifier::{About, Notifier};
-pub use stop::Stop;
+pub use stop::{Stop, first};
 pub use trigger::{Trigger, Wakeups};
+pub use word::Word;
 pub use zone::Zone;
 
 use config::{Configuration, ServiceRow, ServiceType, Values, params as p};
@@ -34,7 +36,7 @@ use maillog::{Logger, Severity, Sink};
 use queue::{QueueSettings, RealDisk};
 use std::{cell::Cell, io, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 use sys::{
-    control::{EndpointKind, ServedRow},
+    control::{DRAIN_LIMIT, EndpointKind, ServedRow},
     startup::Startup,
 };
 use tables::Openers;
@@ -195,6 +197,19 @@ impl Process {
         let rows = &self.configuration.master_cf().rows;
         let found = rows.iter().rfind(|r| r.name == row.service && r.command == row.program);
         found.and_then(|row| usize::try_from(row.max_proc).ok()).unwrap_or(0)
+    }
+
+    /// User-defined `reload_drain_time_limit`: how long what an older generation has begun may take, also when master is
+    /// gone (`postfix drain`).
+    #[must_use]
+    pub fn drain_limit(&self) -> Duration {
+        self.values().named_time("reload_drain_time_limit", DRAIN_LIMIT, 's')
+    }
+
+    /// How many clients a service's socket may have at once where its row allows one process only.
+    #[must_use]
+    pub fn client_limit(&self) -> usize {
+        usize::try_from(self.values().int(p::default_process_limit)).unwrap_or(0)
     }
 
     /// The wake-up time of a service, if it has one.

@@ -50,3 +50,15 @@ impl Stop {
         .await
     }
 }
+
+/// Runs two tasks until the first of them ends; the other one is dropped.
+pub async fn first<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> Result<A, B> {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|context| {
+        if let Poll::Ready(done) = one.as_mut().poll(context) {
+            return Poll::Ready(Ok(done));
+        }
+        other.as_mut().poll(context).map(Err)
+    })
+    .await
+}

@@ -26,11 +26,12 @@ mod real_disk;
 mod scan;
 mod settings;
 pub mod showq;
+mod site_logs;
 
 pub use directories::{DIRECTORIES, DirectorySpec, Owner};
 pub use ids::{decode_inode, encode_id, hashed_prefix, with_inode};
 pub use message::{NewMessage, QueueFile, Sealed};
-pub use moves::Claimed;
+pub use moves::{Claimed, Progress, Recovered};
 pub use pool::POOL_DIRECTORY;
 pub use real_disk::{RealDisk, RealFile};
 pub use scan::Entry;

@@ -1,7 +1,7 @@
 //! How a message goes from one queue to another. Each move is one rename; the message keeps its name.
 
-use crate::{MODE_READY, MODE_UNTHROTTLE, Queue, QueueFile};
-use std::{io, time::Duration};
+use crate::{MODE_READY, Queue, QueueFile};
+use std::io;
 use types::{QueueId, QueueName, WallTime};
 use world::{Disk, DiskFile, FileKind, FileStatus, OpenMode};
 
@@ -15,16 +15,34 @@ pub enum Claimed<D: Disk> {
     NotReady,
     /// It is to be tried at this time.
     NotYet(WallTime),
-    /// Another process (an older generation) still works on it: it was put back to be tried later.
+    /// Another process (an older generation) still works on it; it was left where it is. [`Queue::look_after`] tells
+    /// when it is free.
     Busy,
 }
 
-impl<D: Disk> Queue<D> {
-    /// How long a message that another process works on is left alone.
-    const BUSY_DELAY: Duration = Duration::from_secs(60);
+/// What [`Queue::recover_active`] found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Messages that went back to `incoming`.
+    pub moved: u64,
+    /// Messages that another process still works on; they were left where they are.
+    pub busy: Vec<QueueId>,
+}
 
+/// How far another process is with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It still works on it.
+    Busy,
+    /// It let go of it: the message is in `incoming`.
+    Returned,
+    /// The message is neither in `active` nor in `incoming` any more.
+    Done,
+}
+
+impl<D: Disk> Queue<D> {
     /// Takes a complete message from `incoming` or `deferred` into `active`. `is_forced` takes it also before its
-    /// time (queue flush).
+    /// time (queue flush). The lock comes before the move: what another process works on is not moved under its hands.
     pub fn claim(
         &self,
         now: WallTime,
@@ -44,20 +62,19 @@ impl<D: Disk> Queue<D> {
         if !is_forced && status.modified.seconds > now.seconds.saturating_add(1) {
             return Ok(Claimed::NotYet(status.modified));
         }
-        match self.move_to(id, from, QueueName::Active) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claimed::Gone),
-            result => result?,
-        }
-        let file = match self.disk().open(&self.path(QueueName::Active, id), OpenMode::ReadWrite) {
+        let file = match self.disk().open(&path, OpenMode::ReadWrite) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Claimed::Gone),
             result => result?,
         };
-        if file.try_lock()? {
-            return Ok(Claimed::Taken(QueueFile { id: *id, queue_name: QueueName::Active, file, status }));
+        if !file.try_lock()? {
+            return Ok(Claimed::Busy);
         }
-        file.set_modified(now + Self::BUSY_DELAY)?;
-        self.move_to(id, QueueName::Active, QueueName::Incoming)?;
-        Ok(Claimed::Busy)
+        match self.move_to(id, from, QueueName::Active) {
+            // Whoever had it locked until now has moved it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claimed::Gone),
+            Err(error) => Err(error),
+            Ok(()) => Ok(Claimed::Taken(QueueFile { id: *id, queue_name: QueueName::Active, file, status })),
+        }
     }
 
     /// Opens a message for reading and marking; `None` when it is not there.
@@ -116,44 +133,64 @@ impl<D: Disk> Queue<D> {
         self.disk().unlink(&self.path(queue, id))
     }
 
-    /// Asks for a deferred message to be tried at once, whatever is known about its destinations: it goes to
-    /// `incoming` (flush(8) does this for one site or one message). False when it is not deferred.
-    pub fn expedite(&self, now: WallTime, id: &QueueId) -> io::Result<bool> {
-        let Some(message) = self.open_message(QueueName::Deferred, id)? else { return Ok(false) };
-        if !is_ready(&message.status) {
-            return Ok(false);
-        }
-        message.file.set_modified(now)?;
-        message.file.set_mode((message.status.mode | MODE_UNTHROTTLE) & 0o7777)?;
-        self.move_to(id, QueueName::Deferred, QueueName::Incoming)?;
-        Ok(true)
-    }
-
     /// At start, before the first [`Self::claim`]: what a process before us was delivering goes back
     /// to `incoming`, with the present time, so that also a message that was flushed before its time is tried at
-    /// once. Returns how many messages were moved.
-    pub fn recover_active(&self, now: WallTime) -> io::Result<u64> {
+    /// once. What an older generation still works on stays.
+    pub fn recover_active(&self, now: WallTime) -> io::Result<Recovered> {
         let mut ids = Vec::new();
         self.scan_names(QueueName::Active, &mut |id| {
             ids.push(id);
             true
         })?;
-        let mut moved = 0;
+        let mut recovered = Recovered::default();
         for id in ids {
-            match self.return_to_incoming(now, &id) {
-                Ok(()) => moved += 1,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            // What cannot be opened nobody works on: the next try sets it aside.
+            let taken = self.take_back(now, &id).or_else(|_| {
+                self.move_to(&id, QueueName::Active, QueueName::Incoming).map(|()| Progress::Returned)
+            });
+            match taken? {
+                Progress::Returned => recovered.moved += 1,
+                Progress::Busy => recovered.busy.push(id),
+                Progress::Done => {}
             }
         }
-        Ok(moved)
+        Ok(recovered)
     }
 
-    fn return_to_incoming(&self, now: WallTime, id: &QueueId) -> io::Result<()> {
-        let path = self.path(QueueName::Active, id);
-        // Most files have a time in the past, and looking is cheaper than setting.
-        if self.disk().status(&path)?.modified > now {
-            self.disk().open(&path, OpenMode::ReadWrite)?.set_modified(now)?;
+    /// Looks after a message that another process was working on, and takes it back from `active` when that process
+    /// let go of it there, which it does only when it ends.
+    pub fn look_after(&self, now: WallTime, id: &QueueId) -> io::Result<Progress> {
+        let progress = self.take_back(now, id)?;
+        if progress != Progress::Done {
+            return Ok(progress);
+        }
+        match self.disk().open(&self.path(QueueName::Incoming, id), OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Progress::Done),
+            Err(error) => Err(error),
+            Ok(file) => Ok(if file.try_lock()? { Progress::Returned } else { Progress::Busy }),
+        }
+    }
+
+    fn take_back(&self, now: WallTime, id: &QueueId) -> io::Result<Progress> {
+        let file = match self.disk().open(&self.path(QueueName::Active, id), OpenMode::ReadWrite) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Progress::Done),
+            result => result?,
+        };
+        if !file.try_lock()? {
+            return Ok(Progress::Busy);
+        }
+        match self.return_to_incoming(now, id, &file) {
+            Ok(()) => Ok(Progress::Returned),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Progress::Done),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves an active message, whose lock the caller holds, back to `incoming`, with the present time if its time has
+    /// not come.
+    pub fn return_to_incoming(&self, now: WallTime, id: &QueueId, file: &D::File) -> io::Result<()> {
+        if file.status()?.modified > now {
+            file.set_modified(now)?;
         }
         self.move_to(id, QueueName::Active, QueueName::Incoming)
     }

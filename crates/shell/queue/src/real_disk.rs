@@ -93,6 +93,7 @@ impl Disk for RealDisk {
             mode: stat.st_mode & 0o7777,
             uid: stat.st_uid,
             modified: wall_time(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            accessed: wall_time(stat.st_atime, i64::try_from(stat.st_atime_nsec).unwrap_or(0)),
         })
     }
 
@@ -182,6 +183,7 @@ impl DiskFile for RealFile {
             mode: metadata.mode() & 0o7777,
             uid: metadata.uid(),
             modified: wall_time(metadata.mtime(), metadata.mtime_nsec()),
+            accessed: wall_time(metadata.atime(), metadata.atime_nsec()),
         })
     }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test and its helpers")]
 
-use queue::{Claimed, Queue, QueueSettings, RealDisk, decode_inode};
+use queue::{Claimed, Progress, Queue, QueueSettings, RealDisk, Recovered, decode_inode};
 use std::{
     collections::BTreeSet,
     fs,
@@ -116,12 +116,12 @@ fn what_was_flushed_before_its_time_is_tried_at_once_after_a_crash() {
         unreachable!()
     };
     drop(flushed);
-    assert_eq!(queue.recover_active(NOW).unwrap(), 1);
+    assert_eq!(queue.recover_active(NOW).unwrap(), Recovered { moved: 1, busy: vec![] });
     assert!(matches!(queue.claim(NOW, QueueName::Incoming, &id, false).unwrap(), Claimed::Taken(_)));
 }
 
 #[test]
-fn what_another_process_works_on_is_put_back_for_later() {
+fn what_another_process_works_on_is_left_to_it() {
     let spool = Spool::new("queue-busy");
     let queue = spool.queue();
     let message = queue.new_message(NOW).unwrap();
@@ -130,12 +130,60 @@ fn what_another_process_works_on_is_put_back_for_later() {
         unreachable!()
     };
     let other = spool.queue();
-    assert_eq!(other.recover_active(NOW).unwrap(), 1);
+    assert_eq!(other.recover_active(NOW).unwrap(), Recovered { moved: 0, busy: vec![id] });
+    assert_eq!(other.look_after(NOW, &id).unwrap(), Progress::Busy);
+    // Given back, but not let go of yet.
+    queue.return_to_incoming(NOW, &id, held.file()).unwrap();
     assert!(matches!(other.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::Busy));
-    assert!(matches!(
-        other.claim(NOW, QueueName::Incoming, &id, false).unwrap(),
-        Claimed::NotYet(at) if at.seconds == NOW.seconds + 60
-    ));
+    assert_eq!(other.look_after(NOW, &id).unwrap(), Progress::Busy);
     drop(held);
-    assert!(matches!(other.claim(NOW, QueueName::Incoming, &id, true).unwrap(), Claimed::Taken(_)));
+    assert_eq!(other.look_after(NOW, &id).unwrap(), Progress::Returned);
+    let Claimed::Taken(taken) = other.claim(NOW, QueueName::Incoming, &id, true).unwrap() else {
+        unreachable!()
+    };
+    // A process that is killed lets go without moving anything.
+    drop(taken);
+    assert_eq!(queue.look_after(NOW, &id).unwrap(), Progress::Returned);
+    queue.remove(QueueName::Incoming, &id).unwrap();
+    assert_eq!(queue.look_after(NOW, &id).unwrap(), Progress::Done);
+}
+
+#[test]
+fn mail_of_a_site_is_found_by_its_log_and_tried_before_its_time() {
+    let spool = Spool::new("queue-sites");
+    let queue = spool.queue();
+    let deferred = || {
+        let message = queue.new_message(NOW).unwrap();
+        let id = message.commit().unwrap();
+        let Claimed::Taken(file) = queue.claim(NOW, QueueName::Incoming, &id, true).unwrap() else {
+            unreachable!()
+        };
+        queue.defer(file, NOW + std::time::Duration::from_secs(3600)).unwrap();
+        id
+    };
+    let (here, gone, elsewhere) = (deferred(), deferred(), deferred());
+    for id in [here, gone, here] {
+        queue.add_to_site("Site.Example", &id).unwrap();
+    }
+    queue.add_to_site("[192.0.2.1]", &elsewhere).unwrap();
+    queue.remove(QueueName::Deferred, &gone).unwrap();
+    assert_eq!(queue.flush_site(NOW, "no.example").unwrap(), 0);
+    assert_eq!(queue.flush_site(NOW, "site.example").unwrap(), 1);
+    assert_eq!(queue.flush_site(NOW, "site.example").unwrap(), 0, "the log is empty now");
+    let Claimed::Taken(taken) = queue.claim(NOW, QueueName::Incoming, &here, false).unwrap() else {
+        unreachable!()
+    };
+    assert!(!taken.is_unthrottled());
+    assert!(matches!(queue.claim(NOW, QueueName::Incoming, &elsewhere, false).unwrap(), Claimed::Gone));
+
+    let week = std::time::Duration::from_secs(7 * 86_400);
+    let hour = std::time::Duration::from_secs(3600);
+    let log = spool.0.join("flush/site_example");
+    assert_eq!(queue.refresh_sites(NOW + hour, week, week).unwrap(), 0);
+    assert!(log.exists());
+    // Long after the present time, in which the other log was written.
+    let later = WallTime::new(i64::from(u32::MAX), 0);
+    assert_eq!(queue.refresh_sites(later, week, week).unwrap(), 1);
+    assert!(!log.exists());
+    assert!(matches!(queue.claim(NOW, QueueName::Incoming, &elsewhere, true).unwrap(), Claimed::Taken(_)));
 }

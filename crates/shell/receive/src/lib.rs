@@ -13,7 +13,6 @@
 //! Diagnostics: a session that panics ends with 421 and the others go on. A disk that fails is 4xx. When
 //! master is gone, sessions are finished and the process ends.
 
-mod deliver_word;
 mod maildrop;
 mod out_of_order;
 mod pickup;
@@ -22,13 +21,12 @@ mod session;
 
 pub use maildrop::Maildrop;
 
-use deliver_word::DeliverWord;
 use net::{Builder, Listener, Live, Slots};
 use out_of_order::OutOfOrder;
-use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Zone};
+use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone, first};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
-use std::{rc::Rc, time::Duration};
+use std::{future::pending, rc::Rc, time::Duration};
 use sys::{
     control::{ServedRow, ToChild, ToMaster},
     startup::Startup,
@@ -40,7 +38,7 @@ pub(crate) struct Shared<W: World> {
     pub(crate) world: W,
     pub(crate) queue: Queue<W::Disk>,
     pub(crate) log: process::Log,
-    pub(crate) word: DeliverWord<W>,
+    pub(crate) word: Word<W>,
     pub(crate) stop: Stop,
     pub(crate) faults: Faults,
     pub(crate) wakeups: Wakeups,
@@ -80,7 +78,7 @@ impl<W: World> Receive<W> {
             world: world.clone(),
             queue,
             log: process.log(),
-            word: DeliverWord::new(world.clone(), process),
+            word: Word::new(world.clone(), process),
             stop: Stop::default(),
             faults: Faults::new(process.values()),
             wakeups: Wakeups::default(),
@@ -154,8 +152,12 @@ async fn serve(
     let receive = Receive::start(&world, queue, process, rows)?;
     let control = Control::new(control).map_err(|error| error.to_string())?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let deadline = listen_to_master(&receive, &control).await;
-    receive.drain(deadline).await;
+    let limit = match master_says_go(&receive, &control).await {
+        Go::AtOnce => return Ok(()),
+        Go::Within(limit) => limit,
+        Go::Alone => process.drain_limit(),
+    };
+    let _ = first(receive.drain(limit), master_says_stop(&receive, &control)).await;
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
@@ -191,14 +193,36 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
     Ok(all_slots)
 }
 
-/// Waits until it is time to go, and says how much time there is.
-async fn listen_to_master(receive: &Receive<Live<SystemDisk>>, control: &Control) -> Duration {
+/// Master's word to go.
+enum Go {
+    /// `postfix stop`
+    AtOnce,
+    /// A new generation is there: open sessions may take so long.
+    Within(Duration),
+    /// Master is gone, by `postfix drain` or by a kill: nobody will say more.
+    Alone,
+}
+
+/// Listens until it is time to go.
+async fn master_says_go(receive: &Receive<Live<SystemDisk>>, control: &Control) -> Go {
     loop {
         match control.receive().await {
             Some(ToChild::Wakeup { service, .. }) => receive.wake_up(&service),
-            Some(ToChild::Drain { deadline }) => return deadline,
-            Some(ToChild::Stop) | None => return Duration::ZERO,
+            Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
+            Some(ToChild::Stop) => return Go::AtOnce,
+            None => return Go::Alone,
             Some(_) => {}
+        }
+    }
+}
+
+/// Listens while the last sessions go on.
+async fn master_says_stop(receive: &Receive<Live<SystemDisk>>, control: &Control) {
+    loop {
+        match master_says_go(receive, control).await {
+            Go::AtOnce => return,
+            Go::Within(_) => {}
+            Go::Alone => pending().await,
         }
     }
 }

@@ -3,20 +3,25 @@
 use crate::{Shared, maildrop::Maildrop};
 use cleanup::{CleanupService, CleanupSettings};
 use config::Values;
+use maillog::Logger;
+use net::{Permit, Slots, accept_all};
 use process::{Injector, Notifier, Process, Trigger, Zone};
 use rewrite::{RewriteSettings, Rewriter};
-use std::{rc::Rc, time::Duration};
+use std::{io, rc::Rc, time::Duration};
 use tables::Registry;
 use world::{Accept, Stream, World};
-
-/// How long somebody may take to say that there is mail.
-const TRIGGER_LIMIT: Duration = Duration::from_secs(10);
 
 struct Pickup<W: World> {
     shared: Rc<Shared<W>>,
     maildrop: Maildrop<W>,
     queue_run_delay: Duration,
     trigger: Trigger,
+    /// `trigger_timeout`: how long somebody may take to say that there is mail.
+    trigger_timeout: Duration,
+    /// Those who say so, at most default_process_limit at once.
+    callers: Slots,
+    /// `syslog_name/pickup`
+    log: Logger,
 }
 
 /// Starts the service.
@@ -46,6 +51,9 @@ pub(crate) fn start<W: World>(
         maildrop,
         queue_run_delay: process.row_wakeup(service).unwrap_or(Duration::from_secs(60)),
         trigger: shared.wakeups.trigger(service),
+        trigger_timeout: values.time(config::params::trigger_timeout),
+        callers: Slots::new(process.client_limit()),
+        log: shared.log.session(&process::tag(values, "pickup")),
     });
     for listener in listeners {
         let pickup = Rc::clone(&pickup);
@@ -66,15 +74,18 @@ fn cleanup<W: World>(shared: &Shared<W>, values: &Values) -> Result<Rc<CleanupSe
 
 impl<W: World> Pickup<W> {
     async fn listen(&self, listener: impl Accept<Stream = W::Stream>) {
-        let accepting = async {
-            while let Ok((mut stream, _)) = listener.accept().await {
+        let (world, limit) = (&self.shared.world, self.trigger_timeout);
+        let serve = |mut stream: W::Stream, _, permit: Permit| {
+            let (caller, trigger) = (world.clone(), self.trigger.clone());
+            world.spawn(async move {
                 // What is written does not matter: the connection is the message.
-                let mut byte = [0];
-                let _ = self.shared.world.timeout(TRIGGER_LIMIT, stream.read(&mut byte)).await;
-                self.trigger.pull();
-            }
+                let _ = caller.timeout(limit, stream.read(&mut [0])).await;
+                trigger.pull();
+                drop(permit);
+            });
         };
-        self.shared.stop.cut(accepting).await;
+        let trouble = |error: &io::Error| self.log.warning(&format!("accept connection: {error}"));
+        self.shared.stop.cut(accept_all(world, &listener, &self.callers, serve, trouble)).await;
     }
 
     async fn run(&self) {

@@ -46,6 +46,8 @@ pub struct FileStatus {
     pub uid: u32,
     /// Last modification: for a deferred message, the time of its next try.
     pub modified: WallTime,
+    /// Last access, as far as the file system keeps it.
+    pub accessed: WallTime,
 }
 
 /// An open file.

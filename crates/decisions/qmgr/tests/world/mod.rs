@@ -13,7 +13,7 @@ use std::{
 use config::Values;
 use qmgr::{
     Action, AgentFailure, ClaimFailure, Claimed, Event, Found, LogLine, LogName, MoreRecipients, Notice,
-    Routed, Scheduler, SchedulerSettings, agents,
+    Routed, Scheduler, SchedulerSettings, Triggers, agents,
 };
 use types::{
     Address, AddressClass, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, Instant, MessageAttributes,
@@ -72,6 +72,8 @@ pub(crate) struct File {
     pub(crate) bounce_log: usize,
     pub(crate) defer_log: usize,
     pub(crate) expire: bool,
+    /// Dead destinations are to be tried.
+    pub(crate) flush: bool,
 }
 
 /// What goes wrong next, for property tests.
@@ -172,9 +174,13 @@ impl World {
                 bounce_log: 0,
                 defer_log: 0,
                 expire: false,
+                flush: false,
             },
         );
-        self.later(Duration::ZERO, if announce { Event::Arrived(id) } else { Event::QueueNotice });
+        self.later(
+            Duration::ZERO,
+            if announce { Event::Arrived(id) } else { Event::Trigger(Triggers::INCOMING) },
+        );
     }
 
     /// Runs until `end`, or until nothing is due before it.
@@ -249,6 +255,41 @@ impl World {
         }
         self.scheduler = Scheduler::new(self.settings.clone());
         self.later(Duration::ZERO, Event::Started);
+    }
+
+    /// The next generation: what is under way is finished by the old one, what comes meanwhile waits for the new one.
+    pub(crate) fn reload(&mut self) {
+        // What is due now happens before.
+        self.run(self.now);
+        self.step(Event::HandOver);
+        let mut waiting = Vec::new();
+        while self.scheduler.active_count() > 0 {
+            let ((at, serial), event) = self.events.pop_first().expect("what is under way ends");
+            self.now = self.now.max(at);
+            if matches!(event, Event::Arrived(_) | Event::Trigger(_)) {
+                waiting.push(event);
+                continue;
+            }
+            self.end(serial, &event);
+            self.step(event);
+        }
+        assert_eq!((self.scheduler.recipient_count(), self.scheduler.delivery_count()), (0, 0));
+        let kept = std::mem::take(&mut self.events).into_values();
+        waiting.extend(kept.filter(|event| matches!(event, Event::Arrived(_) | Event::Trigger(_))));
+        assert!(self.files.values().all(|file| file.queue != QueueName::Active), "something stayed behind");
+        self.scans.clear();
+        self.scheduler = Scheduler::new(self.settings.clone());
+        self.later(Duration::ZERO, Event::Started);
+        waiting.into_iter().for_each(|event| self.later(Duration::ZERO, event));
+    }
+
+    /// `postqueue -i`: what flush(8) does to a message's file.
+    pub(crate) fn expedite(&mut self, id: QueueId) {
+        let now = self.wall();
+        if let Some(file) = self.files.get_mut(&id).filter(|file| file.queue == QueueName::Deferred) {
+            (file.queue, file.modified, file.flush) = (QueueName::Incoming, now, true);
+        }
+        self.later(Duration::ZERO, Event::Trigger(Triggers::INCOMING));
     }
 
     fn append(&mut self, append: &qmgr::Append) {
@@ -420,7 +461,22 @@ impl World {
             Action::SetAside(id) => self.files.get_mut(&id).unwrap().queue = QueueName::Corrupt,
             Action::Remove(id) => self.remove(id),
             Action::Forget(_) => {}
+            Action::GiveBack(id) => self.give_back(id),
+            Action::PassOn(triggers) => self.later(Duration::ZERO, Event::Trigger(triggers)),
         }
+    }
+
+    fn give_back(&mut self, id: QueueId) {
+        let now = self.wall();
+        let file = self.files.get_mut(&id).unwrap();
+        assert_eq!(file.queue, QueueName::Active);
+        file.queue = QueueName::Incoming;
+        file.modified = file.modified.min(now);
+        for person in &file.people {
+            assert!(!person.is_with_agent, "{id}: given back while an agent has a recipient");
+            assert!(person.is_marked || person.fate == Fate::Open, "{id}: {} not marked", person.address);
+        }
+        self.note("finish", &format!("{id} given back"));
     }
 
     fn scan(&mut self, queue: QueueName, restart: bool, names_max: usize) {
@@ -485,10 +541,11 @@ impl World {
             recipients: batch.recipients,
             next_offset: batch.next_offset,
             recipient_count: file.people.len() as u64,
-            flush: false,
+            flush: file.flush,
             expire: file.expire,
             has_defer_log: file.expire && file.defer_log > 0,
         };
+        self.files.get_mut(&id).unwrap().flush = false;
         self.later(Duration::ZERO, Event::Claimed(id, Box::new(claimed)));
     }
 

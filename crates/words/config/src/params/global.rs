@@ -36,7 +36,7 @@ rows! {
     enable_long_queue_ids: flag(), "no", "global", Honoured("cleanup, postdrop, process, queue"), "Queue ids that are not used again.";
     enable_original_recipient: flag(), "yes", "global", Honoured("cleanup"), "Adds X-Original-To and keeps the original recipient.";
     export_environment: text(0, 0), "TZ MAIL_CONFIG LANG", "global,local,nbdb_reindexd,pipe,spawn", NotYet, "Environment variables that programs outside the mail system are given, and values to set.";
-    fast_flush_domains: text(0, 0), "$relay_domains", "flush,global", NotYet, "Destinations whose deferred mail is listed, so that ETRN and `postqueue -s` can ask for it.";
+    fast_flush_domains: text(0, 0), "$relay_domains", "flush,global", Honoured("deliver, postdrop"), "Destinations whose deferred mail is listed, so that ETRN and `postqueue -s` can ask for it.";
     fault_injection_code: int(0, 0), "0", "global", NoEffect("it serves tests of Postfix's own code"), "Makes chosen internal operations fail, for tests of Postfix itself.";
     fork_attempts: int(1, 0), "5", "global", NoEffect("a process that cannot be started is tried again after service_throttle_time, an agent with the next delivery"), "How often starting a process is tried.";
     fork_delay: time(1, 0), "1s", "global", NoEffect("a process that cannot be started is tried again after service_throttle_time, an agent with the next delivery"), "The pause between attempts to start a process.";
@@ -95,6 +95,6 @@ rows! {
     strict_mime_encoding_domain: flag(), "no", "global", NotYet, "Refuses multipart and message content with an encoding that MIME does not allow for it.";
     strict_smtputf8: flag(), "no", "global", Honoured("smtpd"), "Wants SMTPUTF8 before it takes UTF-8.";
     tcp_windowsize: int(0, 0), "0", "global", NotYet, "The receive buffer of TCP sockets, for routers that cannot scale windows.";
-    trigger_timeout: time(1, 0), "10s", "global", Honoured("postdrop"), "How long waking another service may take.";
+    trigger_timeout: time(1, 0), "10s", "global", Honoured("deliver, postdrop, process, receive"), "How long waking another service may take.";
     verp_delimiter_filter: text(1, 0), "-=+", "global", NotYet, "The characters that may be VERP delimiters.";
 }

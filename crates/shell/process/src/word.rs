@@ -1,0 +1,178 @@
+//! The word to the queue manager that something has arrived. It may be lost: the queue manager also looks by itself.
+
+use crate::{Log, Process};
+use config::params as p;
+use rustix::fs::{Mode, OFlags};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::Duration,
+};
+use types::QueueId;
+use world::{Endpoint, Stream, World};
+
+/// How long to wait before the next attempt: between two generations only master holds the socket.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a connection stays without a word: a busy system sends one word for many messages.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// qmgr(8)'s request to look into `incoming`.
+const LOOK: &[u8] = b"I";
+
+/// Most bytes that wait to be sent; what is more is found by a scan.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// Sends queue ids over one lasting connection, many in one write.
+#[derive(Clone)]
+pub struct Word<W: World>(Rc<Inner<W>>);
+
+struct Inner<W: World> {
+    world: W,
+    path: PathBuf,
+    log: Log,
+    /// `trigger_timeout`: how long the queue manager may take to accept, or to read.
+    limit: Duration,
+    waiting: RefCell<Waiting>,
+    is_sending: Cell<bool>,
+}
+
+/// What is to be said.
+#[derive(Default)]
+struct Waiting {
+    /// Requests: a letter each, and each once.
+    letters: Vec<u8>,
+    /// `+ID` and a line end for each message.
+    ids: Vec<u8>,
+}
+
+impl Waiting {
+    fn ask(&mut self, letters: &[u8]) {
+        for letter in letters {
+            if !self.letters.contains(letter) {
+                self.letters.push(*letter);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.letters.is_empty() && self.ids.is_empty()
+    }
+}
+
+impl<W: World> Word<W> {
+    /// To the queue manager of this process's configuration.
+    #[must_use]
+    pub fn new(world: W, process: &Process) -> Self {
+        let service = process.values().text(p::queue_service_name);
+        let path: PathBuf = process.queue_directory().join("public").join(service);
+        Self(Rc::new(Inner {
+            world,
+            path,
+            log: process.log(),
+            limit: process.values().time(p::trigger_timeout),
+            waiting: RefCell::default(),
+            is_sending: Cell::new(false),
+        }))
+    }
+
+    /// A message was committed.
+    pub fn arrived(&self, id: QueueId) {
+        let mut waiting = self.0.waiting.borrow_mut();
+        if waiting.ids.len() < WAITING_BYTES_MAX {
+            waiting.ids.extend_from_slice(format!("+{id}\n").as_bytes());
+        } else {
+            waiting.ask(LOOK);
+        }
+        drop(waiting);
+        self.send();
+    }
+
+    /// At start: what a process before us committed may not have been told.
+    pub fn look(&self) {
+        self.ask(LOOK);
+    }
+
+    /// Requests of qmgr(8), a letter each.
+    pub fn ask(&self, letters: &[u8]) {
+        self.0.waiting.borrow_mut().ask(letters);
+        self.send();
+    }
+
+    fn send(&self) {
+        if !self.0.is_sending.replace(true) {
+            let inner = Rc::clone(&self.0);
+            self.0.world.spawn(async move { inner.send_all().await });
+        }
+    }
+}
+
+impl<W: World> Inner<W> {
+    /// Sends until nothing waits. Where a connection breaks, the queue manager was restarted, perhaps after it had read
+    /// some of the ids: the new one is told to look into `incoming` itself.
+    async fn send_all(&self) {
+        loop {
+            let sent = match self.world.connect(&Endpoint::Unix(self.path.clone()), None, self.limit).await {
+                Ok(stream) => self.send_to(stream).await,
+                Err(_) if is_fifo(&self.path) => self.send_to_fifo(),
+                Err(error) => Err(error),
+            };
+            if sent.is_ok() {
+                // Nothing waits, and nothing has run since that was seen.
+                self.is_sending.set(false);
+                return;
+            }
+            self.world.sleep(RETRY).await;
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.ids.clear();
+            waiting.ask(LOOK);
+        }
+    }
+
+    /// A FIFO, as master.cf files of older days have it, takes requests only.
+    fn send_to_fifo(&self) -> io::Result<()> {
+        // Opened for reading too, so that nobody listening is not waited for.
+        let fifo =
+            rustix::fs::open(&self.path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.ids.is_empty() {
+            waiting.ask(LOOK);
+        }
+        match rustix::io::write(&fifo, &waiting.letters) {
+            // Full of requests that nobody has read yet: ours is among them.
+            Ok(_) | Err(rustix::io::Errno::AGAIN) => {
+                *waiting = Waiting::default();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn send_to(&self, mut stream: W::Stream) -> io::Result<()> {
+        loop {
+            if self.waiting.borrow().is_empty() {
+                self.world.sleep(LINGER).await;
+                if self.waiting.borrow().is_empty() {
+                    return Ok(());
+                }
+            }
+            let Waiting { letters, ids } = self.waiting.take();
+            // A message's lines begin with ours.
+            self.log.flush();
+            let written =
+                self.world.timeout(self.limit, stream.write_all(&[&letters[..], &ids].concat())).await;
+            let written = written.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+            if written.is_err() {
+                self.waiting.borrow_mut().ask(&letters);
+            }
+            written?;
+        }
+    }
+}
+
+fn is_fifo(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_fifo())
+}
