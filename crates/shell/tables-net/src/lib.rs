@@ -11,6 +11,8 @@
 //! server and the error, and trouble for whoever asked: mail waits. Nothing is fatal.
 
 mod client;
+#[cfg(feature = "ldap")]
+mod ldap;
 mod line;
 mod memcache;
 #[cfg(feature = "mysql")]
@@ -101,6 +103,8 @@ impl<W: World> Opener for Remote<W> {
         tables: &dyn Tables,
     ) -> Option<Result<Rc<dyn Table>, OpenError>> {
         match map_type {
+            #[cfg(feature = "ldap")]
+            "ldap" => Some(ldap::open(self, name, tables)),
             "memcache" => Some(memcache::open(self, name, tables)),
             #[cfg(feature = "mysql")]
             "mysql" => Some(mysql::open(self, name, tables)),

@@ -76,6 +76,12 @@ impl Template {
         self.pieces().any(|piece| pieces.contains(&piece))
     }
 
+    /// Whether what it makes depends on the key.
+    #[cfg(feature = "ldap")]
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.pieces().next().is_some()
+    }
+
     fn labels(&self) -> usize {
         let label = |piece| if let Piece::Label(number) = piece { number } else { 0 };
         self.pieces().map(label).max().unwrap_or(0)
@@ -98,10 +104,10 @@ fn piece(letter: u8) -> Option<Piece> {
 /// How a piece of a key becomes part of a query; `None` when it cannot.
 pub(crate) type Quote<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
 
-/// The `query` and `result_format` of a table, which decide together which keys are asked for at all.
+/// The queries and the `result_format` of a table, which decide together which keys are asked for at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Templates {
-    query: Template,
+    queries: Vec<Template>,
     result: Template,
     wants_key_domain: bool,
     wants_key_user: bool,
@@ -110,15 +116,22 @@ pub(crate) struct Templates {
 
 impl Templates {
     pub(crate) fn parse(query: &str, result_format: &str) -> Result<Self, String> {
-        let (query, result) = (Template::parse(query)?, Template::parse(result_format)?);
-        let labels = query.labels().max(result.labels());
+        Self::parse_all(&[query], result_format)
+    }
+
+    /// The same with several templates that a key is put into.
+    pub(crate) fn parse_all(queries: &[&str], result_format: &str) -> Result<Self, String> {
+        let queries = queries.iter().map(|query| Template::parse(query)).collect::<Result<Vec<_>, _>>()?;
+        let result = Template::parse(result_format)?;
+        let labels = queries.iter().map(Template::labels).max().unwrap_or(0).max(result.labels());
+        let asks = |pieces: &[Piece]| queries.iter().any(|query| query.has(pieces));
         Ok(Self {
             wants_key_domain: labels > 0
-                || query.has(&[Piece::Domain, Piece::KeyDomain])
+                || asks(&[Piece::Domain, Piece::KeyDomain])
                 || result.has(&[Piece::KeyDomain]),
-            wants_key_user: query.has(&[Piece::User, Piece::KeyUser]) || result.has(&[Piece::KeyUser]),
+            wants_key_user: asks(&[Piece::User, Piece::KeyUser]) || result.has(&[Piece::KeyUser]),
             labels,
-            query,
+            queries,
             result,
         })
     }
@@ -136,7 +149,12 @@ impl Templates {
 
     /// The query for a key that [`Self::accepts`] takes; `None` when the key cannot be quoted.
     pub(crate) fn query(&self, key: &[u8], quote: Quote<'_>) -> Option<Vec<u8>> {
-        fill(&self.query, key, key, quote)
+        self.query_nth(0, key, quote)
+    }
+
+    /// The same of one of several.
+    pub(crate) fn query_nth(&self, nth: usize, key: &[u8], quote: Quote<'_>) -> Option<Vec<u8>> {
+        fill(self.queries.get(nth)?, key, key, quote)
     }
 
     /// One value of a result in the table's format; `None` for values that are to be skipped.

@@ -1,0 +1,198 @@
+//! The settings of ldap_table(5).
+
+use super::{connection::Bind, url};
+use crate::{
+    Server,
+    source_file::{MainSettings, SourceFile},
+    template::{Template, Templates},
+};
+use ldap3_proto::proto::{LdapDerefAliases, LdapSearchScope};
+use std::time::Duration;
+use tables::OpenError;
+
+const NAMES: &[&str] = &[
+    "bind",
+    "bind_dn",
+    "bind_pw",
+    "chase_referrals",
+    "dereference",
+    "domain",
+    "expansion_limit",
+    "leaf_result_attribute",
+    "query_filter",
+    "recursion_limit",
+    "result_attribute",
+    "result_filter",
+    "result_format",
+    "scope",
+    "search_base",
+    "server_host",
+    "server_port",
+    "size_limit",
+    "special_result_attribute",
+    "start_tls",
+    "terminal_result_attribute",
+    "timeout",
+];
+
+/// One table's settings.
+pub(super) struct Settings {
+    /// As messages show them, and where they are.
+    pub(super) servers: Vec<(String, Server)>,
+    pub(super) bind: Option<Bind>,
+    pub(super) scope: LdapSearchScope,
+    pub(super) dereference: LdapDerefAliases,
+    pub(super) attributes: Attributes,
+    pub(super) is_base_dynamic: bool,
+    pub(super) timeout: Duration,
+    pub(super) expansion_limit: u64,
+    pub(super) size_limit: u64,
+    pub(super) recursion_limit: u64,
+}
+
+impl Settings {
+    /// Reads them, with the templates of `search_base`, `query_filter` and `result_format`.
+    pub(super) fn read(name: &str, main: &MainSettings) -> Result<(Self, Templates, SourceFile), OpenError> {
+        let source = SourceFile::read(name, NAMES, main)?;
+        let wrong = |why: String| OpenError::new(format!("ldap:{name}: {why}"));
+        for setting in ["start_tls", "chase_referrals"] {
+            if source.flag(setting, false)? {
+                return Err(wrong(format!("{setting} = yes is not possible yet; set it to no")));
+            }
+        }
+        let base = source.text("search_base", "");
+        let queries = [base, source.text("query_filter", "(mailacceptinggeneralid=%s)")];
+        let format = source.get("result_format").unwrap_or_else(|| source.text("result_filter", "%s"));
+        let templates = Templates::parse_all(&queries, format).map_err(wrong)?;
+        let expansion_limit = source.number("expansion_limit", 0, 0)?;
+        let words = |setting, default| maps::split_list(source.text(setting, default)).collect::<Vec<_>>();
+        let attributes = Attributes::new([
+            &words("terminal_result_attribute", ""),
+            &words("leaf_result_attribute", ""),
+            &words("result_attribute", "maildrop"),
+            &words("special_result_attribute", ""),
+        ]);
+        let settings = Self {
+            servers: servers(&source).map_err(wrong)?,
+            bind: bind(&source).map_err(wrong)?,
+            scope: scope(source.text("scope", "sub")).map_err(wrong)?,
+            dereference: match source.number("dereference", 0, 0)? {
+                1 => LdapDerefAliases::InSearching,
+                2 => LdapDerefAliases::FindingBaseObj,
+                3 => LdapDerefAliases::Always,
+                _ => LdapDerefAliases::Never,
+            },
+            attributes,
+            is_base_dynamic: Template::parse(base).is_ok_and(|base| base.is_dynamic()),
+            timeout: Duration::from_secs(source.number("timeout", 10, 1)?),
+            expansion_limit,
+            size_limit: source.number("size_limit", expansion_limit, 0)?,
+            recursion_limit: source.number("recursion_limit", 1000, 1)?,
+        };
+        Ok((settings, templates, source))
+    }
+}
+
+/// `server_host`: hosts, hosts with ports, and URLs.
+fn servers(source: &SourceFile) -> Result<Vec<(String, Server)>, String> {
+    let port = source.text("server_port", "389");
+    let server = |word: &str| {
+        if let Some(path) = word.strip_prefix("ldapi://") {
+            let path =
+                url::decode(path.split('/').next().unwrap_or_default()).filter(|path| !path.is_empty());
+            let path = path.unwrap_or_else(|| "/var/run/slapd/ldapi".to_owned());
+            return Ok((word.to_owned(), Server::Unix(path.into())));
+        }
+        if word.starts_with("ldaps://") {
+            return Err(format!("{word} needs TLS, which tables do not have yet; use ldap:// or ldapi://"));
+        }
+        let place = word.strip_prefix("ldap://").unwrap_or(word);
+        let place = place.split('/').next().unwrap_or_default();
+        let has_port =
+            place.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
+        let place = if has_port { place.to_owned() } else { format!("{place}:{port}") };
+        Ok((format!("ldap://{place}"), Server::parse_inet(&place)?))
+    };
+    maps::split_list(source.text("server_host", "localhost")).map(server).collect()
+}
+
+fn bind(source: &SourceFile) -> Result<Option<Bind>, String> {
+    match source.text("bind", "yes").to_ascii_lowercase().as_str() {
+        "no" | "none" => Ok(None),
+        "yes" | "simple" => Ok(Some(Bind {
+            dn: source.text("bind_dn", "").to_owned(),
+            password: source.text("bind_pw", "").to_owned(),
+        })),
+        "sasl" => Err("bind = sasl is not possible yet; use bind = yes or no".to_owned()),
+        other => Err(format!("unsupported parameter value: bind = {other}; use yes or no")),
+    }
+}
+
+pub(super) fn scope(text: &str) -> Result<LdapSearchScope, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "" | "base" => Ok(LdapSearchScope::Base),
+        "one" => Ok(LdapSearchScope::OneLevel),
+        "sub" => Ok(LdapSearchScope::Subtree),
+        other => Err(format!("Unrecognized value {other} specified for scope; use sub, base or one")),
+    }
+}
+
+/// What an attribute is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Where it is there, nothing else counts.
+    Terminal,
+    /// Counts in entries that point nowhere.
+    Leaf,
+    /// Counts.
+    Regular,
+    /// Points to other entries.
+    Special,
+}
+
+/// The attributes that are wanted, in the order in which they are told apart.
+#[derive(Debug)]
+pub(super) struct Attributes(Vec<(String, Class)>);
+
+impl Attributes {
+    pub(super) fn new(lists: [&[&str]; 4]) -> Self {
+        let classes = [Class::Terminal, Class::Leaf, Class::Regular, Class::Special];
+        let wanted = classes.into_iter().zip(lists);
+        Self(
+            wanted
+                .flat_map(|(class, list)| list.iter().map(move |name| ((*name).to_owned(), class)))
+                .collect(),
+        )
+    }
+
+    /// All names.
+    pub(super) fn all(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What an attribute of an entry is wanted for.
+    pub(super) fn class(&self, name: &str) -> Option<Class> {
+        self.0.iter().find(|(wanted, _)| is_subtype(name, wanted)).map(|(_, class)| *class)
+    }
+
+    /// Those that a URL names too, the narrower of both; all if it names none.
+    pub(super) fn among(&self, named: &[String]) -> Vec<String> {
+        if named.is_empty() {
+            return self.all();
+        }
+        let pairs = named.iter().flat_map(|named| self.0.iter().map(move |(wanted, _)| (named, wanted)));
+        let narrower = |(named, wanted): (&String, &String)| {
+            if is_subtype(wanted, named) {
+                return Some(wanted.clone());
+            }
+            is_subtype(named, wanted).then(|| named.clone())
+        };
+        pairs.filter_map(narrower).collect()
+    }
+}
+
+/// Whether `name` is the attribute `wanted`, or that with options (RFC 4512 section 2.5).
+fn is_subtype(name: &str, wanted: &str) -> bool {
+    let (start, rest) = name.split_at_checked(wanted.len()).unwrap_or(("", "x"));
+    start.eq_ignore_ascii_case(wanted) && (rest.is_empty() || rest.starts_with(';'))
+}
