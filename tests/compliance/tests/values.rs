@@ -112,6 +112,9 @@ fn a_value_stops_the_services_that_read_it() {
 const FATAL: &[(&str, &str)] = &[
     ("compatibility_level = x", "malformed compatibility level syntax: \"x\""),
     ("inet_protocols = ipv4, foo", "unknown inet_protocols value \"foo\" in \"ipv4, foo\""),
+    ("inet_interfaces = ALL", "config variable inet_interfaces: host not found: ALL"),
+    ("inet_interfaces = 127.0.0.1 [::1]", "config variable inet_interfaces: host not found: [::1]"),
+    ("inet_interfaces = 192.0.2.99", "parameter inet_interfaces: no local interface found for 192.0.2.99"),
     ("syslog_facility = x", "parameter syslog_facility: unrecognized value: x"),
     ("myhostname = mx-.test", "parameter myhostname: bad parameter value: mx-.test"),
     ("soft_bounce = maybe", "bad boolean configuration: soft_bounce = maybe"),
@@ -124,10 +127,44 @@ const FATAL: &[(&str, &str)] = &[
     ),
 ];
 
+/// Names, brackets and protocols: a service without a host of its own listens where inet_interfaces says.
+#[test]
+fn services_listen_on_the_chosen_interfaces() {
+    let check = |settings: &str, expected: &[&str]| {
+        for which in [Which::Postfix, Which::Posthaste] {
+            let system = System::prepare(which, settings);
+            let port = free_port();
+            system.add_services(&format!("{port} inet n - n - - smtpd\n"));
+            system.run();
+            let answers = |host: &&str| TcpStream::connect(format!("{host}:{port}")).is_ok();
+            let answering: Vec<&str> =
+                ["127.0.0.1", "127.0.0.2", "[::1]"].into_iter().filter(answers).collect();
+            assert_eq!(answering, expected, "{which:?} {settings}");
+        }
+    };
+    check("inet_interfaces = all\ninet_protocols = all", &["127.0.0.1", "127.0.0.2", "[::1]"]);
+    check("inet_interfaces = all\ninet_protocols = ipv4", &["127.0.0.1", "127.0.0.2"]);
+    check("inet_interfaces = loopback-only\ninet_protocols = all", &["127.0.0.1", "[::1]"]);
+    check("inet_interfaces = localhost\ninet_protocols = ipv4", &["127.0.0.1"]);
+    check("inet_interfaces = [127.0.0.1], [::1] 127.0.0.1\ninet_protocols = all", &["127.0.0.1", "[::1]"]);
+    check("inet_interfaces = 127.1", &["127.0.0.1"]);
+}
+
+#[test]
+fn without_protocols_there_are_no_services_of_the_network() {
+    for which in [Which::Postfix, Which::Posthaste] {
+        let system = System::prepare(which, "inet_protocols =\n");
+        system.command("postfix", &["start"]);
+        let text = "warning: disabling all type \"inet\" services in master.cf";
+        system.wait_until("master says so", || system.log().contains(text));
+        assert!(TcpStream::connect(system.address()).is_err(), "{which:?}");
+    }
+}
+
 /// `postfix start` of Postfix has no words for a standard error that is no terminal, but its other programs have.
 #[test]
 fn a_value_that_every_program_reads_stops_the_start() {
-    for (settings, why) in FATAL {
+    let check = |settings: &str, why: &str| {
         for which in [Which::Postfix, Which::Posthaste] {
             let system = System::prepare(which, settings);
             let started = system.program("postfix").arg("start").output().expect("postfix starts");
@@ -140,5 +177,11 @@ fn a_value_that_every_program_reads_stops_the_start() {
             let said = String::from_utf8_lossy(&said);
             assert!(said.contains(why), "{which:?} {settings}: {said}");
         }
-    }
+    };
+    // Postfix takes seconds to give up.
+    std::thread::scope(|scope| {
+        for (settings, why) in FATAL {
+            scope.spawn(|| check(settings, why));
+        }
+    });
 }

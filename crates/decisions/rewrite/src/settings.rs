@@ -99,12 +99,6 @@ impl RewriteSettings {
 /// The addresses at which this machine gets mail: those of `inet_interfaces`, and `proxy_interfaces`.
 #[must_use]
 pub fn own_addresses(values: &Values) -> Vec<IpAddr> {
-    let (protocols, interfaces) = (values.text(p::inet_protocols), values.text(p::inet_interfaces));
-    let selected = values.environment().selected_interfaces(protocols, interfaces);
-    let mut addresses: Vec<IpAddr> = selected.iter().map(|interface| interface.address).collect();
-    for name in values.list(p::proxy_interfaces) {
-        let name = name.trim_start_matches('[').trim_end_matches(']');
-        addresses.extend(name.parse::<IpAddr>().ok());
-    }
-    addresses
+    let own = values.own_interfaces().into_iter().map(|interface| interface.address);
+    own.chain(values.proxy_addresses()).collect()
 }

@@ -104,7 +104,7 @@ fn address(body: &[u8]) -> Option<Interface> {
         }
         rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-    Some(Interface { address: own.or(other)?, prefix })
+    Some(Interface { address: own.or(other)?, prefix, number: word(body, 4)? })
 }
 
 fn ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {

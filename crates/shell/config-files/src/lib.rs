@@ -5,13 +5,15 @@
 //! whose interfaces cannot be listed counts as having none.
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fmt, fs, io,
+    net::{SocketAddr, ToSocketAddrs as _},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
-use config::{Configuration, Environment, Invalid, MainCf, Paths};
+use config::{Configuration, Environment, HostAddress, Invalid, MainCf, Paths};
 
 mod edit;
 mod interfaces;
@@ -84,8 +86,7 @@ pub fn directory(option: Option<&OsStr>) -> PathBuf {
 pub fn load(directory: &Path) -> Result<Configuration, Trouble> {
     let main = with_origin(read_main(directory)?, directory)?;
     let master = read(directory, "master.cf")?;
-    let paths = paths(directory);
-    Ok(Configuration::load(&main, &master, &paths, &environment())?)
+    resolved(&main, &master, &paths(directory))
 }
 
 /// Reads main.cf only, for programs to which services do not matter; master.cf counts as empty.
@@ -94,7 +95,31 @@ pub fn load(directory: &Path) -> Result<Configuration, Trouble> {
 /// As [`load`].
 pub fn load_main(directory: &Path) -> Result<Configuration, Trouble> {
     let main = with_origin(read_main(directory)?, directory)?;
-    Ok(Configuration::load(&main, b"", &paths(directory), &environment())?)
+    resolved(&main, b"", &paths(directory))
+}
+
+/// The configuration, with the addresses of hosts that it names as our own: those are asked for before anything else is
+/// done with it.
+fn resolved(main: &[u8], master: &[u8], paths: &Paths) -> Result<Configuration, Trouble> {
+    let mut environment = environment();
+    let configuration = Configuration::load(main, master, paths, &environment)?;
+    let names = configuration.names_to_resolve();
+    if names.is_empty() {
+        return Ok(configuration);
+    }
+    let ask = |name: String| (addresses(&name), name);
+    environment.hosts.extend(names.into_iter().map(ask).map(|(addresses, name)| (name, addresses)));
+    Ok(Configuration::load(main, master, paths, &environment)?)
+}
+
+/// What the system's resolver knows of a name; nothing if it does not answer.
+fn addresses(name: &str) -> Vec<HostAddress> {
+    let found = (name, 0).to_socket_addrs().into_iter().flatten();
+    let host = |found: SocketAddr| HostAddress {
+        address: found.ip(),
+        interface: if let SocketAddr::V6(found) = found { found.scope_id() } else { 0 },
+    };
+    found.map(host).collect()
 }
 
 /// Debian's myorigin may be the path of a file, `/etc/mailname` there, whose first line is the value.
@@ -172,7 +197,21 @@ pub fn environment() -> Environment {
     let program = std::env::args_os().next().unwrap_or_default();
     let process_name =
         Path::new(&program).file_name().map(|name| config::decode(name.as_bytes())).unwrap_or_default();
-    Environment { hostname, interfaces: interfaces(), process_id: std::process::id(), process_name }
+    Environment {
+        hostname,
+        interfaces: interfaces(),
+        has_ipv6: has_ipv6(),
+        hosts: HashMap::new(),
+        process_id: std::process::id(),
+        process_name,
+    }
+}
+
+/// Whether the kernel has IPv6: any other trouble with a socket is for whoever needs one.
+fn has_ipv6() -> bool {
+    use rustix::{io::Errno, net};
+    let socket = net::socket(net::AddressFamily::INET6, net::SocketType::STREAM, None);
+    !matches!(socket, Err(Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use maps::{AddressMaps, Maps};
 use process::Process;
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
 use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings, SmtpTables};
-use std::{collections::HashMap, net::IpAddr, rc::Rc};
+use std::{collections::HashMap, rc::Rc};
 use tables::{Registry, SystemUsers};
 use types::Transport;
 use world::{Caution, Dns, Table, Tables, Users, World};
@@ -100,11 +100,7 @@ impl<W: World> Maker<'_, W> {
         let hosts = Rc::clone(&self.hosts);
         let network = Network {
             own_addresses: own_addresses(values),
-            proxy_addresses: values
-                .list(p::proxy_interfaces)
-                .iter()
-                .filter_map(|text| text.trim_matches(['[', ']']).parse::<IpAddr>().ok())
-                .collect(),
+            proxy_addresses: values.proxy_addresses(),
             native: Rc::new(move |name: &str| hosts.addresses(name).to_vec()),
         };
         Ok(Program::Smtp(Box::new(Client {

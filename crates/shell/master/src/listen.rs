@@ -2,14 +2,14 @@
 //!
 //! A reload binds what is new before it closes what is gone, and keeps the rest untouched, so that no client is refused.
 
-use config::{Endpoint, ServiceRow, ServiceType};
+use config::{Endpoint, Protocols, ServiceRow, ServiceType};
 use rustix::fs::{FileType, Mode, OFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
     collections::HashMap,
     fs,
     io::{self, ErrorKind},
-    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    net::{SocketAddr, ToSocketAddrs},
     os::{fd::OwnedFd, unix::fs::FileTypeExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -30,9 +30,8 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
     /// Addresses of rows without a host: inet_interfaces, or the wild cards.
-    pub(crate) addresses: Vec<IpAddr>,
-    /// Whether inet_protocols has IPv4 and IPv6.
-    pub(crate) protocols: (bool, bool),
+    pub(crate) addresses: Vec<SocketAddr>,
+    pub(crate) protocols: Protocols,
     /// Ports by name.
     pub(crate) known_tcp_ports: &'a [(String, u16)],
     pub(crate) queue_directory: &'a Path,
@@ -120,8 +119,9 @@ fn places(row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, Str
             .ok_or_else(|| format!("bad hostname or network address: {}", row.name))?,
     };
     let mut places: Vec<Place> = Vec::new();
-    for address in addresses {
-        let place = Place::Inet(SocketAddr::new(address, port));
+    for mut address in addresses {
+        address.set_port(port);
+        let place = Place::Inet(address);
         if !places.contains(&place) {
             places.push(place);
         }
@@ -132,10 +132,9 @@ fn places(row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, Str
     Ok(places)
 }
 
-fn resolve(host: &str, (ipv4, ipv6): (bool, bool)) -> Option<Vec<IpAddr>> {
+fn resolve(host: &str, protocols: Protocols) -> Option<Vec<SocketAddr>> {
     let found = (host, 0).to_socket_addrs().ok()?;
-    let addresses: Vec<IpAddr> =
-        found.map(|found| found.ip()).filter(|ip| if ip.is_ipv4() { ipv4 } else { ipv6 }).collect();
+    let addresses: Vec<SocketAddr> = found.filter(|found| protocols.have(found.ip())).collect();
     (!addresses.is_empty()).then_some(addresses)
 }
 

@@ -1,9 +1,9 @@
 //! What master takes from the configuration.
 
-use config::{Configuration, Values, params as p};
+use config::{Configuration, Interface, Values, params as p};
 use logsink::LogSettings;
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -76,23 +76,25 @@ impl Settings {
         self.data_directory.join("master.lock")
     }
 
-    /// Where rows without a host listen, and which protocols there are.
-    pub(crate) fn addresses(&self) -> (Vec<IpAddr>, (bool, bool)) {
+    /// Where rows without a host listen.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let values = self.configuration.values();
-        let (protocols, interfaces) = (values.text(p::inet_protocols), values.text(p::inet_interfaces));
-        let words = config::split_list(protocols);
-        let has =
-            |name: &str| words.iter().any(|w| w.eq_ignore_ascii_case(name) || w.eq_ignore_ascii_case("all"));
-        let (ipv4, ipv6) = (has("ipv4"), has("ipv6") && Path::new("/proc/net/if_inet6").exists());
-        let mut addresses = Vec::new();
-        if interfaces.eq_ignore_ascii_case("all") {
-            addresses.extend(ipv4.then_some(IpAddr::from([0; 4])));
-            addresses.extend(ipv6.then_some(IpAddr::from([0_u16; 8])));
-        } else {
-            let selected = values.environment().selected_interfaces(protocols, interfaces);
-            addresses.extend(selected.iter().map(|interface| interface.address));
+        if values.text(p::inet_interfaces) == "all" {
+            let wild_cards = [SocketAddr::from(([0; 4], 0)), SocketAddr::from(([0_u16; 8], 0))];
+            let protocols = values.inet_protocols();
+            return wild_cards.into_iter().filter(|wild_card| protocols.have(wild_card.ip())).collect();
         }
-        (addresses, (ipv4, ipv6))
+        values.own_interfaces().iter().map(listening_address).collect()
+    }
+}
+
+/// The address of an interface; one on the link only needs the link's number.
+fn listening_address(own: &Interface) -> SocketAddr {
+    match own.address {
+        IpAddr::V6(address) if address.is_unicast_link_local() => {
+            SocketAddrV6::new(address, 0, 0, own.number).into()
+        }
+        address => SocketAddr::new(address, 0),
     }
 }
 

@@ -450,9 +450,10 @@ fn bind(
     log: &Logger,
     patient_until: Instant,
 ) -> Result<Vec<Row>, String> {
-    let (addresses, protocols) = settings.addresses();
+    let values = settings.configuration.values();
+    let protocols = values.inet_protocols();
     let mut around = Surroundings {
-        addresses,
+        addresses: settings.addresses(),
         protocols,
         known_tcp_ports: &settings.known_tcp_ports,
         queue_directory: &settings.queue_directory,
@@ -460,7 +461,13 @@ fn bind(
         backlog: 0,
         patient_until,
     };
-    let disabled = settings.configuration.values().list(config::params::master_service_disable);
+    let mut disabled = values.list(config::params::master_service_disable);
+    if protocols.are_none() {
+        let setting = values.text(config::params::inet_protocols);
+        log.warning(&format!("all network protocols are disabled (inet_protocols = {setting})"));
+        log.warning("disabling all type \"inet\" services in master.cf");
+        disabled.push("inet");
+    }
     let mut rows = Vec::new();
     for row in &settings.configuration.master_cf().rows {
         if disabled.iter().any(|pattern| is_disabled(pattern, row)) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    environment::Environment,
+    environment::{self, Environment},
     main_cf::MainCf,
     master_cf::{Defaults, MasterCf, ServiceRow},
     number,
@@ -94,6 +94,26 @@ impl Configuration {
     #[must_use]
     pub fn master_cf(&self) -> &MasterCf {
         &self.master
+    }
+
+    /// Names in inet_interfaces and proxy_interfaces whose addresses the [`Environment`] does not have yet.
+    #[must_use]
+    pub fn names_to_resolve(&self) -> Vec<String> {
+        let names = [params::inet_interfaces, params::proxy_interfaces];
+        let sets =
+            |row: &&ServiceRow| row.overrides.iter().any(|(set, _)| names.iter().any(|id| id.name() == set));
+        let rows = self.master.rows.iter().filter(sets).map(|row| self.values_for(row));
+        let mut found = Vec::new();
+        for values in std::iter::once(self.values.clone()).chain(rows) {
+            for name in names.iter().flat_map(|id| environment::names_to_resolve(values.text(*id))) {
+                if !self.shared.environment.hosts.contains_key(name)
+                    && !found.iter().any(|known| known == name)
+                {
+                    found.push(name.to_owned());
+                }
+            }
+        }
+        found
     }
 
     /// What every program of Postfix would end for at its start, or one that nothing works without.

@@ -31,7 +31,7 @@ mod values;
 mod written;
 
 pub use configuration::{Configuration, Paths};
-pub use environment::{Environment, Interface};
+pub use environment::{Environment, HostAddress, Interface, Protocols};
 pub use lines::{LogicalLine, LogicalLines};
 pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};

@@ -4,13 +4,14 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use crate::{
     choices::Choice,
-    environment::Environment,
+    environment::{Environment, Interface, Protocols},
     expand::{self, Expansion, Mode, Names, Options},
     main_cf::MainCf,
     master_cf::ServiceRow,
@@ -238,6 +239,33 @@ impl Values {
     #[must_use]
     pub fn service_name(&self) -> &str {
         &self.inner.service_name
+    }
+
+    /// The protocols in use: inet_protocols, as far as the host has them.
+    #[must_use]
+    pub fn inet_protocols(&self) -> Protocols {
+        self.environment().protocols(self.text(params::inet_protocols))
+    }
+
+    /// The addresses that mail is received on: inet_interfaces. None if the setting cannot be used, which the
+    /// configuration's [`reports`](crate::Configuration::reports) name.
+    #[must_use]
+    pub fn own_interfaces(&self) -> Vec<Interface> {
+        self.checked_interfaces().unwrap_or_default()
+    }
+
+    pub(crate) fn checked_interfaces(&self) -> Result<Vec<Interface>, String> {
+        self.environment().own_interfaces(self.inet_protocols(), self.text(params::inet_interfaces))
+    }
+
+    /// The addresses that mail comes to by way of a proxy: proxy_interfaces. None if the setting cannot be used.
+    #[must_use]
+    pub fn proxy_addresses(&self) -> Vec<IpAddr> {
+        self.checked_proxies().unwrap_or_default()
+    }
+
+    pub(crate) fn checked_proxies(&self) -> Result<Vec<IpAddr>, String> {
+        self.environment().proxy_addresses(self.inet_protocols(), self.text(params::proxy_interfaces))
     }
 
     /// What the program knows about its host.

@@ -84,8 +84,7 @@ fn timeouts(v: &Values, protocol: Protocol) -> Timeouts {
 }
 
 fn addresses(v: &Values, protocol: Protocol) -> Result<AddressSettings, config::Invalid> {
-    let protocols = v.list(p::inet_protocols);
-    let has = |name: &str| protocols.iter().any(|word| word.eq_ignore_ascii_case(name) || *word == "all");
+    let protocols = v.inet_protocols();
     let lookup = pick!(v, protocol, list, smtp_host_lookup, lmtp_host_lookup);
     let support = pick!(v, protocol, text, smtp_dns_support_level, lmtp_dns_support_level);
     let has_dns = match support {
@@ -98,8 +97,8 @@ fn addresses(v: &Values, protocol: Protocol) -> Result<AddressSettings, config::
         _ => AddressPreference::Any,
     };
     Ok(AddressSettings {
-        ipv4: has("ipv4"),
-        ipv6: has("ipv6"),
+        ipv4: protocols.ipv4,
+        ipv6: protocols.ipv6,
         address_preference: preference,
         randomize_addresses: pick!(v, protocol, bool, smtp_randomize_addresses, lmtp_randomize_addresses),
         balance_inet_protocols: pick!(

@@ -14,6 +14,7 @@ use crate::{
 pub(super) fn check(values: &Values) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     names(values, &mut findings);
+    addresses(values, &mut findings);
     logging(values, &mut findings);
     sizes(values, &mut findings);
     queue(values, &mut findings);
@@ -82,6 +83,32 @@ fn names(values: &Values, findings: &mut Findings) {
     let (_, wrong_ports) = ports::known_tcp_ports(values.text(p::known_tcp_ports));
     for wrong in wrong_ports {
         findings.warn(p::known_tcp_ports, format!("known_tcp_ports: {wrong}"));
+    }
+}
+
+/// Addresses and names of hosts.
+fn addresses(values: &Values, findings: &mut Findings) {
+    if let Err(why) = values.checked_interfaces() {
+        findings.fatal(
+            p::inet_interfaces,
+            format!("{why}; specify all, loopback-only, or addresses of this host"),
+        );
+    }
+    if let Err(why) = values.checked_proxies() {
+        findings.fatal(p::proxy_interfaces, format!("{why}; specify an address"));
+    }
+    let has_ipv6 = values.list(p::inet_protocols).iter().any(|name| matches!(*name, "all" | "ipv6"));
+    if has_ipv6 && !values.environment().has_ipv6 {
+        let why = "disabling IPv6 name/address support: Address family not supported by protocol";
+        findings.warn(p::inet_protocols, format!("inet_protocols: {why}"));
+    }
+    for id in [p::smtp_bind_address, p::smtp_bind_address6, p::lmtp_bind_address, p::lmtp_bind_address6] {
+        let text = values.text(id);
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if !text.is_empty() && bare.parse::<std::net::IpAddr>().is_err() {
+            findings
+                .fatal(id, format!("bad {} parameter: {text}; specify an address of this host", id.name()));
+        }
     }
 }
 

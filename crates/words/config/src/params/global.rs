@@ -47,8 +47,8 @@ rows! {
     helpful_warnings: flag(), "yes", "global", Honoured("qmgr, smtp"), "Warns about common mistakes.";
     import_environment: text(0, 0), "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", "global,master,postalias,postcat,postdrop,postfix,postkick,postlock,postlog,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail", Honoured("master"), "Which variables of the environment are kept.";
     in_flow_delay: time(0, 10), "1s", "global", NotYet, "How long new mail is held back while more comes in than goes out.";
-    inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("master, rewrite"), "The addresses that mail is received on.";
-    inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("master, rewrite, smtp"), "The protocols used: ipv4, ipv6 or both.";
+    inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("config, master"), "The addresses that mail is received on.";
+    inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("config, master, smtp"), "The protocols used: ipv4, ipv6 or both.";
     internal_mail_filter_classes: text(0, 0), "", "global", NotYet, "Which mail made by the system itself is filtered like mail from outside.";
     ipc_idle: time(1, 0), "5s", "global", NoEffect("clean-up and rewriting are function calls; there are no connections between daemons to close"), "After what idle time a connection between two daemons is closed.";
     ipc_timeout: time(1, 0), "3600s", "global", Honoured("deliver"), "How long a delivery agent may take over one mailbox before its mail is deferred.";
