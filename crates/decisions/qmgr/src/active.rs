@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use types::{
-    DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, Recipient,
-    RecipientReport, Relay, Status, Timing, Trouble,
+    DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, RecipientReport, Relay,
+    Status, Timing, Trouble,
 };
 
 use crate::{
@@ -59,6 +59,22 @@ impl Core {
         step.act(Action::Deliver(ticket, request));
     }
 
+    /// Some recipients have got the message while the delivery goes on: a crash must not make anybody deliver to them again.
+    pub(crate) fn progressed(&mut self, step: &mut Step<'_>, ticket: Ticket, report: DeliveryReport) {
+        let Some(&key) = self.deliveries.get(&ticket) else { return };
+        let entry = &mut self.entries[key];
+        let Some(request) = entry.request.clone() else { return };
+        let (message, session) = (entry.message, report.session);
+        let mut dispositions = Vec::new();
+        for report in report.recipients.into_iter().filter(|report| report.outcome == Outcome::Sent) {
+            if report.index < request.recipients.len() && !entry.ended.contains(&report.index) {
+                entry.ended.push(report.index);
+                dispositions.push(disposition(&request, report, session));
+            }
+        }
+        self.settle(step, message, dispositions);
+    }
+
     /// An agent's report.
     pub(crate) fn reported(&mut self, step: &mut Step<'_>, ticket: Ticket, report: DeliveryReport) {
         let Some(key) = self.deliveries.remove(&ticket) else { return };
@@ -66,7 +82,9 @@ impl Core {
         let (message, destination) = (self.entries[key].message, self.entries[key].destination);
         let at = self.destinations[destination].transport;
         self.transports[at].busy_count -= 1;
-        let dispositions = complete(&request, report.recipients, report.session);
+        let ended = std::mem::take(&mut self.entries[key].ended);
+        let mut dispositions = complete(&request, report.recipients, report.session);
+        dispositions.retain(|disposition| !ended.contains(&disposition.report.index));
         self.messages[message].flags.is_corrupt |= report.is_corrupt;
         self.settle(step, message, dispositions);
         self.unthrottle_transport(at);
@@ -121,18 +139,24 @@ impl Core {
             let wake = Wake::Transport(at, self.transports[at].timer_serial);
             self.timers.set(step.now + self.settings.transport_retry_time, wake);
         }
-        self.unselect(key, request.recipients.clone());
+        self.unselect(step, key, &request);
         let destinations: Vec<_> = self.transports[at].destinations.values().copied().collect();
         for destination in destinations {
             self.defer_todo(step, destination, &status);
         }
     }
 
-    /// Puts an entry back where it was taken from.
-    fn unselect(&mut self, key: Key<Entry>, recipients: Vec<Recipient>) {
+    /// Puts an entry back where it was taken from, with those of its recipients that have not got the message.
+    fn unselect(&mut self, step: &mut Step<'_>, key: Key<Entry>, request: &DeliveryRequest) {
         let entry = &mut self.entries[key];
-        entry.recipients = recipients;
+        let ended = std::mem::take(&mut entry.ended);
+        let left = request.recipients.iter().enumerate().filter(|(index, _)| !ended.contains(index));
+        entry.recipients = left.map(|(_, recipient)| recipient.clone()).collect();
+        if entry.recipients.is_empty() {
+            return self.entry_done(step, key, request.recipients.len());
+        }
         let (peer, destination) = (entry.peer, entry.destination);
+        self.recipients_gone(key, ended.len());
         let destination = &mut self.destinations[destination];
         destination.busy_count -= 1;
         destination.todo_count += 1;
@@ -200,12 +224,9 @@ impl Core {
 
     /// Accounts of job, peer and message, without the destination's.
     pub(crate) fn entry_gone(&mut self, key: Key<Entry>, recipients: usize) {
+        self.recipients_gone(key, recipients);
         let Some(entry) = self.entries.remove(key) else { return };
-        let count = i64::try_from(recipients).unwrap_or(0);
         let job = self.peers[entry.peer].job;
-        self.jobs[job].recipient_count -= count;
-        self.messages[entry.message].recipient_count -= count;
-        self.recipient_count -= count;
         let has_more = self.messages[entry.message].next_offset.is_some();
         for n in 0..self.messages[entry.message].jobs.len() {
             let other = self.messages[entry.message].jobs[n];
@@ -224,6 +245,15 @@ impl Core {
             self.free_peer(entry.peer);
         }
         self.settled(entry.message);
+    }
+
+    fn recipients_gone(&mut self, key: Key<Entry>, recipients: usize) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let count = i64::try_from(recipients).unwrap_or(0);
+        let job = self.peers[entry.peer].job;
+        self.jobs[job].recipient_count -= count;
+        self.messages[entry.message].recipient_count -= count;
+        self.recipient_count -= count;
     }
 
     /// A destination without mail is forgotten, unless it is dead or must wait. Dead ones are kept only within reason.
@@ -379,17 +409,13 @@ fn soften(report: &mut RecipientReport) {
 
 /// Exactly one result for each recipient of the request, with the times that the queue manager knows.
 fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>, session: u32) -> Vec<Disposition> {
-    let before_active = request.active_since.since(request.message.arrival);
-    let in_queue_manager = request.agent_since.since(request.active_since);
     let mut seen = vec![false; request.recipients.len()];
     let mut all: Vec<Disposition> = Vec::with_capacity(request.recipients.len());
-    let mut add = |mut report: RecipientReport| {
+    let mut add = |report: RecipientReport| {
         if let Some(seen) = seen.get_mut(report.index)
             && !std::mem::replace(seen, true)
         {
-            report.timing.before_active = before_active;
-            report.timing.in_queue_manager = in_queue_manager;
-            all.push(Disposition { request: Rc::clone(request), report, member: None, session });
+            all.push(disposition(request, report, session));
         }
     };
     reports.into_iter().for_each(&mut add);
@@ -399,4 +425,10 @@ fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>, sessio
         add(RecipientReport::new(index, Outcome::Deferred, status, Relay::None, timing));
     }
     all
+}
+
+fn disposition(request: &Rc<DeliveryRequest>, mut report: RecipientReport, session: u32) -> Disposition {
+    report.timing.before_active = request.active_since.since(request.message.arrival);
+    report.timing.in_queue_manager = request.agent_since.since(request.active_since);
+    Disposition { request: Rc::clone(request), report, member: None, session }
 }

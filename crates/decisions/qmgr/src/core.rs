@@ -121,6 +121,8 @@ pub(crate) struct Entry {
     pub(crate) recipients: Vec<Recipient>,
     /// While an agent has it.
     pub(crate) request: Option<Rc<DeliveryRequest>>,
+    /// Indices of those of its recipients that have the message already.
+    pub(crate) ended: Vec<usize>,
 }
 
 /// One delivery service.

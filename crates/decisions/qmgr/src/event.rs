@@ -174,6 +174,9 @@ pub enum Event {
     Resolved(QueueId, Vec<Routed>),
     /// Answer to [`Action::Deliver`].
     Report(Ticket, DeliveryReport),
+    /// Before the answer to [`Action::Deliver`]: some recipients have got the message, and the agent is still busy with
+    /// others, which may take long. What else the report says is not looked at.
+    Progress(Ticket, DeliveryReport),
     /// Other answer to [`Action::Deliver`].
     AgentFailed(Ticket, AgentFailure),
     /// Answer to [`Action::Append`], after the records are on stable storage (bounce) or written (others).

@@ -316,6 +316,7 @@ impl Core {
             in_destination: Link::default(),
             recipients: vec![recipient],
             request: None,
+            ended: Vec::new(),
         });
         self.messages[key].outstanding += 1;
         self.peers[peer].entries.push_back(&mut self.entries, entry, in_peer);

@@ -94,6 +94,7 @@ impl Scheduler {
                     self.core.resolved(step, key, routed);
                 }
             }
+            Event::Progress(ticket, report) => self.core.progressed(step, ticket, report),
             Event::Report(ticket, report) => self.core.reported(step, ticket, report),
             Event::AgentFailed(ticket, failure) => self.core.agent_failed(step, ticket, failure),
             Event::Appended(ticket, result) => self.core.appended(step, ticket, &result),

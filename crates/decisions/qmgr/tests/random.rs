@@ -36,6 +36,8 @@ fn answer() -> impl Strategy<Value = Answer> {
         1 => Just(Answer::Crash),
         1 => Just(Answer::Unavailable),
         1 => Just(Answer::Silent),
+        1 => Just(Answer::Halves),
+        1 => Just(Answer::HalfCrash),
     ]
 }
 

@@ -35,6 +35,8 @@ fn answer(text: &str) -> Answer {
         "crash" => Answer::Crash,
         "unavailable" => Answer::Unavailable,
         "silent" => Answer::Silent,
+        "halves" => Answer::Halves,
+        "half-crash" => Answer::HalfCrash,
         _ => panic!("no such answer: {text}"),
     }
 }

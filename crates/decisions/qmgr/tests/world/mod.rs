@@ -34,6 +34,10 @@ pub(crate) enum Answer {
     Crash,
     Unavailable,
     Silent,
+    /// Half of the recipients have it after half of the time, the others later.
+    Halves,
+    /// Half of the recipients have it after half of the time, then the agent dies.
+    HalfCrash,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +227,9 @@ impl World {
     /// Keeps the books when an agent is through.
     fn end(&mut self, serial: u64, event: &Event) {
         let Some(request) = self.ends.remove(&serial) else { return };
+        if matches!(event, Event::Progress(..)) {
+            return self.took(&request, event);
+        }
         let transport = request.transport.as_str();
         for key in [format!("{transport}:"), format!("{transport}:{}", request.nexthop)] {
             *self.busy.get_mut(&key).unwrap() -= 1;
@@ -232,12 +239,22 @@ impl World {
             file.people.iter_mut().find(|person| person.offset == recipient.offset).unwrap().is_with_agent =
                 false;
         }
-        let Event::Report(_, report) = event else { return };
+        self.took(&request, event);
+    }
+
+    /// Who has the message now.
+    fn took(&mut self, request: &DeliveryRequest, event: &Event) {
+        let (Event::Report(_, report) | Event::Progress(_, report)) = event else { return };
+        let Some(file) = self.files.get_mut(&request.queue_id) else { return };
         for done in report.recipients.iter().filter(|done| done.outcome == Outcome::Sent) {
             let offset = request.recipients[done.index].offset;
             let person = file.people.iter_mut().find(|person| person.offset == offset).unwrap();
-            person.fate = Fate::Sent;
-            person.sent_count += 1;
+            person.is_with_agent = false;
+            // The report at the end says again what was told before.
+            if person.fate != Fate::Sent {
+                person.fate = Fate::Sent;
+                person.sent_count += 1;
+            }
         }
     }
 
@@ -612,7 +629,7 @@ impl World {
         let takes = if is_internal { Duration::ZERO } else { site.takes };
         let event = match (agents::deliver("error", request), site.answer) {
             (Some(report), _) if is_internal => Event::Report(ticket, report),
-            (_, Answer::Crash) => Event::AgentFailed(ticket, AgentFailure::Died),
+            (_, Answer::Crash | Answer::HalfCrash) => Event::AgentFailed(ticket, AgentFailure::Died),
             (_, Answer::Unavailable) => Event::AgentFailed(ticket, AgentFailure::Unavailable),
             (_, answer) => {
                 let mut report = report(request, answer);
@@ -621,6 +638,13 @@ impl World {
                 Event::Report(ticket, report)
             }
         };
+        if matches!(site.answer, Answer::Halves | Answer::HalfCrash) && !is_internal {
+            let mut half = report(request, Answer::Ok);
+            half.recipients.truncate(request.recipients.len().div_ceil(2));
+            self.serial += 1;
+            self.ends.insert(self.serial, Rc::clone(request));
+            self.events.insert((self.now + takes / 2, self.serial), Event::Progress(ticket, half));
+        }
         // The agent's work is over when its event is handed in; the wrapper keeps the books.
         let request = Rc::clone(request);
         self.serial += 1;
@@ -631,7 +655,7 @@ impl World {
 
 fn report(request: &DeliveryRequest, answer: Answer) -> DeliveryReport {
     let (outcome, status) = match answer {
-        Answer::Ok => (Outcome::Sent, Status::new(Dsn::success(0, 0), "ok")),
+        Answer::Ok | Answer::Halves => (Outcome::Sent, Status::new(Dsn::success(0, 0), "ok")),
         Answer::Refuse => (Outcome::Bounced, Status::new(Dsn::permanent(1, 1), "no such user")),
         Answer::Later => (Outcome::Deferred, Status::new(Dsn::temporary(2, 2), "mailbox full")),
         _ => (Outcome::Deferred, Status::new(Dsn::temporary(4, 1), "connection refused")),
