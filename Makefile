@@ -4,7 +4,7 @@
 # make bench  speed and memory beside Postfix
 
 # Debian packages that tests use: the reference itself, clients, and a log reader.
-PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb swaks s-nail curl pflogsumm libpcre2-dev pkg-config
+PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb postfix-sqlite sqlite3 swaks s-nail curl pflogsumm libpcre2-dev pkg-config
 
 .PHONY: build test prepare fmt clippy tidy ci bench
 

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         "master" => master::main(&rest),
         "receive" => process(&name, receive::main),
         "deliver" => process(&name, deliver::main),
+        "lookup" => lookup::main(&rest),
         "posthaste-agent" => agents::main(&rest),
         command => match commands::main_by_name(command) {
             Some(main) => main(&rest),

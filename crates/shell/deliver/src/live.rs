@@ -2,7 +2,7 @@
 
 use crate::{Deliver, agent_pool::AgentPool, lock};
 use net::{Builder, Listener, Live};
-use process::{Assigned, Control, Process, SystemDisk, first};
+use process::{Assigned, Control, Lookups, Process, SystemDisk, first};
 use queue::{Queue, RealDisk};
 use std::{future::pending, rc::Rc, time::Duration};
 use sys::{
@@ -47,9 +47,11 @@ async fn serve(
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
     let agents = Rc::new(AgentPool::new(&world, &control, process));
+    let lookups = Lookups::new(&world, &control, process);
+    process.set_slow(Rc::clone(&lookups) as _);
     let deliver = Deliver::new(&world, queue, process, Rc::clone(&agents) as _)?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let master = Master { control: &control, deliver: &deliver, agents: &agents };
+    let master = Master { control: &control, deliver: &deliver, agents: &agents, lookups: &lookups };
     // Told to go before the lock is ours, there is nothing to finish.
     let Ok(lock) = first(lock::take(&world, process), master.says_go()).await else { return Ok(()) };
     let lock = lock?;
@@ -80,6 +82,7 @@ struct Master<'a> {
     control: &'a Control,
     deliver: &'a Deliver<LiveWorld>,
     agents: &'a AgentPool<LiveWorld>,
+    lookups: &'a Lookups<LiveWorld>,
 }
 
 impl Master<'_> {
@@ -88,6 +91,9 @@ impl Master<'_> {
         loop {
             match self.control.receive().await {
                 Some(ToChild::Wakeup { service, .. }) => self.deliver.wake_up(&service),
+                Some(ToChild::Agent { request, agent }) if Lookups::<LiveWorld>::is_ours(request) => {
+                    self.lookups.arrived(request, agent);
+                }
                 Some(ToChild::Agent { request, agent }) => self.agents.arrived(request, agent),
                 Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
                 Some(ToChild::Stop) => return Go::AtOnce,

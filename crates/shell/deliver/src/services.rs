@@ -9,7 +9,7 @@ use process::Process;
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
 use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings, SmtpTables};
 use std::{collections::HashMap, rc::Rc};
-use tables::{Registry, SystemUsers};
+use tables::{Registry, Slow, SystemUsers};
 use types::Transport;
 use world::{Caution, Dns, Table, Tables, Users, World};
 
@@ -57,7 +57,7 @@ impl<W: World> Services<W> {
     pub(crate) fn open(shared: &Shared<W>, process: &Process) -> Self {
         let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
         let hosts = Rc::new(process.host.names());
-        let maker = Maker { shared, dns, hosts };
+        let maker = Maker { shared, dns, hosts, slow: process.slow() };
         let rows = process.configuration.master_cf().rows.iter();
         let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
         let service = |row: &config::ServiceRow| {
@@ -81,6 +81,7 @@ struct Maker<'a, W: World> {
     shared: &'a Shared<W>,
     dns: Rc<dyn Dns>,
     hosts: Rc<HostNames>,
+    slow: Rc<dyn Slow>,
 }
 
 impl<W: World> Maker<'_, W> {
@@ -120,7 +121,7 @@ impl<W: World> Maker<'_, W> {
         Ok(Program::Local(Box::new(Local {
             settings: LocalSettings::load(values),
             aliases,
-            users: Rc::new(SystemUsers),
+            users: Rc::new(SystemUsers::new(Rc::clone(&self.slow), &tables::slow::nsswitch())),
             rewriter: Rc::new(Rewriter::new(RewriteSettings::load(values)?, &registry)),
             transport: Transport::new(name),
         })))

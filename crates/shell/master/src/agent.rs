@@ -22,6 +22,25 @@ pub(crate) struct Started {
     pub(crate) errands: Option<(OwnedFd, Mailbox)>,
 }
 
+/// Starts a process for look-ups, as whom the big processes run; it has nothing but its socket.
+fn start_lookup(settings: &Settings) -> Result<Started, String> {
+    const NAME: &str = "lookup";
+    let failed = |error: std::io::Error| format!("cannot start {NAME}: {error}");
+    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let environment = settings.import_environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let pid = spawn::start(Child {
+        program: spawn::own_program(),
+        name: NAME,
+        arguments: Vec::new(),
+        environment: environment.collect(),
+        user: settings.owner,
+        channel: theirs.into(),
+        errands: None,
+    })
+    .map_err(failed)?;
+    Ok(Started { socket: ours.into(), pid, errands: None })
+}
+
 /// Starts an agent. The text of an error defers the delivery.
 pub(crate) fn start(
     settings: &Settings,
@@ -29,6 +48,9 @@ pub(crate) fn start(
     service: &str,
     user: &AgentUser,
 ) -> Result<Started, String> {
+    if kind == AgentKind::Lookup {
+        return start_lookup(settings);
+    }
     let values = row_values(settings, kind, service)?;
     let account = account(user)?;
     let identity = match (settings.owner, user, &account) {

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 use sys::{
-    control::{EndpointKind, ServedRow, ToChild, ToMaster},
+    control::{AgentKind, EndpointKind, ServedRow, ToChild, ToMaster},
     process::{Ended, Kill, reap},
     signals::{Signal, Signals},
 };
@@ -297,6 +297,9 @@ impl Supervisor {
                 let asked = (self.children[at].pid, *request);
                 let agent = match process {
                     Process::Deliver => self.agents.start(&self.settings, asked, (*kind, service, user)),
+                    Process::Receive if *kind == AgentKind::Lookup => {
+                        self.agents.start(&self.settings, asked, (*kind, service, user))
+                    }
                     Process::Receive => Err("agents are for deliveries".to_owned()),
                 };
                 self.children[at].tell(&ToChild::Agent { request: *request, agent });

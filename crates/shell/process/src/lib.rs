@@ -10,6 +10,7 @@ mod faults;
 mod host;
 mod inject;
 mod intake;
+mod lookups;
 mod notifier;
 mod sandbox;
 mod stop;
@@ -23,6 +24,7 @@ pub use faults::Faults;
 pub use host::Host;
 pub use inject::{Injected, Injector};
 pub use intake::{Ended, Intake, Unaccepted};
+pub use lookups::Lookups;
 pub use notifier::{About, Notifier};
 pub use stop::{Stop, first};
 pub use trigger::{Trigger, Wakeups};
@@ -34,12 +36,20 @@ use dns::HostsFirst;
 use logsink::{Batch, Destination, LogSettings, LogSink};
 use maillog::{Logger, Severity, Sink};
 use queue::{QueueSettings, RealDisk};
-use std::{cell::Cell, io, os::fd::OwnedFd, path::PathBuf, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 use sys::{
     control::{DRAIN_LIMIT, EndpointKind, ServedRow},
     startup::Startup,
 };
-use tables::Openers;
+use tables::{Openers, Slow};
 use world::{Dns, World};
 
 /// The disk below `queue_directory`, shared with the threads that sync.
@@ -52,6 +62,11 @@ pub struct Process {
     /// What the C library would read.
     pub host: Host,
     log: Log,
+    slow: RefCell<Rc<dyn Slow>>,
+}
+
+fn in_this_process() -> RefCell<Rc<dyn Slow>> {
+    RefCell::new(Rc::new(tables::Direct::default()))
 }
 
 /// What master gave a process to work with.
@@ -126,7 +141,8 @@ impl Process {
         let mut sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
         let batch = sink.batched();
         let log = Log { sink: Rc::new(sink), batch, last_session: Rc::new(Cell::new(std::process::id())) };
-        let process = Self { configuration: Rc::new(configuration), host: Host::read(), log };
+        let process =
+            Self { configuration: Rc::new(configuration), host: Host::read(), log, slow: in_this_process() };
         process.report_configuration();
         Ok((process, Assigned { rows, control }))
     }
@@ -134,7 +150,8 @@ impl Process {
     /// A process that was told everything: nothing is read from the system.
     #[must_use]
     pub fn told(configuration: Configuration, host: Host, sink: Rc<dyn Sink>) -> Self {
-        Self { configuration: Rc::new(configuration), host, log: Log::new(sink) }
+        let (configuration, log) = (Rc::new(configuration), Log::new(sink));
+        Self { configuration, host, log, slow: in_this_process() }
     }
 
     /// Makes loggers.
@@ -149,11 +166,22 @@ impl Process {
         self.log.session(&tag(self.values(), program))
     }
 
+    /// From now on `slow` does what may take long; before, it is done in this process.
+    pub fn set_slow(&self, slow: Rc<dyn Slow>) {
+        self.slow.replace(slow);
+    }
+
+    /// Whoever does what may take long.
+    #[must_use]
+    pub fn slow(&self) -> Rc<dyn Slow> {
+        Rc::clone(&self.slow.borrow())
+    }
+
     /// Opens tables whose answers must be waited for, with connections that all services share.
     pub fn openers<W: World>(&self, world: &W, program: &str) -> Openers {
         let dns: Rc<dyn Dns> = Rc::new(self.host.resolver(world));
         let hosts: Rc<dyn Dns> = Rc::new(HostsFirst::new(self.host.names(), dns));
-        tables_net::openers(world, self.values(), self.logger(program), hosts)
+        tables_net::openers(world, self.values(), self.logger(program), hosts, self.slow())
     }
 
     /// Values of main.cf alone.

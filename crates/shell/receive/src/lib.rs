@@ -23,7 +23,9 @@ pub use maildrop::Maildrop;
 
 use net::{Builder, Listener, Live, Slots};
 use out_of_order::OutOfOrder;
-use process::{Assigned, Control, Faults, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone, first};
+use process::{
+    Assigned, Control, Faults, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone, first,
+};
 use queue::{Queue, RealDisk};
 use service::SmtpService;
 use std::{future::pending, rc::Rc, time::Duration};
@@ -149,15 +151,17 @@ async fn serve(
     let Assigned { rows, control } = assigned;
     let rows = rows.into_iter().map(|row| process::listening(row, Listener::from_fd));
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+    let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
+    let lookups = Lookups::new(&world, &control, process);
+    process.set_slow(Rc::clone(&lookups) as _);
     let receive = Receive::start(&world, queue, process, rows)?;
-    let control = Control::new(control).map_err(|error| error.to_string())?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let limit = match master_says_go(&receive, &control).await {
+    let limit = match master_says_go(&receive, &control, &lookups).await {
         Go::AtOnce => return Ok(()),
         Go::Within(limit) => limit,
         Go::Alone => process.drain_limit(),
     };
-    let _ = first(receive.drain(limit), master_says_stop(&receive, &control)).await;
+    let _ = first(receive.drain(limit), master_says_stop(&receive, &control, &lookups)).await;
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
@@ -203,11 +207,15 @@ enum Go {
     Alone,
 }
 
+type LiveReceive = Receive<Live<SystemDisk>>;
+type LiveLookups = Lookups<Live<SystemDisk>>;
+
 /// Listens until it is time to go.
-async fn master_says_go(receive: &Receive<Live<SystemDisk>>, control: &Control) -> Go {
+async fn master_says_go(receive: &LiveReceive, control: &Control, lookups: &LiveLookups) -> Go {
     loop {
         match control.receive().await {
             Some(ToChild::Wakeup { service, .. }) => receive.wake_up(&service),
+            Some(ToChild::Agent { request, agent }) => lookups.arrived(request, agent),
             Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
             Some(ToChild::Stop) => return Go::AtOnce,
             None => return Go::Alone,
@@ -217,9 +225,9 @@ async fn master_says_go(receive: &Receive<Live<SystemDisk>>, control: &Control) 
 }
 
 /// Listens while the last sessions go on.
-async fn master_says_stop(receive: &Receive<Live<SystemDisk>>, control: &Control) {
+async fn master_says_stop(receive: &LiveReceive, control: &Control, lookups: &LiveLookups) {
     loop {
-        match master_says_go(receive, control).await {
+        match master_says_go(receive, control, lookups).await {
             Go::AtOnce => return,
             Go::Within(_) => {}
             Go::Alone => pending().await,

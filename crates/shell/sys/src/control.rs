@@ -118,11 +118,13 @@ pub enum AgentKind {
     Virtual,
     /// pipe(8)
     Pipe,
+    /// No delivery: look-ups that may block, hang or crash.
+    Lookup,
 }
 
 impl AgentKind {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::Local, "local"), (Self::Virtual, "virtual"), (Self::Pipe, "pipe")];
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Local, "local"), (Self::Virtual, "virtual"), (Self::Pipe, "pipe"), (Self::Lookup, "lookup")];
 
     /// The program's name in master.cf, which is the first argument of the agent program.
     #[must_use]

@@ -25,6 +25,7 @@ mod server;
 mod socketmap;
 mod source_file;
 mod sql;
+mod sqlite;
 mod tcp;
 mod template;
 
@@ -34,7 +35,7 @@ use maillog::Logger;
 use server::Server;
 use source_file::MainSettings;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
-use tables::{OpenError, Opener, Openers};
+use tables::{OpenError, Opener, Openers, Slow};
 use world::{Dns, Table, Tables, World};
 
 /// What of main.cf matters here.
@@ -65,6 +66,7 @@ struct Remote<W: World> {
     hosts: Rc<dyn Dns>,
     limits: Limits,
     main: MainSettings,
+    slow: Rc<dyn Slow>,
     logger: Logger,
     clients: RefCell<HashMap<String, Rc<Client<W>>>>,
 }
@@ -112,23 +114,32 @@ impl<W: World> Opener for Remote<W> {
             "pgsql" => Some(pgsql::open(self, name, tables)),
             "redis" => Some(redis::open(self, name, tables)),
             "socketmap" => Some(socketmap::open(self, name)),
+            "sqlite" => Some(sqlite::open(self, name, tables)),
             "tcp" => Some(tcp::open(self, name)),
             _ => None,
         }
     }
 }
 
-/// The openers of a process, for all its services. Warnings go to `logger`; `hosts` knows the addresses of servers.
-pub fn openers<W: World>(world: &W, values: &Values, logger: Logger, hosts: Rc<dyn Dns>) -> Openers {
+/// The openers of a process, for all its services. Warnings go to `logger`; `hosts` knows the addresses of servers, and
+/// `slow` does what may block.
+pub fn openers<W: World>(
+    world: &W,
+    values: &Values,
+    logger: Logger,
+    hosts: Rc<dyn Dns>,
+    slow: Rc<dyn Slow>,
+) -> Openers {
     let remote: Rc<dyn Opener> = Rc::new(Remote {
         world: world.clone(),
         hosts,
         limits: Limits::load(values),
         main: source_file::main_settings(values),
+        slow: Rc::clone(&slow),
         logger,
         clients: RefCell::default(),
     });
-    Rc::new([remote])
+    Openers::new(vec![remote], Some(slow))
 }
 
 #[cfg(test)]

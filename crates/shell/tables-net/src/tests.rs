@@ -50,7 +50,8 @@ impl Place {
         let lines = Rc::new(Lines::default());
         let logger = Logger::new(Rc::clone(&lines) as Rc<dyn maillog::Sink>, "postfix/test", 1);
         let values = Values::for_tests(&[]);
-        let openers = openers(&world, &values, logger.clone(), Rc::new(NoNames));
+        let openers =
+            openers(&world, &values, logger.clone(), Rc::new(NoNames), Rc::new(tables::Direct::default()));
         let registry = Rc::new(tables::Registry::new(&values, logger).with_openers(&openers));
         Self { simulation, world, lines, registry, accepted }
     }

@@ -149,6 +149,11 @@ impl Source for Fresh {
         self.source.borrow().as_ref().map_or(true, |source| source.is_pattern())
     }
 
+    fn may_hang(&self, key: &[u8]) -> bool {
+        self.look();
+        self.source.borrow().as_ref().is_ok_and(|source| source.may_hang(key))
+    }
+
     fn owner(&self) -> TableOwner {
         self.owner.get()
     }

@@ -13,6 +13,8 @@ use types::Trouble;
 struct Posix {
     regex: Regex,
     needs: Needs,
+    /// The library tries alternatives one by one, not all at once: for groups that are wanted, and to look back at them.
+    is_heavy: bool,
 }
 
 impl Engine for Posix {
@@ -35,7 +37,8 @@ impl Engine for Posix {
         }
         let regex = Regex::new(text.pattern, flags)?;
         let needs = if flags.extended { Needs::of_pattern(text.pattern, true) } else { Needs::nothing() };
-        Ok((Self { regex, needs }, None))
+        let is_heavy = groups_wanted || looks_back(text.pattern);
+        Ok((Self { regex, needs, is_heavy }, None))
     }
 
     fn group_count(&self) -> usize {
@@ -43,10 +46,23 @@ impl Engine for Posix {
     }
 }
 
+/// Whether a pattern has a back-reference, `\\1` to `\\9`.
+fn looks_back(pattern: &[u8]) -> bool {
+    let mut bytes = pattern.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && bytes.next().is_some_and(|next| matches!(next, b'1'..=b'9')) {
+            return true;
+        }
+    }
+    false
+}
+
 /// An opened table.
 pub(crate) struct RegexpTable {
     name: String,
     rules: Vec<Rule<Posix>>,
+    /// The rules with heavy patterns, by their places.
+    heavy: Vec<usize>,
 }
 
 /// A key as the library and the prefilter want it.
@@ -57,11 +73,14 @@ struct Key<'a> {
 
 /// `regexp:/file` or `regexp:{ { rule } ... }`
 pub(crate) fn open_regexp(name: &str, options: &Options) -> Result<RegexpTable, OpenError> {
-    Ok(RegexpTable { name: name.to_owned(), rules: load(name, options)? })
+    let rules: Vec<Rule<Posix>> = load(name, options)?;
+    let is_heavy = |rule: &Rule<Posix>| rule.conditions().any(|condition| condition.engine.is_heavy);
+    let heavy = (0..rules.len()).filter(|&at| rules.get(at).is_some_and(is_heavy)).collect();
+    Ok(RegexpTable { name: name.to_owned(), rules, heavy })
 }
 
 fn holds(condition: &Condition<Posix>, key: &Key<'_>) -> Result<bool, String> {
-    let Posix { regex, needs } = &condition.engine;
+    let Posix { regex, needs, .. } = &condition.engine;
     let matched = needs.may_match(&key.pairs) && regex.is_match(key.text)?;
     Ok(matched == condition.positive)
 }
@@ -138,5 +157,16 @@ impl Source for RegexpTable {
 
     fn is_pattern(&self) -> bool {
         true
+    }
+
+    fn may_hang(&self, key: &[u8]) -> bool {
+        let pairs = KeyPairs::of(key);
+        self.heavy.iter().any(|&at| {
+            let conditions = self.rules.get(at).map(Rule::conditions);
+            conditions
+                .into_iter()
+                .flatten()
+                .any(|condition| condition.engine.is_heavy && condition.engine.needs.may_match(&pairs))
+        })
     }
 }

@@ -1,11 +1,12 @@
 //! The tables of a process, shared by equal names.
 
 use crate::{
-    OpenError, Options, Source,
+    OpenError, Options, Slow, Source,
     composite::{self, Debug, Pipe, Random, Union},
     freshness::Fresh,
     memory::{Empty, Fail, read_file},
     open::{is_supported, split_spec},
+    slow::Elsewhere,
 };
 use bstr::ByteSlice;
 use config::{Values, params as p};
@@ -57,8 +58,21 @@ pub trait Opener {
     ) -> Option<Result<Rc<dyn Table>, OpenError>>;
 }
 
-/// The openers of a process.
-pub type Openers = Rc<[Rc<dyn Opener>]>;
+/// What the registries of a process share: the openers of types whose answers are not at hand, and whoever does what
+/// may take long.
+#[derive(Clone, Default)]
+pub struct Openers {
+    list: Rc<[Rc<dyn Opener>]>,
+    slow: Option<Rc<dyn Slow>>,
+}
+
+impl Openers {
+    /// Without somebody else for it, what may take long is done where it is asked for.
+    #[must_use]
+    pub fn new(list: Vec<Rc<dyn Opener>>, slow: Option<Rc<dyn Slow>>) -> Self {
+        Self { list: list.into(), slow }
+    }
+}
 
 /// Opens tables and shares those of equal names.
 pub struct Registry {
@@ -84,13 +98,13 @@ impl Registry {
             utf8: settings.smtputf8_enable,
             ..Options::new(Rc::new(move |text| sink.warning(text)))
         };
-        Self { settings, options, logger, openers: Rc::new([]), tables: RefCell::default() }
+        Self { settings, options, logger, openers: Openers::default(), tables: RefCell::default() }
     }
 
     /// Opens the types of `openers` too.
     #[must_use]
     pub fn with_openers(mut self, openers: &Openers) -> Self {
-        self.openers = Rc::clone(openers);
+        self.openers = openers.clone();
         self
     }
 
@@ -157,7 +171,15 @@ impl Registry {
             known if is_supported(known) => {
                 let substitution = caution == Caution::None;
                 let options = Options { substitution, ..self.options.clone() };
-                Ok(self.at_hand(spec, Box::new(Fresh::open(map_type, name, &options)?)))
+                let source = Box::new(Fresh::open(map_type, name, &options)?);
+                Ok(match &self.openers.slow {
+                    Some(slow) if matches!(known, "regexp" | "unix") => {
+                        let (map_type, name) = (known.to_owned(), name.to_owned());
+                        let elsewhere = Elsewhere { map_type, name, substitution, slow: Rc::clone(slow) };
+                        self.in_either_place(spec, source, elsewhere)
+                    }
+                    _ => self.at_hand(spec, source),
+                })
             }
             "tcp" | "socketmap" | "memcache" if caution == Caution::Paranoid => Err(OpenError::new(format!(
                 "{map_type}:{name} map is not allowed for security-sensitive data"
@@ -167,7 +189,7 @@ impl Registry {
     }
 
     fn open_elsewhere(&self, map_type: &str, name: &str) -> Result<Rc<dyn Table>, OpenError> {
-        let opened = self.openers.iter().find_map(|opener| opener.open(map_type, name, self));
+        let opened = self.openers.list.iter().find_map(|opener| opener.open(map_type, name, self));
         let table = opened
             .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
         // The file that says how to reach the table says what it answers.
@@ -176,7 +198,12 @@ impl Registry {
     }
 
     fn at_hand(&self, spec: &str, source: Box<dyn Source>) -> Rc<dyn Table> {
-        Rc::new(AtHand { name: spec.to_owned(), source, text: self.text_rules() })
+        Rc::new(AtHand { name: spec.to_owned(), source, elsewhere: None, text: self.text_rules() })
+    }
+
+    fn in_either_place(&self, spec: &str, source: Box<dyn Source>, elsewhere: Elsewhere) -> Rc<dyn Table> {
+        let elsewhere = Some(elsewhere);
+        Rc::new(AtHand { name: spec.to_owned(), source, elsewhere, text: self.text_rules() })
     }
 
     fn text_rules(&self) -> TextRules {
@@ -244,10 +271,12 @@ impl TextRules {
     }
 }
 
-/// A table whose answers are at hand.
+/// A table whose answers are at hand, or most of them.
 struct AtHand {
     name: String,
     source: Box<dyn Source>,
+    /// For keys that could take long.
+    elsewhere: Option<Elsewhere>,
     text: TextRules,
 }
 
@@ -259,6 +288,12 @@ impl Table for AtHand {
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
         if self.text.refuses_key(&self.name, key) {
             return Answer::ready(Lookup::Absent);
+        }
+        if let Some(elsewhere) = self.elsewhere.as_ref().filter(|_| self.source.may_hang(key)) {
+            return Answer::later(async move {
+                let answer = elsewhere.find(key).await;
+                self.text.judge(&self.name, key, answer)
+            });
         }
         Answer::ready(self.text.judge(&self.name, key, self.source.get(key)))
     }

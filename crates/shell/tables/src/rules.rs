@@ -51,6 +51,18 @@ pub(crate) enum Action<E> {
     EndIf,
 }
 
+impl<E> Rule<E> {
+    /// The patterns of the rule.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition<E>> {
+        let (one, two) = match &self.action {
+            Action::Match { first, second, .. } => (Some(first), second.as_ref()),
+            Action::If { condition, .. } => (Some(condition), None),
+            Action::EndIf => (None, None),
+        };
+        one.into_iter().chain(two)
+    }
+}
+
 pub(crate) struct Condition<E> {
     pub(crate) engine: E,
     pub(crate) positive: bool,

@@ -37,6 +37,11 @@ pub trait Source {
         false
     }
 
+    /// Whether looking this key up could take longer than a session may be kept waiting.
+    fn may_hang(&self, _key: &[u8]) -> bool {
+        false
+    }
+
     /// Looks whether the file's content has changed in place. A file that was replaced is opened anew by
     /// whoever keeps the table.
     fn refresh(&self) -> Result<(), Trouble> {

@@ -1,6 +1,6 @@
 //! `unix:passwd.byname` and `unix:group.byname`: the system's own databases, through NSS.
 
-use crate::{OpenError, Source, memory::answer, source::errno_text};
+use crate::{OpenError, Source, memory::answer, slow, source::errno_text, users};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -20,12 +20,30 @@ enum Database {
 pub(crate) struct UnixTable {
     database: Database,
     found: RefCell<Remembered>,
+    /// nsswitch.conf(5) has all entries in files.
+    is_in_files: bool,
+}
+
+impl Database {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Passwd => "passwd",
+            Self::Group => "group",
+        }
+    }
 }
 
 #[derive(Default)]
 struct Remembered {
     since: Option<Instant>,
     entries: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Remembered {
+    fn has(&self, key: &[u8]) -> bool {
+        let is_young = self.since.is_some_and(|since| since.elapsed() <= REMEMBERED_FOR);
+        is_young && self.entries.contains_key(key)
+    }
 }
 
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
@@ -38,7 +56,8 @@ pub(crate) fn open_unix(name: &str) -> Result<UnixTable, OpenError> {
         "group.byname" => Database::Group,
         _ => return Err(OpenError::new(format!("unknown table: unix:{name}"))),
     };
-    Ok(UnixTable { database, found: RefCell::default() })
+    let is_in_files = users::are_in_files(&slow::nsswitch(), database.name());
+    Ok(UnixTable { database, found: RefCell::default(), is_in_files })
 }
 
 fn passwd_line(name: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
@@ -82,5 +101,9 @@ impl Source for UnixTable {
                 Err(Trouble::new(format!("cannot access UNIX {what} database: {}", errno_text(&error))))
             }
         }
+    }
+
+    fn may_hang(&self, key: &[u8]) -> bool {
+        !self.is_in_files && !self.found.borrow().has(key)
     }
 }

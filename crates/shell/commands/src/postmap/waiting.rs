@@ -59,5 +59,6 @@ fn openers(run: &Run, executor: &Executor<RealDisk>) -> Openers {
     let dns: Rc<dyn Dns> = Rc::new(Resolver::new(executor.world().clone(), conf, 0));
     let names = HostNames::parse(&text("/etc/hosts").unwrap_or_default());
     let hosts: Rc<dyn Dns> = Rc::new(HostsFirst::new(names, dns));
-    tables_net::openers(executor.world(), &run.values, run.console.logger(), hosts)
+    let slow = Rc::new(tables::Direct::default());
+    tables_net::openers(executor.world(), &run.values, run.console.logger(), hosts, slow)
 }
