@@ -97,24 +97,41 @@ pub(crate) fn open_bdb(path: &str, method: Method, options: &Options) -> Result<
     })
 }
 
+/// All keys and values of a file as they are stored. The file is locked by the caller.
+pub(crate) fn entries_of(file: File, path: &str, method: Method) -> Result<Entries, OpenError> {
+    let entries = Snapshot::of(file, path, method)?.entries(method);
+    entries.map_err(|trouble| OpenError::new(trouble.to_string()))
+}
+
 impl Snapshot {
     fn open(path: &str, method: Method) -> Result<Self, OpenError> {
         let file_name = format!("{path}.db");
         let kind = method.name();
-        let remedy = format!("; run \"postmap {kind}:{path}\" (or postalias) to build it");
         let failed = |error: &std::io::Error| OpenError::io("open database", &file_name, error);
         let file = File::open(&file_name).map_err(|error| {
+            let remedy = format!("; run \"postmap {kind}:{path}\" (or postalias) to build it");
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }
         })?;
-        let refuse =
-            |why: &str| OpenError::new(format!("open database {file_name}: {why}")).with_remedy(&remedy);
         // Waits while a writer is at work.
         flock(&file, FlockOperation::LockShared).map_err(|error| failed(&error.into()))?;
+        let snapshot = Self::of(file, path, method)?;
+        let file = snapshot.pages.file();
+        flock(file, FlockOperation::Unlock).map_err(|error| failed(&error.into()))?;
+        Ok(snapshot)
+    }
+
+    /// Takes up a file that nobody changes now.
+    fn of(file: File, path: &str, method: Method) -> Result<Self, OpenError> {
+        let file_name = format!("{path}.db");
+        let kind = method.name();
+        let remedy = format!("; run \"postmap {kind}:{path}\" (or postalias) to build it");
+        let failed = |error: &std::io::Error| OpenError::io("open database", &file_name, error);
+        let refuse =
+            |why: &str| OpenError::new(format!("open database {file_name}: {why}")).with_remedy(&remedy);
         let status = status(&file).map_err(|error| failed(&error))?;
         let mut meta = vec![0; META_SIZE];
         let read = file.read_exact_at(&mut meta, 0);
-        flock(&file, FlockOperation::Unlock).map_err(|error| failed(&error.into()))?;
         read.map_err(|_| refuse(&format!("not a Berkeley DB {kind} file")))?;
         let number = |at| u32_at(&meta, at).unwrap_or(0);
         if number(12) == method.magic().swap_bytes() {
@@ -133,6 +150,13 @@ impl Snapshot {
         let last_page = number(32);
         let pages = PageFile::new(file, &file_name).map_err(|error| failed(&error))?;
         Ok(Self { pages, page_size, last_page, meta, status })
+    }
+
+    fn entries(&mut self, method: Method) -> Result<Entries, Trouble> {
+        match method {
+            Method::Hash => hash::entries(self),
+            Method::Btree => btree::entries(self),
+        }
     }
 
     fn number(&self, at: usize) -> u32 {
@@ -226,16 +250,6 @@ impl BdbTable {
     }
 }
 
-impl BdbTable {
-    /// All keys and values as they are stored.
-    pub(crate) fn entries(&self) -> Result<Entries, Trouble> {
-        self.consistently(|snapshot| match self.method {
-            Method::Hash => hash::entries(snapshot),
-            Method::Btree => btree::entries(snapshot),
-        })
-    }
-}
-
 impl Source for BdbTable {
     fn find(&self, key: &[u8], value: &mut Vec<u8>) -> Result<bool, Trouble> {
         find_either(&self.nulls, key, value, |key, value| {
@@ -255,7 +269,8 @@ impl Source for BdbTable {
     }
 
     fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
-        self.entries()?.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
+        let entries = self.consistently(|snapshot| snapshot.entries(self.method))?;
+        entries.iter().for_each(|(key, value)| visit(c_string(key), c_string(value)));
         Ok(())
     }
 }

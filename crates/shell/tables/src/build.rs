@@ -10,21 +10,28 @@ mod records;
 mod tests;
 
 pub use base64::{base64_to_content, file_to_base64};
+pub(crate) use place::open_locked;
 pub(crate) use records::Records;
 
 use crate::{
-    OpenError, Options, StoredNull, bdb, cdb, lmdb, open,
+    OpenError, Options, StoredNull, bdb, cdb,
+    lmdb::{self, Change, Transaction},
+    open,
+    pages::find_either,
     source::{Duplicates, errno_text},
 };
 use bstr::ByteSlice;
 use place::{Place, Purpose};
+use records::Record;
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     fs::File,
     io::{self, BufWriter},
     os::unix::fs::MetadataExt,
     path::Path,
 };
+use types::Trouble;
 
 /// Types that can be built.
 pub const BUILDABLE_TYPES: &[&str] = &["btree", "cdb", "hash", "lmdb"];
@@ -57,6 +64,15 @@ impl Format {
         }
     }
 
+    /// The access method of a Berkeley DB file.
+    fn method(self) -> Option<bdb::Method> {
+        match self {
+            Self::Hash => Some(bdb::Method::Hash),
+            Self::Btree => Some(bdb::Method::Btree),
+            Self::Cdb | Self::Lmdb => None,
+        }
+    }
+
     /// Whether entries have null bytes when nobody has a wish.
     fn has_nulls(self) -> bool {
         self != Self::Cdb
@@ -71,7 +87,15 @@ pub struct Builder {
     options: Options,
     with_null: bool,
     records: Records,
-    place: Place,
+    into: Into,
+}
+
+/// Where entries go.
+enum Into {
+    /// A file that is written whole.
+    File(Box<Place>),
+    /// An LMDB file, into which they are put one by one.
+    Lmdb,
 }
 
 /// The number of a line that wins over all others.
@@ -88,44 +112,40 @@ impl Builder {
             }));
         };
         let purpose = if format == Format::Cdb { Purpose::Succeed } else { Purpose::Replace };
-        Self::start(map_type, path, options, (format, purpose))
+        let place = take(format, path, options, purpose)?;
+        Ok(Self::start((map_type, format), path, options, Into::File(Box::new(place))))
     }
 
     /// Starts with what is in the file, to which entries are added (`postmap -i`). There may be no file yet.
     pub fn update(map_type: &str, path: &str, options: &Options) -> Result<Self, OpenError> {
         let format = changeable(map_type, path)?;
-        let mut builder = Self::start(map_type, path, options, (format, Purpose::Update))?;
-        if builder.place.existing_size().is_some_and(|size| size > 0) {
-            builder.records = existing(format, path, options)?;
-        }
-        Ok(builder)
+        let Some(method) = format.method() else {
+            if !Path::new(&format!("{path}{}", format.suffix())).exists() {
+                return Self::new(map_type, path, options);
+            }
+            return Ok(Self::start((map_type, format), path, options, Into::Lmdb));
+        };
+        let place = take(format, path, options, Purpose::Update)?;
+        let records = existing(&place, path, method)?;
+        let into = Into::File(Box::new(place));
+        Ok(Self { records, ..Self::start((map_type, format), path, options, into) })
     }
 
-    fn start(
-        map_type: &str,
-        path: &str,
-        options: &Options,
-        (format, purpose): (Format, Purpose),
-    ) -> Result<Self, OpenError> {
-        let target = format!("{path}{}", format.suffix());
-        let place = Place::take(Path::new(&target), purpose)?;
-        if matches!(format, Format::Hash | Format::Btree) && place.existing_size() == Some(0) {
-            options.warn(&format!("removing zero-length database file: {target}"));
-        }
+    fn start((map_type, format): (&str, Format), path: &str, options: &Options, into: Into) -> Self {
         let with_null = match options.nulls {
             StoredNull::Default => format.has_nulls(),
             StoredNull::With => true,
             StoredNull::Without => false,
         };
-        Ok(Self {
+        Self {
             map_type: map_type.to_owned(),
             path: path.to_owned(),
             format,
             options: options.clone(),
             with_null,
             records: Records::default(),
-            place,
-        })
+            into,
+        }
     }
 
     /// How many entries have been added.
@@ -168,31 +188,6 @@ impl Builder {
         )))
     }
 
-    /// Takes keys out, and says how many were there.
-    fn remove(&mut self, keys: &[Vec<u8>]) -> usize {
-        self.records.sort();
-        let mut nulls = self.options.nulls;
-        let mut gone = BTreeSet::new();
-        for key in keys {
-            let key = self.options.stored_key(key);
-            let terminated = [key.as_slice(), b"\0"].concat();
-            for (spelling, other, hit) in [
-                (terminated.as_slice(), StoredNull::Without, StoredNull::With),
-                (key.as_slice(), StoredNull::With, StoredNull::Without),
-            ] {
-                if nulls != other
-                    && let Some(at) = self.records.position(spelling)
-                    && gone.insert(at)
-                {
-                    nulls = hit;
-                    break;
-                }
-            }
-        }
-        self.records.remove(&gone);
-        gone.len()
-    }
-
     /// Writes the file. `origin` is where the lines are; `mode`, the permissions of a file that is not there yet.
     pub fn finish(mut self, origin: &str, mode: u32) -> Result<(), OpenError> {
         self.records.sort();
@@ -201,11 +196,37 @@ impl Builder {
             let (map_type, path, why) = (&self.map_type, &self.path, errno_text(&error));
             OpenError::new(format!("table {map_type}:{path}: write error: {why}"))
         };
-        if self.format == Format::Cdb {
-            self.records.unsort();
+        match self.into {
+            Into::File(place) => {
+                if self.format == Format::Cdb {
+                    self.records.unsort();
+                }
+                if self.format == Format::Lmdb
+                    && place.is_in_place()
+                    && let Ok(Some(transaction)) = Transaction::begin(&self.path)
+                {
+                    return transaction.replace(&self.records).map_err(failed);
+                }
+                write(self.format, &self.records, &place).map_err(failed)?;
+                place.publish(mode).map_err(failed)
+            }
+            Into::Lmdb => {
+                let Some(transaction) = Transaction::begin(&self.path)? else {
+                    return Err(failed(io::ErrorKind::NotFound.into()));
+                };
+                let replaces = self.options.duplicates == Duplicates::Replace;
+                let change = |record| {
+                    let (key, value) = (self.records.key(record), self.records.value(record));
+                    let wins = replaces || self.records.line(record) == WINS;
+                    (key, if wins { Change::Set(value) } else { Change::Add(value) })
+                };
+                let changes: Vec<_> = self.records.list().iter().map(change).collect();
+                let present = transaction.commit(&changes).map_err(failed)?;
+                let present = present.iter().filter_map(|key| self.records.position(key));
+                let repeated = present.filter_map(|at| self.records.list().get(at)).copied().collect();
+                self.complain(origin, repeated)
+            }
         }
-        write(self.format, &self.records, &self.place).map_err(failed)?;
-        self.place.publish(mode).map_err(failed)
     }
 
     /// One entry for each key; those that are there before any line, and the last of those that win, are no matter for a
@@ -225,6 +246,14 @@ impl Builder {
             }
             0
         });
+        self.complain(origin, repeated)
+    }
+
+    /// Warns of entries whose keys were there before, in the order of their lines.
+    fn complain(&self, origin: &str, mut repeated: Vec<Record>) -> Result<(), OpenError> {
+        if self.options.duplicates == Duplicates::Ignore {
+            return Ok(());
+        }
         repeated.sort_unstable_by_key(|record| self.records.line(record));
         for record in &repeated {
             let mut key = self.records.key(record);
@@ -233,7 +262,7 @@ impl Builder {
             }
             let line = self.records.line(record);
             let text = format!("{origin}, line {line}: duplicate entry: \"{}\"", key.as_bstr());
-            if duplicates == Duplicates::Refuse {
+            if self.options.duplicates == Duplicates::Refuse {
                 return Err(OpenError::new(text));
             }
             self.options.warn(&text);
@@ -245,16 +274,54 @@ impl Builder {
 /// Takes keys out of a table (`postmap -d`), and says how many were there.
 pub fn delete(map_type: &str, path: &str, options: &Options, keys: &[Vec<u8>]) -> Result<usize, OpenError> {
     let format = changeable(map_type, path)?;
-    let records = existing(format, path, options)?;
-    if records.len() == 0 {
-        return Ok(0);
+    let Some(method) = format.method() else { return delete_lmdb(path, options, keys) };
+    if owner_of(map_type, path).is_none() {
+        // Says what is missing, and what to do.
+        return bdb::open_bdb(path, method, options).map(|_| 0);
     }
     let mut builder = Builder::update(map_type, path, options)?;
-    let removed = builder.remove(keys);
+    let records = &mut builder.records;
+    records.sort();
+    let mut gone = BTreeSet::new();
+    let mut hit = |key: &[u8]| Ok(records.position(key).is_some_and(|at| gone.insert(at)));
+    for_each_spelling(keys, options, &mut hit)?;
+    let removed = gone.len();
     if removed > 0 {
+        records.remove(&gone);
         builder.finish(path, 0o644)?;
     }
     Ok(removed)
+}
+
+fn delete_lmdb(path: &str, options: &Options, keys: &[Vec<u8>]) -> Result<usize, OpenError> {
+    let Some(mut transaction) = Transaction::begin(path)? else {
+        // Says what is missing, and what to do.
+        return lmdb::open_lmdb(path, options).map(|_| 0);
+    };
+    let mut gone = BTreeSet::new();
+    let mut hit = |key: &[u8]| Ok(transaction.has(key)? && gone.insert(key.to_vec()));
+    for_each_spelling(keys, options, &mut hit)?;
+    let changes: Vec<_> = gone.iter().map(|key| (key.as_slice(), Change::Remove)).collect();
+    let written = transaction.commit(&changes);
+    written.map_err(|error| {
+        OpenError::new(format!("table lmdb:{path}: delete error: {}", errno_text(&error)))
+    })?;
+    Ok(gone.len())
+}
+
+/// Tries keys with and without a null byte, until one spelling has hit; then in that one.
+fn for_each_spelling(
+    keys: &[Vec<u8>],
+    options: &Options,
+    hit: &mut dyn FnMut(&[u8]) -> Result<bool, Trouble>,
+) -> Result<(), OpenError> {
+    let nulls = Cell::new(options.nulls);
+    for key in keys {
+        let key = options.stored_key(key);
+        find_either(&nulls, &key, &mut Vec::new(), |key, _| hit(key))
+            .map_err(|trouble| OpenError::new(trouble.to_string()))?;
+    }
+    Ok(())
 }
 
 /// The user and group that own the file of a table; `None` for no file.
@@ -278,19 +345,25 @@ fn changeable(map_type: &str, path: &str) -> Result<Format, OpenError> {
     }
 }
 
-/// What is in a table, as it is stored.
-fn existing(format: Format, path: &str, options: &Options) -> Result<Records, OpenError> {
-    let entries = match format {
-        Format::Hash => bdb::open_bdb(path, bdb::Method::Hash, options)?.entries(),
-        Format::Btree => bdb::open_bdb(path, bdb::Method::Btree, options)?.entries(),
-        Format::Lmdb => lmdb::open_lmdb(path, options)?.entries(),
-        Format::Cdb => Ok(Vec::new()),
-    };
+/// What is in the Berkeley DB file whose place was taken, as it is stored.
+fn existing(place: &Place, path: &str, method: bdb::Method) -> Result<Records, OpenError> {
+    let failed = |error: io::Error| OpenError::io("open", &format!("{path}.db"), &error);
     let mut records = Records::default();
-    for (key, value) in entries.map_err(|trouble| OpenError::new(trouble.to_string()))? {
+    let Some(file) = place.existing().transpose().map_err(failed)? else { return Ok(records) };
+    for (key, value) in bdb::entries_of(file, path, method)? {
         records.push(0, false, |text| text.extend_from_slice(&key), &value);
     }
     Ok(records)
+}
+
+/// Takes the place of a table's file.
+fn take(format: Format, path: &str, options: &Options, purpose: Purpose) -> Result<Place, OpenError> {
+    let target = format!("{path}{}", format.suffix());
+    let place = Place::take(Path::new(&target), purpose)?;
+    if format.method().is_some() && place.existing_size() == Some(0) {
+        options.warn(&format!("removing zero-length database file: {target}"));
+    }
+    Ok(place)
 }
 
 fn write(format: Format, records: &Records, place: &Place) -> io::Result<()> {

@@ -6,8 +6,11 @@
 //! all the locking a look-up needs, and a look-up whose pages are in the cache makes no system call.
 //! Whether there is a newer snapshot is asked when a table's freshness is (see `freshness`).
 
+mod free;
+mod update;
 mod write;
 
+pub(crate) use update::{Change, Transaction};
 pub(crate) use write::write_lmdb;
 
 use crate::{
@@ -19,6 +22,7 @@ use std::{
     cell::{Cell, RefCell},
     cmp::Ordering,
     fs::File,
+    ops::Range,
     os::unix::fs::FileExt,
 };
 use types::Trouble;
@@ -42,7 +46,11 @@ const ATTEMPTS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Meta {
     page_size: usize,
+    map_size: u64,
+    /// The root of the tree that lists pages that are free.
+    free_root: u64,
     root: u64,
+    counts: write::Counts,
     entries: u64,
     last_page: u64,
     transaction: u64,
@@ -57,8 +65,17 @@ fn parse_meta(page: &[u8]) -> Option<Meta> {
         && (512..=65536).contains(&page_size)
         // Keys in another order, or several values for a key: not a table of Postfix.
         && flags == 0;
+    let counts = write::Counts {
+        depth: u16_at(page, 94)?,
+        branch: u64_at(page, 96)?,
+        leaf: u64_at(page, 104)?,
+        overflow: u64_at(page, 112)?,
+    };
     sound.then_some(Meta {
         page_size,
+        map_size: u64_at(page, 32)?,
+        free_root: u64_at(page, 80)?,
+        counts,
         entries: u64_at(page, 120)?,
         root: u64_at(page, 128)?,
         last_page: u64_at(page, 136)?,
@@ -288,27 +305,57 @@ impl Lmdb {
         self.pages.bytes(start, size)
     }
 
-    fn walk(&mut self, number: u64, depth: usize, entries: &mut Entries) -> Result<(), Trouble> {
-        if depth > DEPTH_MAX || entries.len() as u64 > self.meta.entries {
-            return Err(self.pages.corrupt("the tree has a loop"));
+    /// Visits a tree: its entries in their order, and its pages.
+    fn walk(&mut self, number: u64, depth: usize, seen: &mut Seen) -> Result<(), Trouble> {
+        if depth > DEPTH_MAX {
+            return Err(self.pages.corrupt("the tree is too deep"));
         }
+        self.see(number..number + 1, seen)?;
         let page = self.page(number, P_BRANCH | P_LEAF)?.to_vec();
         let leaf = u16_at(&page, 10).is_some_and(|flags| flags & P_LEAF != 0);
         for index in 0..node_count(&page).ok_or_else(|| self.damaged())? {
             let node = node(&page, index).ok_or_else(|| self.damaged())?;
             if !leaf {
-                self.walk(node.child(), depth + 1, entries)?;
+                self.walk(node.child(), depth + 1, seen)?;
                 continue;
             }
             let value = match value(&page, &node) {
                 Some(Step::Here { at, size }) => part(&page, at, size).unwrap_or_default().to_vec(),
-                Some(Step::Elsewhere { page, size }) => self.big_value(page, size)?.to_vec(),
+                Some(Step::Elsewhere { page, size }) => {
+                    let value = self.big_value(page, size)?.to_vec();
+                    let pages = self.own_pages(page)?;
+                    self.see(page..page + pages, seen)?;
+                    value
+                }
                 _ => return Err(self.damaged()),
             };
-            entries.push((node.key.to_vec(), value));
+            seen.entries.push((node.key.to_vec(), value));
         }
         Ok(())
     }
+
+    /// Takes pages down. More than the file has are a loop, or pages that belong to two.
+    fn see(&self, pages: Range<u64>, seen: &mut Seen) -> Result<(), Trouble> {
+        seen.pages.extend(pages);
+        if seen.pages.len() as u64 > self.meta.last_page {
+            return Err(self.pages.corrupt("the tree has a loop"));
+        }
+        Ok(())
+    }
+
+    /// How many pages a value has that begins with this one.
+    fn own_pages(&mut self, first: u64) -> Result<u64, Trouble> {
+        let pages = u32_at(self.page(first, P_OVERFLOW)?, 12).map_or(0, u64::from);
+        let end = first.checked_add(pages).filter(|end| pages > 0 && *end <= self.meta.last_page + 1);
+        end.map(|_| pages).ok_or_else(|| self.damaged())
+    }
+}
+
+/// What a walk has seen.
+#[derive(Default)]
+struct Seen {
+    entries: Entries,
+    pages: Vec<u64>,
 }
 
 /// Binary search in a page: `Ok` for the key itself, `Err` for where it would stand. The first key of a
@@ -329,14 +376,14 @@ fn search(page: &[u8], key: &[u8], leaf: bool) -> Option<Result<usize, usize>> {
 
 impl LmdbTable {
     /// All keys and values as they are stored.
-    pub(crate) fn entries(&self) -> Result<Entries, Trouble> {
+    fn entries(&self) -> Result<Entries, Trouble> {
         self.file.borrow_mut().consistently(|file| {
-            let mut entries = Vec::new();
+            let mut seen = Seen::default();
             let root = file.meta.root;
             if root != NO_PAGE {
-                file.walk(root, 0, &mut entries)?;
+                file.walk(root, 0, &mut seen)?;
             }
-            Ok(entries)
+            Ok(seen.entries)
         })
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Place {
     temporary: Option<PathBuf>,
     file: File,
     existing: Option<Metadata>,
-    /// Keeps other writers away from the file that is there.
-    _lock: Option<File>,
+    /// The file that is there, which other writers leave alone.
+    locked: Option<File>,
 }
 
 /// What becomes of a file that is there.
@@ -41,7 +41,7 @@ pub(super) enum Purpose {
 pub(crate) fn open_locked(
     path: &Path,
     open: impl Fn(&Path) -> io::Result<File>,
-    lock: impl Fn(&File) -> rustix::io::Result<()>,
+    lock: impl Fn(&File) -> io::Result<()>,
 ) -> io::Result<Option<File>> {
     loop {
         let file = match open(path) {
@@ -57,11 +57,11 @@ pub(crate) fn open_locked(
     }
 }
 
-fn exclusive(file: &File) -> rustix::io::Result<()> {
+fn exclusive(file: &File) -> io::Result<()> {
     loop {
         match flock(file, FlockOperation::LockExclusive) {
             Err(rustix::io::Errno::INTR) => {}
-            outcome => return outcome,
+            outcome => return Ok(outcome?),
         }
     }
 }
@@ -116,7 +116,7 @@ impl Place {
             let file = open_temporary(&temporary)
                 .map_err(|error| OpenError::io("open database", &temporary.to_string_lossy(), &error))?;
             let target = target.to_owned();
-            return Ok(Self { target, temporary: Some(temporary), file, existing: None, _lock: None });
+            return Ok(Self { target, temporary: Some(temporary), file, existing: None, locked: None });
         }
         // A link to a table stays a link.
         let place = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
@@ -130,9 +130,11 @@ impl Place {
         match open_temporary(&temporary) {
             Ok(file) if existing.as_ref().is_none_or(|data| can_take_owner(&file, data)) => {
                 let mut taken =
-                    Self { target: place, temporary: Some(temporary), file, existing, _lock: None };
+                    Self { target: place, temporary: Some(temporary), file, existing, locked: None };
                 if purpose == Purpose::Update {
-                    taken._lock = lock_existing(&taken.target).map_err(failed)?;
+                    taken.locked = lock_existing(&taken.target).map_err(failed)?;
+                    let locked = taken.locked.as_ref().map(File::metadata);
+                    taken.existing = locked.transpose().map_err(failed)?;
                 }
                 return Ok(taken);
             }
@@ -143,7 +145,7 @@ impl Place {
             Err(_) => {}
         }
         match lock_existing(&place).map_err(failed)? {
-            Some(file) => Ok(Self { target: place, temporary: None, file, existing, _lock: None }),
+            Some(file) => Ok(Self { target: place, temporary: None, file, existing, locked: None }),
             None => Err(failed(io::ErrorKind::NotFound.into())),
         }
     }
@@ -151,6 +153,18 @@ impl Place {
     /// The size of the file that is there.
     pub(super) fn existing_size(&self) -> Option<u64> {
         self.existing.as_ref().map(MetadataExt::size)
+    }
+
+    /// Whether the file that is there is written to, because no other can take its place.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.temporary.is_none()
+    }
+
+    /// The file that is there, if it has any content.
+    pub(super) fn existing(&self) -> Option<io::Result<File>> {
+        let has_content = self.existing_size().is_some_and(|size| size > 0);
+        let in_place = self.is_in_place().then_some(&self.file);
+        self.locked.as_ref().or(in_place).filter(|_| has_content).map(File::try_clone)
     }
 
     /// The file to be written, which is empty.
