@@ -131,7 +131,8 @@ fn connecting_says_why_it_failed() {
         // TEST-NET-1 is no address of ours.
         let other = Some(Ipv4Addr::new(192, 0, 2, 1).into());
         let failed = live.connect(&listener.local().unwrap(), other, LIMIT).await.unwrap_err();
-        assert!(failed.get_ref().is_some_and(|error| error.is::<world::BindFailed>()), "{failed:?}");
+        let bind = failed.get_ref().and_then(|error| error.downcast_ref::<world::BindFailed>());
+        assert!(bind.is_some(), "{failed:?}");
         let missing = Endpoint::Unix("/nonexistent/socket".into());
         assert_eq!(live.connect(&missing, None, LIMIT).await.unwrap_err().kind(), ErrorKind::NotFound);
     });
