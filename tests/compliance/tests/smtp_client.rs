@@ -5,7 +5,7 @@
 use config::Values;
 use dns::{Resolver, testing};
 use maillog::{Line, Logger, Sink};
-use smtp::{Client, ConnectionCache, Content, Network, Protocol, SmtpSettings, SmtpTables, deliver};
+use smtp::{Client, ConnectionCache, Content, Flags, Network, Protocol, SmtpSettings, SmtpTables, deliver};
 use std::{
     cell::RefCell,
     io::{self, BufRead, BufReader, Write},
@@ -138,6 +138,7 @@ impl World {
                 dns: Rc::new(Resolver::new(live.clone(), server.conf(), 100)),
                 world: live,
                 settings: Rc::new(settings),
+                flags: Flags::default(),
                 tables: SmtpTables::default(),
                 network: Network {
                     own_addresses: self.own.clone(),

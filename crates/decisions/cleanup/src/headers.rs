@@ -10,9 +10,6 @@ use message::{
 use rewrite::Context;
 use types::{SendOptions, Trouble};
 
-/// Addresses of a rewritten header go on one line up to this many bytes.
-const FOLD_BYTES: usize = 70;
-
 impl Cleanup {
     /// Handles the header that the scanner has complete.
     pub(crate) async fn header(&mut self) {
@@ -102,7 +99,7 @@ impl Cleanup {
         }
         let Some((place, context)) = place else { return self.out_header(header) };
         match self.rewrite_header(header, kind, place, context).await {
-            Ok(Some(rewritten)) => self.out_header(&fold(rewritten)),
+            Ok(Some(rewritten)) => self.out_header(&tok822::fold(rewritten)),
             Ok(None) => self.out_header(header),
             Err(trouble) => self.table_trouble(&trouble),
         }
@@ -134,7 +131,7 @@ impl Cleanup {
             }
             if changed {
                 is_changed = true;
-                *address = rescan(&rewritten);
+                *address = AddressTokens::scan(&rewritten).into_owned();
             }
         }
         if !is_changed {
@@ -146,7 +143,7 @@ impl Cleanup {
             {
                 let mut external = Vec::new();
                 tok822::externalize(&mut external, address);
-                *address = rescan(&external);
+                *address = AddressTokens::scan(&external).into_owned();
             }
         }
         let mut text = header.get(..kind.name().len()).unwrap_or_default().to_vec();
@@ -189,31 +186,8 @@ impl Cleanup {
     }
 }
 
-/// Reads an address again that was printed: so all addresses of a header are printed alike.
-fn rescan(external: &[u8]) -> AddressTokens<'static> {
-    let tokens = tok822::scan(external).into_iter().map(Token::into_owned).collect();
-    AddressTokens { tokens, is_spaced: true }
-}
-
 /// `sendopts` bit of a `TLS-Required: no` header (RFC 8689).
 const REQUIRETLS_HEADER: u32 = 1 << 4;
-
-/// Puts as many addresses on a line as fit; they come one a line.
-pub(crate) fn fold(mut header: Vec<u8>) -> Vec<u8> {
-    let mut line_start = 0;
-    let mut start = 0;
-    while let Some(newline) = header.get(start..).and_then(|rest| rest.find_byte(b'\n')).map(|n| start + n) {
-        let next = newline + 1;
-        let end = header[next..].find_byte(b'\n').map_or(header.len(), |n| next + n);
-        if end - line_start < FOLD_BYTES {
-            header[newline] = b' ';
-        } else {
-            line_start = next;
-        }
-        start = next;
-    }
-    header
-}
 
 /// The text at the start up to the `>` that closes the first `<`.
 fn balanced(text: &[u8]) -> Option<&[u8]> {

@@ -1,6 +1,6 @@
 //! Headers that a message must have.
 
-use crate::{Cleanup, headers::fold, status::Errors};
+use crate::{Cleanup, status::Errors};
 use bstr::ByteSlice;
 use maillog::CleanupEvent;
 use message::{
@@ -87,7 +87,7 @@ impl Cleanup {
                 line.extend_from_slice(&[&address[..], b"\n(", &name, b")"].concat());
             }
         }
-        self.out_header(&fold(line));
+        self.out_header(&message::tok822::fold(line));
     }
 
     /// A header for messages that name no recipient.

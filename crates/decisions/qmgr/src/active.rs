@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use types::{
     DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, RecipientReport, Relay,
-    Status, Timing, Trouble,
+    Status, SuccessAction, Timing, Trouble,
 };
 
 use crate::{
@@ -324,7 +324,8 @@ impl Core {
             match disposition.report.outcome {
                 Outcome::Sent => {
                     let recipient = disposition.recipient();
-                    let is_wanted = recipient.is_some_and(|r| r.dsn_notify.0 & DsnNotify::SUCCESS != 0);
+                    let is_wanted = disposition.report.success != SuccessAction::HandedOn
+                        && recipient.is_some_and(|r| r.dsn_notify.0 & DsnNotify::SUCCESS != 0);
                     if is_wanted {
                         traced.push(disposition);
                     } else {

@@ -5,7 +5,7 @@ use std::{fmt, rc::Rc, time::Duration};
 use bstr::BString;
 use types::{
     Address, DeliveryReport, DeliveryRequest, MessageAttributes, QueueId, QueueName, Recipient,
-    RecipientReport, Resolved, Trouble, WallTime,
+    RecipientReport, Resolved, SuccessAction, Trouble, WallTime,
 };
 
 /// Names something that is under way; the shell gives it back with the answer.
@@ -213,13 +213,14 @@ impl LogName {
         }
     }
 
-    /// The `action` of a record: failed, delayed, relayed.
+    /// The `action` of a record: failed, delayed, and of a success delivered or relayed.
     #[must_use]
-    pub const fn action(self) -> &'static str {
-        match self {
-            Self::Bounce => "failed",
-            Self::Defer => "delayed",
-            Self::Trace => "relayed",
+    pub const fn action(self, success: SuccessAction) -> &'static str {
+        match (self, success) {
+            (Self::Bounce, _) => "failed",
+            (Self::Defer, _) => "delayed",
+            (Self::Trace, SuccessAction::Delivered) => "delivered",
+            (Self::Trace, SuccessAction::Relayed | SuccessAction::HandedOn) => "relayed",
         }
     }
 }

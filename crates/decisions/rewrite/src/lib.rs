@@ -2,7 +2,7 @@
 //!
 //! [`Rewriter::rewrite_external`] completes an address (`@origin`, `.domain`) and takes routing apart;
 //! [`Rewriter::resolve`] finds the address class, the transport and the next hop, from the domain lists, then
-//! `transport_maps`, then `relocated_maps`. The rules are those of trivial-rewrite(8) and of postconf(5).
+//! `transport_maps`, then `relocated_maps`. [`Rewriter::map_address`] sends one through a table of addresses. The rules are those of trivial-rewrite(8) and of postconf(5).
 //!
 //! It never decides whether mail is accepted: that is `smtpd`, which asks for the class and for
 //! [`types::Resolved::is_routed`].
@@ -11,6 +11,7 @@
 //! text for the log; a malformed address is [`types::Resolved::is_error`].
 
 mod hostname;
+mod mapping;
 mod resolve;
 mod settings;
 mod spelling;

@@ -1,8 +1,11 @@
 //! Queue-file content to SMTP DATA: records in, clean CRLF lines out.
 
-use crate::{conversion::Conversion, encoder::Encoder};
-use message::ScannerLimits;
+use crate::{
+    conversion::{Changes, Conversion},
+    encoder::Encoder,
+};
 use std::io;
+use types::Trouble;
 
 /// Where the records come from: an open queue file.
 pub trait Content {
@@ -25,6 +28,8 @@ pub enum ContentTrouble {
     Malformed,
     /// Conversion to seven bits gave up: parts are nested deeper than `mime_nesting_limit`.
     NestedTooDeep,
+    /// A table of `smtp_generic_maps` did not answer.
+    Table(Trouble),
 }
 
 /// Whether a chunk was the last.
@@ -44,10 +49,9 @@ const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 const JUMPS_MAX: u32 = 10_000;
 
 /// Reads the content records of one queue file and encodes them.
-#[derive(Debug)]
-pub struct ContentReader {
+pub struct ContentReader<'a> {
     encoder: Encoder,
-    conversion: Option<Conversion>,
+    conversion: Option<Conversion<'a>>,
     // File offset of the first byte of `buffer` that was not consumed.
     offset: u64,
     remaining_hint: u64,
@@ -55,7 +59,7 @@ pub struct ContentReader {
     jumps: u32,
 }
 
-impl ContentReader {
+impl<'a> ContentReader<'a> {
     /// `data_offset`: where the content records start; `content_bytes`: about how many bytes they are (only saves
     /// memory); `smtp_line_length_limit` as in postconf(5), 0 for none.
     #[must_use]
@@ -70,11 +74,23 @@ impl ContentReader {
         }
     }
 
-    /// Converts what says that it is 8-bit to quoted-printable.
+    /// Makes changes on the way.
     #[must_use]
-    pub fn downgrading(mut self, limits: ScannerLimits) -> Self {
-        self.conversion = Some(Conversion::new(limits));
+    pub(crate) fn changing(mut self, changes: Changes<'a>) -> Self {
+        self.conversion = Some(Conversion::new(changes));
         self
+    }
+
+    /// Appends headers before the first line.
+    pub(crate) async fn prepend(
+        &mut self,
+        headers: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ContentTrouble> {
+        for header in headers {
+            self.line(header, true, out).await?;
+        }
+        Ok(())
     }
 
     /// Whether a line was longer than the limit and had to be broken.
@@ -84,7 +100,11 @@ impl ContentReader {
     }
 
     /// Appends the next lines to `out`.
-    pub fn next_chunk(&mut self, file: &impl Content, out: &mut Vec<u8>) -> Result<Chunk, ContentTrouble> {
+    pub async fn next_chunk(
+        &mut self,
+        file: &impl Content,
+        out: &mut Vec<u8>,
+    ) -> Result<Chunk, ContentTrouble> {
         let mut wanted = CHUNK_BYTES;
         if self.remaining_hint < CHUNK_BYTES as u64 {
             // The content, the record that ends it, and a little more: a small message needs one read.
@@ -95,7 +115,7 @@ impl ContentReader {
             let got = file.read_at(self.offset, &mut self.buffer).map_err(ContentTrouble::Unreadable)?;
             self.buffer.truncate(got);
             let (before, jumps) = (self.offset, self.jumps);
-            let end = self.take_records(out)?;
+            let end = self.take_records(out).await?;
             self.remaining_hint = self.remaining_hint.saturating_sub(self.offset.abs_diff(before));
             if end == Chunk::Last || self.offset != before || self.jumps != jumps {
                 return Ok(end);
@@ -108,14 +128,15 @@ impl ContentReader {
         }
     }
 
-    fn take_records(&mut self, out: &mut Vec<u8>) -> Result<Chunk, ContentTrouble> {
+    async fn take_records(&mut self, out: &mut Vec<u8>) -> Result<Chunk, ContentTrouble> {
         let buffer = std::mem::take(&mut self.buffer);
         let mut rest = buffer.as_slice();
         out.reserve(rest.len() + rest.len() / 16);
         let mut outcome = Ok(Chunk::More);
         while let Some((kind, data, after)) = split_record(rest)? {
             match kind {
-                b'N' | b'L' => self.line(data, kind == b'N', out)?,
+                b'N' | b'L' if self.conversion.is_none() => self.encoder.record(data, kind == b'N', out),
+                b'N' | b'L' => self.line(data, kind == b'N', out).await?,
                 // A record whose place was taken by an edit ("w"), and where the edit stands ("p").
                 b'w' => {}
                 b'p' => match self.jump(data) {
@@ -131,7 +152,7 @@ impl ContentReader {
                     }
                 },
                 b'X' => {
-                    self.finish(out)?;
+                    self.finish(out).await?;
                     outcome = Ok(Chunk::Last);
                     break;
                 }
@@ -147,17 +168,22 @@ impl ContentReader {
         outcome
     }
 
-    fn line(&mut self, data: &[u8], is_complete: bool, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
+    async fn line(
+        &mut self,
+        data: &[u8],
+        is_complete: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ContentTrouble> {
         match &mut self.conversion {
             None => self.encoder.record(data, is_complete, out),
-            Some(conversion) => conversion.record(data, is_complete, &mut self.encoder, out)?,
+            Some(conversion) => conversion.record(data, is_complete, &mut self.encoder, out).await?,
         }
         Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
+    async fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), ContentTrouble> {
         if let Some(conversion) = &mut self.conversion {
-            conversion.finish(&mut self.encoder, out)?;
+            conversion.finish(&mut self.encoder, out).await?;
         }
         self.encoder.finish(out);
         Ok(())

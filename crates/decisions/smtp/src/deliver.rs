@@ -1,11 +1,12 @@
 //! From a delivery request to its report: destinations in turn, their hosts in turn, one session each.
 
+mod changes;
 mod converse;
 mod reuse;
 
 use crate::{
-    ConnectionCache, Content, Destination, Failure, Found, Host, Network, Peer, Protocol, Scope, Session,
-    SmtpSettings, SmtpTables,
+    ConnectionCache, Content, Destination, Failure, Flags, Found, Host, MappedAddresses, Network, Peer,
+    Protocol, Scope, Session, SmtpSettings, SmtpTables,
     cache::Connection,
     hosts,
     ledger::{Clock, Ledger},
@@ -25,6 +26,8 @@ pub struct Client<W: World> {
     pub dns: Rc<dyn Dns>,
     /// The service's parameters.
     pub settings: Rc<SmtpSettings>,
+    /// What its row of master.cf asks for.
+    pub flags: Flags,
     /// The service's tables.
     pub tables: SmtpTables,
     /// What this machine knows of itself.
@@ -53,6 +56,7 @@ pub async fn deliver<W: World, C: Content>(
         reuse: Reuse::default(),
         trouble: None,
         buffer: Vec::new(),
+        mapped: None,
     };
     delivery.run().await;
     delivery.close_accounts();
@@ -74,6 +78,8 @@ struct Delivery<'a, W: World, C> {
     trouble: Option<Status>,
     // For replies.
     buffer: Vec<u8>,
+    // What tables make of the envelope, once it was asked for.
+    mapped: Option<Rc<MappedAddresses>>,
 }
 
 /// One of the destinations of a request.

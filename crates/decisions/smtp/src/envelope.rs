@@ -1,11 +1,13 @@
 //! MAIL and RCPT commands of one transaction (RFC 5321 §4.1.1, RFC 1870, RFC 6152, RFC 6531, RFC 3461).
 
 use crate::{
-    Features, SmtpSettings,
+    Features, MappedAddresses, SmtpSettings,
     xforward::{self, Forward},
 };
 use std::io::Write;
-use types::{Address, BodyEncoding, DeliveryRequest, DsnNotify, DsnReturn, Recipient, SendOptions};
+use types::{
+    Address, BodyEncoding, DeliveryRequest, DsnNotify, DsnReturn, MessageAttributes, Recipient, SendOptions,
+};
 
 /// The commands of a transaction, rendered for one server.
 #[derive(Clone, Debug, Default)]
@@ -17,19 +19,29 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Renders the commands for the recipients of `request` with the given indices.
+    /// Renders the commands for the recipients of `request` with the given indices; `mapped` are the addresses that
+    /// stand in other form in the envelope.
     #[must_use]
     pub fn new(
         settings: &SmtpSettings,
         features: &Features,
         request: &DeliveryRequest,
         which: &[usize],
+        mapped: &MappedAddresses,
     ) -> Self {
         let forwards = xforward::commands(settings, features, &request.message);
         let mut envelope = Self { forwards, ..Self::default() };
-        envelope.mail(settings, features, request);
-        for recipient in which.iter().filter_map(|&index| request.recipients.get(index)) {
-            envelope.rcpt(settings, features, request, recipient);
+        let sender = mapped.sender.as_ref().unwrap_or(&request.message.sender);
+        envelope.mail(settings, features, &request.message, sender);
+        let recipients = which.iter().filter_map(|&index| Some((index, request.recipients.get(index)?)));
+        for (index, recipient) in recipients {
+            let address = mapped.recipient(index).unwrap_or(&recipient.address);
+            envelope.rcpt(settings, address);
+            if features.dsn {
+                append_orcpt(&mut envelope.bytes, request, recipient);
+                append_notify(&mut envelope.bytes, recipient.dsn_notify);
+            }
+            envelope.end_command();
         }
         envelope
     }
@@ -67,11 +79,16 @@ impl Envelope {
         self.ends.push(self.bytes.len());
     }
 
-    fn mail(&mut self, settings: &SmtpSettings, features: &Features, request: &DeliveryRequest) {
-        let message = &request.message;
+    fn mail(
+        &mut self,
+        settings: &SmtpSettings,
+        features: &Features,
+        message: &MessageAttributes,
+        sender: &Address,
+    ) {
         let out = &mut self.bytes;
         out.extend_from_slice(b"MAIL FROM:<");
-        append_address(out, &message.sender, settings.quirks.quote_rfc821_envelope);
+        append_address(out, sender, settings.quirks.quote_rfc821_envelope);
         out.push(b'>');
         // The size after a conversion is not known yet.
         if features.size && !settings.downgrades(features, message) {
@@ -102,22 +119,11 @@ impl Envelope {
         self.end_command();
     }
 
-    fn rcpt(
-        &mut self,
-        settings: &SmtpSettings,
-        features: &Features,
-        request: &DeliveryRequest,
-        recipient: &Recipient,
-    ) {
+    fn rcpt(&mut self, settings: &SmtpSettings, address: &Address) {
         let out = &mut self.bytes;
         out.extend_from_slice(b"RCPT TO:<");
-        append_address(out, &recipient.address, settings.quirks.quote_rfc821_envelope);
+        append_address(out, address, settings.quirks.quote_rfc821_envelope);
         out.push(b'>');
-        if features.dsn {
-            append_orcpt(out, request, recipient);
-            append_notify(out, recipient.dsn_notify);
-        }
-        self.end_command();
     }
 }
 

@@ -4,7 +4,8 @@ use bstr::ByteSlice;
 use maillog::{Logger, Severity};
 use std::time::Duration;
 use types::{
-    DeliveryReport, DeliveryRequest, Dsn, DsnClass, Outcome, RecipientReport, Relay, Status, Timing,
+    DeliveryReport, DeliveryRequest, Dsn, DsnClass, Outcome, RecipientReport, Relay, Status, SuccessAction,
+    Timing,
 };
 use wire::ServerReply;
 
@@ -71,6 +72,8 @@ pub(crate) struct Ledger<'a> {
     pub(crate) is_last_server: bool,
     /// Some server took part in a whole transaction: the destination is not dead.
     pub(crate) had_session: bool,
+    /// What success with the server at hand means.
+    pub(crate) success: SuccessAction,
     /// How many messages the connection has carried that failures and successes come from now.
     pub(crate) connection_uses: u32,
 }
@@ -85,6 +88,7 @@ impl<'a> Ledger<'a> {
             report: DeliveryReport::default(),
             is_last_server: false,
             had_session: false,
+            success: SuccessAction::Relayed,
             connection_uses: 0,
         }
     }
@@ -156,6 +160,7 @@ impl<'a> Ledger<'a> {
         };
         let report = RecipientReport::new(index, outcome, status, relay.clone(), timing);
         let connection_uses = self.connection_uses;
-        self.report.recipients.push(RecipientReport { connection_uses, ..report });
+        let success = self.success;
+        self.report.recipients.push(RecipientReport { connection_uses, success, ..report });
     }
 }

@@ -1,7 +1,7 @@
 //! The tables and match lists that one service asks.
 
-use crate::Protocol;
-use config::{Values, params as p};
+use crate::{Protocol, generic::GenericMaps};
+use config::{Invalid, Values, params as p};
 use maps::{Maps, StringList};
 use world::Tables;
 
@@ -13,6 +13,8 @@ pub struct SmtpTables {
     pub(crate) discard_ehlo_keyword_address_maps: Maps,
     /// `smtp_pix_workaround_maps`
     pub(crate) pix_workaround_maps: Maps,
+    /// `smtp_generic_maps`
+    pub(crate) generic_maps: Option<GenericMaps>,
 }
 
 impl Default for SmtpTables {
@@ -21,14 +23,14 @@ impl Default for SmtpTables {
             connection_cache_destinations: None,
             discard_ehlo_keyword_address_maps: Maps::none(""),
             pix_workaround_maps: Maps::none(""),
+            generic_maps: None,
         }
     }
 }
 
 impl SmtpTables {
     /// Opens what the parameters of a row of master.cf name.
-    #[must_use]
-    pub fn open(values: &Values, protocol: Protocol, tables: &dyn Tables) -> Self {
+    pub fn open(values: &Values, protocol: Protocol, tables: &dyn Tables) -> Result<Self, Invalid> {
         let by_protocol = |smtp, lmtp| match protocol {
             Protocol::Smtp => smtp,
             Protocol::Lmtp => lmtp,
@@ -41,7 +43,7 @@ impl SmtpTables {
             let id = by_protocol(smtp, lmtp);
             Maps::open(id.name(), values.text(id), tables)
         };
-        Self {
+        Ok(Self {
             connection_cache_destinations: list(by_protocol(
                 p::smtp_connection_cache_destinations,
                 p::lmtp_connection_cache_destinations,
@@ -51,6 +53,11 @@ impl SmtpTables {
                 p::lmtp_discard_lhlo_keyword_address_maps,
             ),
             pix_workaround_maps: maps(p::smtp_pix_workaround_maps, p::lmtp_pix_workaround_maps),
-        }
+            generic_maps: GenericMaps::open(
+                values,
+                by_protocol(p::smtp_generic_maps, p::lmtp_generic_maps),
+                tables,
+            )?,
+        })
     }
 }

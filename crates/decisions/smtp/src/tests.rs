@@ -1,12 +1,17 @@
 //! Conversations as text: what the server says (`S:`), what we must say (`C:`), and what it means.
 
 use crate::{
-    Action, Content, ContentReader, Ending, Envelope, Failure, Input, Peer, Protocol, Session, SmtpSettings,
-    Verdict,
+    Action, Content, ContentReader, Ending, Envelope, Failure, Input, MappedAddresses, Peer, Protocol,
+    Session, SmtpSettings, Verdict,
 };
 use config::Values;
 use proptest::prelude::*;
-use std::{io, rc::Rc};
+use std::{
+    io,
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 use types::{
     Address, BodyEncoding, DeliveryRequest, Instant, MessageAttributes, Nexthop, QueueName, Recipient,
     Transport, WallTime,
@@ -42,10 +47,18 @@ fn queue_file(records: &[(u8, &[u8])]) -> Bytes {
     Bytes(bytes)
 }
 
+/// The result of something that has nothing to wait for.
+pub(crate) fn now<T>(task: impl Future<Output = T>) -> T {
+    match pin!(task).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => panic!("this should not have to wait"),
+    }
+}
+
 fn encoded(content: &Bytes, limit: usize) -> Vec<u8> {
     let mut reader = ContentReader::new(0, content.0.len() as u64, limit);
     let mut out = Vec::new();
-    while reader.next_chunk(content, &mut out).unwrap() != crate::Chunk::Last {}
+    while now(reader.next_chunk(content, &mut out)).unwrap() != crate::Chunk::Last {}
     out
 }
 
@@ -129,7 +142,8 @@ fn play(settings: &Rc<SmtpSettings>, server: &[&str], recipients: &[&str], stays
                 begun = true;
                 let request = request(recipients);
                 let all: Vec<usize> = (0..recipients.len()).collect();
-                let envelope = Envelope::new(settings, session.features(), &request, &all);
+                let envelope =
+                    Envelope::new(settings, session.features(), &request, &all, &MappedAddresses::default());
                 action = session.begin(envelope, stays_open);
                 continue;
             }
@@ -344,7 +358,7 @@ fn pointer_records_are_followed_and_loops_are_damage() {
     let looped = Bytes(looped);
     let mut reader = ContentReader::new(0, 0, 998);
     let mut out = Vec::new();
-    let ended = (0..100_000).any(|_| reader.next_chunk(&looped, &mut out).is_err());
+    let ended = (0..100_000).any(|_| now(reader.next_chunk(&looped, &mut out)).is_err());
     assert!(ended);
 }
 
@@ -400,7 +414,7 @@ proptest! {
         let mut reader = ContentReader::new(0, content.0.len() as u64, 998);
         let mut out = Vec::new();
         for _ in 0..20_000 {
-            match reader.next_chunk(&content, &mut out) {
+            match now(reader.next_chunk(&content, &mut out)) {
                 Ok(crate::Chunk::More) => {}
                 _ => break,
             }

@@ -7,7 +7,7 @@ use process::About;
 use qmgr::{Append, Disposition, Event, LogName, Notice};
 use queue_format::LogEntry;
 use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
-use types::{MessageAttributes, QueueId, QueueName, Trouble};
+use types::{MessageAttributes, QueueId, QueueName, RecipientReport, Relay, Status, Trouble};
 use world::World;
 
 /// How long to wait for a log that is locked; then its recipients are tried again.
@@ -27,10 +27,13 @@ const fn directory(log: LogName) -> QueueName {
 /// Appends records to a log, on a thread: a bounce record is synced before its recipient is marked done.
 pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
     let Append { ticket, id, log, records } = append;
-    let action = log.action();
     let entries: Vec<LogEntry> = records
         .iter()
-        .filter_map(|done| Some(LogEntry::new(done.recipient()?, &done.report.status, action)))
+        .filter_map(|done| {
+            let report = &done.report;
+            let status = if log == LogName::Trace { &traced(report) } else { &report.status };
+            Some(LogEntry::new(done.recipient()?, status, log.action(report.success)))
+        })
         .collect();
     let shared = Rc::clone(&engine.shared);
     let is_noted = log == LogName::Defer && shared.sites.has_any;
@@ -48,12 +51,23 @@ pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
 
 /// The domains for which mail waits, each once.
 fn sites(records: &[Disposition]) -> Vec<String> {
-    let recipients = records.iter().filter_map(Disposition::recipient);
+    // As in Postfix, not for what only `soft_bounce` puts off.
+    let deferred = records.iter().filter(|done| !done.report.soft_bounce);
+    let recipients = deferred.filter_map(Disposition::recipient);
     let domains = recipients.filter_map(|recipient| recipient.address.domain());
     let mut sites: Vec<String> = domains.map(|domain| String::from_utf8_lossy(domain).into_owned()).collect();
     sites.sort_unstable();
     sites.dedup();
     sites
+}
+
+/// A success says by whom.
+fn traced(report: &RecipientReport) -> Status {
+    let mut status = report.status.clone();
+    if let Relay::Service(name) | Relay::Host(name) = &report.relay {
+        status.reason = [b"delivery via ", name.as_bytes(), b": ", status.reason.as_slice()].concat().into();
+    }
+    status
 }
 
 /// Appends; a log that another delivery of the message is being written to is waited for.

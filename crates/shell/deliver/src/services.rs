@@ -7,7 +7,7 @@ use local::{LocalSettings, VirtualSettings};
 use maps::{AddressMaps, Maps};
 use process::Process;
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
-use smtp::{Client, ConnectionCache, Network, Protocol, SmtpSettings, SmtpTables};
+use smtp::{Client, ConnectionCache, Flags, Network, Protocol, SmtpSettings, SmtpTables};
 use std::{collections::HashMap, rc::Rc};
 use tables::{Registry, Slow, SystemUsers};
 use types::Transport;
@@ -64,7 +64,7 @@ impl<W: World> Services<W> {
             let values = process.configuration.values_for(row);
             let program = match process.configuration.out_of_order(row) {
                 Some(wrong) => Program::Unavailable(wrong.place_and_text()),
-                None => maker.program(&row.name, &row.command, &values),
+                None => maker.program(row, &values),
             };
             let (tag, statuses) = (process::tag(&values, &row.command), Statuses::load(&values));
             (row.name.clone(), Service { program, tag, statuses })
@@ -85,19 +85,34 @@ struct Maker<'a, W: World> {
 }
 
 impl<W: World> Maker<'_, W> {
-    fn program(&self, name: &str, command: &str, values: &Values) -> Program<W> {
+    fn program(&self, row: &config::ServiceRow, values: &Values) -> Program<W> {
+        let command = row.command.as_str();
         let made = match command {
             "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
-            "smtp" => self.client(values, Protocol::Smtp),
-            "lmtp" => self.client(values, Protocol::Lmtp),
-            "local" => self.local(name, values),
+            "smtp" => self.client(values, Protocol::Smtp, row),
+            "lmtp" => self.client(values, Protocol::Lmtp, row),
+            "local" => self.local(&row.name, values),
             "virtual" => self.virtual_(values),
             other => Ok(Program::Unavailable(format!("delivery by {other} is not supported yet"))),
         };
         made.unwrap_or_else(|invalid| Program::Unavailable(invalid.to_string()))
     }
 
-    fn client(&self, values: &Values, protocol: Protocol) -> Result<Program<W>, config::Invalid> {
+    fn client(
+        &self,
+        values: &Values,
+        protocol: Protocol,
+        row: &config::ServiceRow,
+    ) -> Result<Program<W>, config::Invalid> {
+        let mut flags = match Flags::parse(&row.operands) {
+            Ok(flags) => flags,
+            Err(why) => return Ok(Program::Unavailable(format!("master.cf, line {}: {why}", row.line))),
+        };
+        if protocol == Protocol::Lmtp && values.bool(p::lmtp_assume_final) && !flags.final_delivery {
+            flags.final_delivery = true;
+            let logger = self.shared.log.session(&process::tag(values, "lmtp"));
+            logger.warning("lmtp_assume_final is obsolete; instead, specify \"flags=X\" in master.cf");
+        }
         let hosts = Rc::clone(&self.hosts);
         let network = Network {
             own_addresses: own_addresses(values),
@@ -108,7 +123,8 @@ impl<W: World> Maker<'_, W> {
             world: self.shared.world.clone(),
             dns: Rc::clone(&self.dns),
             settings: Rc::new(SmtpSettings::load(values, protocol)?),
-            tables: SmtpTables::open(values, protocol, &self.registry(values, "smtp")),
+            flags,
+            tables: SmtpTables::open(values, protocol, &self.registry(values, protocol.prefix()))?,
             network,
             cache: ConnectionCache::default(),
         })))

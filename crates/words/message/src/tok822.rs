@@ -9,7 +9,7 @@ mod print;
 mod scan;
 
 pub use parse::{parse, parse_limit};
-pub use print::{PrintOptions, externalize, externalize_list, internalize};
+pub use print::{PrintOptions, externalize, externalize_list, fold, internalize};
 pub use scan::{scan, scan_limit};
 
 use std::borrow::Cow;
@@ -50,6 +50,15 @@ impl<'a> AddressTokens<'a> {
         Self { tokens: scan(external), is_spaced: true }
     }
 
+    /// The same, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> AddressTokens<'static> {
+        AddressTokens {
+            tokens: self.tokens.into_iter().map(Token::into_owned).collect(),
+            is_spaced: self.is_spaced,
+        }
+    }
+
     /// The last operator `op`.
     #[must_use]
     pub fn rfind(&self, op: u8) -> Option<usize> {
@@ -86,10 +95,7 @@ impl<'a> Token<'a> {
             Self::Quoted(text) => Token::Quoted(own(text)),
             Self::Comment(text) => Token::Comment(own(text)),
             Self::Literal(text) => Token::Literal(own(text)),
-            Self::Address(address) => Token::Address(AddressTokens {
-                tokens: address.tokens.into_iter().map(Token::into_owned).collect(),
-                is_spaced: address.is_spaced,
-            }),
+            Self::Address(address) => Token::Address(address.into_owned()),
         }
     }
 }

@@ -190,6 +190,18 @@ impl Status {
     }
 }
 
+/// What a notification of success says of a recipient, if its sender asked for one (RFC 3461 section 5.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SuccessAction {
+    /// It is where it belongs.
+    #[default]
+    Delivered,
+    /// It is with a server that notifies nobody.
+    Relayed,
+    /// The next server notifies; nobody else does.
+    HandedOn,
+}
+
 /// The final word of an agent on one recipient.
 #[derive(Clone, Debug)]
 pub struct RecipientReport {
@@ -207,6 +219,8 @@ pub struct RecipientReport {
     pub connection_uses: u32,
     /// The agent pretends that it cannot bounce (postconf(5) `soft_bounce`): a final failure is only a delay.
     pub soft_bounce: bool,
+    /// What success means.
+    pub success: SuccessAction,
     /// What became of each member, when the recipient is an alias: they are logged, and notified of, in its
     /// place. Empty for a recipient that stands for itself.
     pub members: Vec<MemberReport>,
@@ -224,6 +238,7 @@ impl RecipientReport {
             timing,
             connection_uses: 0,
             soft_bounce: false,
+            success: SuccessAction::default(),
             members: Vec::new(),
         }
     }

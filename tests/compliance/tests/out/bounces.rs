@@ -44,13 +44,13 @@ fn start(which: Which, settings: &str) -> System {
     system
 }
 
-fn messages(system: &System, name: &str) -> Vec<String> {
+pub(crate) fn messages(system: &System, name: &str) -> Vec<String> {
     let paths = files(&system.path("mail").join(name).join("new"));
     paths.iter().map(|path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()).collect()
 }
 
 /// A notification without what depends on the moment, and without the prose of its first part.
-fn essence(message: &str) -> Vec<String> {
+pub(crate) fn essence(message: &str) -> Vec<String> {
     let message = message.replace("\n\t", " ").replace("\n    ", " ");
     let mark = "boundary=\"";
     let boundaries: Vec<&str> =

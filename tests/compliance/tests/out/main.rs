@@ -10,6 +10,7 @@
 
 mod aliases;
 mod bounces;
+mod generic;
 mod handshake;
 mod network;
 mod retry;
@@ -18,4 +19,5 @@ mod routes;
 mod sink;
 mod soft;
 mod source;
+mod success;
 mod traffic;

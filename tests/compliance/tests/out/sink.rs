@@ -36,7 +36,7 @@ pub(crate) struct Sink(Arc<State>);
 
 impl Sink {
     /// Listens at an address. Rules are `command => reply` for commands that begin so, in any case; `GREETING` and
-    /// `.` (the end of data) count as commands, and the reply `HANGUP` is none.
+    /// `.` (the end of data; with LMTP `. recipient`) count as commands, and the reply `HANGUP` is none.
     pub(crate) fn start(address: &str, rules: &[&str]) -> Self {
         let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         let sink = Self(Arc::default());
@@ -122,6 +122,7 @@ fn serve(state: &State, stream: &TcpStream) -> io::Result<()> {
     };
     let mut reader = BufReader::new(stream);
     let mut recipients = Vec::new();
+    let mut is_lmtp = false;
     if !reply("GREETING", "220 sink.test ESMTP")? {
         return Ok(());
     }
@@ -133,6 +134,10 @@ fn serve(state: &State, stream: &TcpStream) -> io::Result<()> {
             line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path);
         match word.as_str() {
             "EHLO" => drop(reply(&line, EHLO)?),
+            "LHLO" => {
+                is_lmtp = true;
+                reply(&line, EHLO)?;
+            }
             "MAIL" => {
                 recipients.clear();
                 reply(&line, "250 2.1.0 Ok")?;
@@ -145,7 +150,19 @@ fn serve(state: &State, stream: &TcpStream) -> io::Result<()> {
             "DATA" if !recipients.is_empty() && reply(&line, "354 go")? => {
                 let content = content(&mut reader)?;
                 thread::sleep(*state.pause.lock().unwrap());
-                if reply(".", "250 2.0.0 Ok: queued as 12345")? {
+                if is_lmtp {
+                    // A reply for each recipient; the rule may name one.
+                    for recipient in std::mem::take(&mut recipients) {
+                        if reply(&format!(". {recipient}"), "250 2.1.5 Ok: stored")? {
+                            let recipients = vec![recipient];
+                            state
+                                .messages
+                                .lock()
+                                .unwrap()
+                                .push(Message { recipients, content: content.clone() });
+                        }
+                    }
+                } else if reply(".", "250 2.0.0 Ok: queued as 12345")? {
                     let recipients = std::mem::take(&mut recipients);
                     state.messages.lock().unwrap().push(Message { recipients, content });
                 }

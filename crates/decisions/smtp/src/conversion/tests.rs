@@ -2,13 +2,22 @@
 //! RFC 2046 are, undoes the conversion.
 
 use super::*;
+use crate::tests::now;
+use maillog::{Line, Sink};
 use message::MimeLimits;
 use proptest::{collection::vec, prelude::*};
+use std::rc::Rc;
 
 const LIMITS: ScannerLimits = ScannerLimits {
     header_size_limit: 102_400,
     mime: Some(MimeLimits { mime_nesting_limit: 100, mime_boundary_length_limit: 2048 }),
 };
+
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&self, _line: Line<'_>) {}
+}
 
 type Lines = Vec<Vec<u8>>;
 
@@ -61,17 +70,19 @@ impl Entity {
 }
 
 fn converted(lines: &Lines, record_bytes: usize) -> Vec<u8> {
-    let (mut conversion, mut encoder, mut out) = (Conversion::new(LIMITS), Encoder::new(998), Vec::new());
+    let logger = Logger::new(Rc::new(Nowhere), "smtp", 1);
+    let changes = Changes { downgrades: true, generic_maps: None, limits: LIMITS, logger: &logger };
+    let (mut conversion, mut encoder, mut out) = (Conversion::new(changes), Encoder::new(998), Vec::new());
     for line in lines {
         let mut rest = line.as_slice();
         while rest.len() > record_bytes {
             let (piece, after) = rest.split_at(record_bytes);
-            conversion.record(piece, false, &mut encoder, &mut out).unwrap();
+            now(conversion.record(piece, false, &mut encoder, &mut out)).unwrap();
             rest = after;
         }
-        conversion.record(rest, true, &mut encoder, &mut out).unwrap();
+        now(conversion.record(rest, true, &mut encoder, &mut out)).unwrap();
     }
-    conversion.finish(&mut encoder, &mut out).unwrap();
+    now(conversion.finish(&mut encoder, &mut out)).unwrap();
     out
 }
 

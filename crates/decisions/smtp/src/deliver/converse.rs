@@ -119,9 +119,18 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             self.converse(connection, action).await;
             return vec![Verdict::AllFailed(failure)];
         }
+        let mapped = match self.mapped_addresses().await {
+            Ok(mapped) => mapped,
+            Err(trouble) => {
+                let failure = self.table_failure(&trouble, &connection.session);
+                let action = connection.session.quit();
+                self.converse(connection, action).await;
+                return vec![Verdict::AllFailed(failure)];
+            }
+        };
         self.connected = Some(now);
         let session = &mut connection.session;
-        let envelope = Envelope::new(&client.settings, session.features(), self.request, which);
+        let envelope = Envelope::new(&client.settings, session.features(), self.request, which, &mapped);
         let first = session.begin(envelope, self.keeps_open());
         self.converse(connection, first).await;
         connection.session.take_verdicts()
@@ -143,6 +152,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let name = &session.peer().name;
         let clock = self.clock();
         self.ledger.connection_uses = session.uses();
+        self.ledger.success = self.success(session.features());
         // Recipients that this server said something about.
         let mut unmarked = which.to_vec();
         let mut reached_end = !verdicts.is_empty();
@@ -227,14 +237,21 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         limit: Duration,
     ) -> Input<'static> {
         let message = &self.request.message;
-        let settings = &self.client.settings;
-        let line_limit = settings.smtp_line_length_limit;
+        let line_limit = self.client.settings.smtp_line_length_limit;
+        let added = match self.added_headers().await {
+            Ok(added) => added,
+            Err(trouble) => return self.unreadable(connection, &ContentTrouble::Table(trouble)),
+        };
+        let changes = self.changes(connection.session.features());
         let mut reader = ContentReader::new(message.data_offset, message.content_bytes, line_limit);
-        if settings.downgrades(connection.session.features(), message) {
-            reader = reader.downgrading(settings.scanner);
+        if let Some(changes) = changes {
+            reader = reader.changing(changes);
+        }
+        if let Err(trouble) = reader.prepend(&added, connection.session.output()).await {
+            return self.unreadable(connection, &trouble);
         }
         loop {
-            match reader.next_chunk(self.content, connection.session.output()) {
+            match reader.next_chunk(self.content, connection.session.output()).await {
                 Ok(Chunk::Last) => break,
                 Ok(Chunk::More) if connection.session.output().len() < WRITE_BYTES => {}
                 Ok(Chunk::More) => match write(&self.client.world, connection, limit).await {
@@ -275,6 +292,10 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 self.logger.warning(&format!("{id}: bad record in message content"));
                 self.ledger.set_corrupt();
                 Input::ContentFailed(Dsn::permanent(3, 0), "unreadable mail queue entry".to_owned())
+            }
+            ContentTrouble::Table(trouble) => {
+                let status = self.table_failure(trouble, &connection.session).status;
+                Input::ContentFailed(status.dsn, status.reason.to_string())
             }
             ContentTrouble::NestedTooDeep => {
                 Input::ContentFailed(Dsn::permanent(6, 0), "MIME nesting exceeds safety limit".to_owned())

@@ -27,7 +27,7 @@ rows! {
     nested_header_checks: text(0, 0), "$header_checks", "cleanup", NotYet, "header_checks for headers of messages that are attached to messages.";
     non_empty_end_of_header_action: text(1, 0), "fix_quietly", "cleanup", NotYet, "What to do with a message whose headers end with a line that is neither a header nor empty.";
     non_smtpd_milters: text(0, 0), "", "cleanup", NotYet, "Mail filters for mail that does not come in by SMTP.";
-    propagate_unmatched_extensions: text(0, 0), "canonical, virtual", "cleanup,local,smtp", Honoured("cleanup"), "Where an address extension is carried over to the result.";
+    propagate_unmatched_extensions: text(0, 0), "canonical, virtual", "cleanup,local,smtp", Honoured("cleanup, smtp"), "Where an address extension is carried over to the result.";
     queue_file_attribute_count_limit: int(1, 0), "100", "cleanup", Honoured("cleanup"), "How many attributes a queue file may have.";
     recipient_bcc_maps: text(0, 0), "", "cleanup", Honoured("cleanup"), "Copies by recipient.";
     recipient_canonical_classes: text(1, 0), "envelope_recipient, header_recipient", "cleanup", Honoured("cleanup"), "Which addresses recipient_canonical_maps rewrites.";

@@ -6,7 +6,7 @@ rows! {
     after global;
     lmtp_address_preference: text(1, 0), "any", "smtp", Honoured("smtp"), "Which protocol is tried first.";
     lmtp_address_verify_target: text(1, 0), "rcpt", "smtp", NotYet, "Up to which command an address is probed: RCPT or DATA.";
-    lmtp_assume_final: flag(), "no", "smtp", NotYet, "Says in reports that a delivery was final, if the server does not announce DSN.";
+    lmtp_assume_final: flag(), "no", "smtp", Honoured("deliver"), "Says in reports that a delivery was final, if the server does not announce DSN.";
     lmtp_balance_inet_protocols: flag(), "yes", "smtp", Honoured("smtp"), "Tries both protocols in turn.";
     lmtp_bind_address: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv4 address that connections come from.";
     lmtp_bind_address6: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv6 address that connections come from.";
@@ -30,7 +30,7 @@ rows! {
     lmtp_dns_resolver_options: text(0, 0), "", "smtp", NotYet, "Options of the resolver for hosts' addresses: complete names, search parent domains.";
     lmtp_dns_support_level: text(0, 0), "", "smtp", NotYet, "Whether DNS is used, and whether its answers must be validated.";
     lmtp_fallback_relay: text(0, 0), "", "smtp", Honoured("smtp"), "Hosts to try when all others fail.";
-    lmtp_generic_maps: text(0, 0), "", "smtp", NotYet, "Tables that rewrite addresses as mail leaves, from names that only this network knows.";
+    lmtp_generic_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Tables that rewrite addresses as mail leaves, from names that only this network knows.";
     lmtp_header_checks: text(0, 0), "", "smtp", NotYet, "Tables of patterns that each outgoing header is held against.";
     lmtp_host_lookup: text(1, 0), "dns", "smtp", Honoured("smtp"), "Where hosts are looked up.";
     lmtp_lhlo_name: text(1, 0), "$myhostname", "smtp", Honoured("smtp"), "The name in LHLO.";

@@ -35,7 +35,7 @@ rows! {
     smtp_dns_resolver_options: text(0, 0), "", "smtp", NotYet, "Options of the resolver for hosts' addresses: complete names, search parent domains.";
     smtp_dns_support_level: text(0, 0), "", "smtp", NotYet, "Whether DNS is used, and whether its answers must be validated.";
     smtp_fallback_relay: text(0, 0), "$fallback_relay", "smtp", Honoured("smtp"), "Hosts to try when all others fail.";
-    smtp_generic_maps: text(0, 0), "", "smtp", NotYet, "Tables that rewrite addresses as mail leaves, from names that only this network knows.";
+    smtp_generic_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Tables that rewrite addresses as mail leaves, from names that only this network knows.";
     smtp_header_checks: text(0, 0), "", "smtp", NotYet, "Tables of patterns that each outgoing header is held against.";
     smtp_helo_name: text(1, 0), "$myhostname", "smtp", Honoured("smtp"), "The name in HELO.";
     smtp_helo_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to HELO may take.";

@@ -2,6 +2,7 @@
 
 use super::{AddressTokens, Token};
 use crate::{QuoteOptions, quote_822_local};
+use bstr::ByteSlice;
 
 /// How [`externalize_list`] prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,4 +149,25 @@ pub fn externalize_list(out: &mut Vec<u8>, list: &[Token<'_>], options: PrintOpt
     if options.is_truncating {
         expression.end(out);
     }
+}
+
+/// Addresses of a rewritten header go on one line up to this many bytes.
+const FOLD_BYTES: usize = 70;
+
+/// Puts as many addresses on a line as fit; they come one a line.
+#[must_use]
+pub fn fold(mut header: Vec<u8>) -> Vec<u8> {
+    let mut line_start = 0;
+    let mut start = 0;
+    while let Some(newline) = header.get(start..).and_then(|rest| rest.find_byte(b'\n')).map(|n| start + n) {
+        let next = newline + 1;
+        let end = header[next..].find_byte(b'\n').map_or(header.len(), |n| next + n);
+        if end - line_start < FOLD_BYTES {
+            header[newline] = b' ';
+        } else {
+            line_start = next;
+        }
+        start = next;
+    }
+    header
 }
