@@ -5,12 +5,12 @@
 
 use std::{
     ffi::OsString,
-    io::Write as _,
+    io::ErrorKind,
     os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::PathBuf,
 };
 
-use config::{MainCf, Namespace, Sources, Values, WrittenRow};
+use config::{About, Environment, Host, MainCf, Namespace, Sources, Values, WrittenRow};
 use config_files::reason;
 
 mod edit;
@@ -19,9 +19,11 @@ mod line;
 mod main_cf;
 mod options;
 mod services;
+mod terminal;
 mod view;
 
 use options::{Mode, Options};
+use terminal::Terminal;
 use view::View;
 
 /// What ends the command: the text behind `fatal: `.
@@ -33,43 +35,26 @@ impl From<String> for Fatal {
     }
 }
 
-/// Standard output, written at the end, and standard error, written at once.
-pub(crate) struct Terminal {
-    pub(crate) out: String,
-    program: String,
-}
-
-impl Terminal {
-    pub(crate) fn warn(&self, text: &str) {
-        self.error("warning: ", text);
-    }
-
-    fn error(&self, severity: &str, text: &str) {
-        let mut line = config::encode(&format!("{}: {severity}{text}", self.program));
-        line.push(b'\n');
-        // Nobody can be told that standard error is gone.
-        let _ = std::io::stderr().write_all(&line);
-    }
-}
+/// As if killed by the signal for a pipe that nobody reads any more.
+const BROKEN_PIPE: i32 = 128 + 13;
 
 pub(crate) fn main(args: &[OsString]) -> i32 {
     let program = std::env::args_os()
         .next()
         .map_or_else(|| "postconf".to_owned(), |name| config::decode(name.as_bytes()));
-    let mut terminal = Terminal { out: String::new(), program };
+    let mut terminal = Terminal::new(program);
     let args: Vec<String> = args.iter().map(|arg| config::decode(arg.as_bytes())).collect();
     let result = run(&args, &mut terminal);
-    if result.is_err() {
-        terminal.out.clear();
+    if let Err(Fatal(text)) = result {
+        terminal.spill();
+        terminal.error("fatal: ", &text);
+        return 1;
     }
-    let written = std::io::stdout().write_all(&config::encode(&terminal.out));
-    match (result, written) {
-        (Ok(()), Ok(())) => 0,
-        (Err(Fatal(text)), _) => {
-            terminal.error("fatal: ", &text);
-            1
-        }
-        (Ok(()), Err(error)) => {
+    terminal.flush();
+    match terminal.take_failure() {
+        None => 0,
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => BROKEN_PIPE,
+        Some(error) => {
             terminal.error("fatal: ", &format!("write to standard output: {}", reason(&error)));
             1
         }
@@ -94,6 +79,7 @@ fn run(args: &[String], terminal: &mut Terminal) -> Result<(), Fatal> {
     }
     let mut deprecated = false;
     if !options.has(Mode::DEFAULTS) {
+        terminal.flush();
         deprecated |= !options.has(Mode::ANY_MASTER) && view.flag_unused_main(terminal);
         deprecated |= view.flag_unused_services(terminal);
     }
@@ -130,22 +116,32 @@ impl Loaded {
         if !master_first {
             rows = Self::rows(&path, &paths.master_cf(), master_first, terminal)?;
         }
-        let values = Values::of_main(main, config_files::environment(), config_files::DEFAULT_DIRECTORY);
+        let values = Values::of_main(
+            main,
+            config_files::environment_without_interfaces(),
+            config_files::DEFAULT_DIRECTORY,
+        );
         let names = if options.has(Mode::DEFAULTS) {
-            Namespace::of_transports(&rows)
+            Namespace::of_defaults(&rows, &ThisHost)
         } else {
-            Namespace::of(&Sources { main: values.main_cf(), rows: &rows, values: &values })
+            Namespace::of(&Sources {
+                main: values.main_cf(),
+                rows: &rows,
+                values: &values,
+                host: Some(&ThisHost),
+            })
         };
         for finding in &names.findings {
-            if finding.syntax {
-                terminal.warn(&finding.text);
-                continue;
-            }
             let file = if finding.row.is_some() { "master.cf" } else { "main.cf" };
-            terminal.warn(&format!("{}/{file}: {}", paths.directory, finding.text));
+            let row = finding.row.and_then(|row| rows.get(row)).filter(|_| finding.about == About::Braces);
+            let service = row.map_or_else(String::new, |row| format!(":{}", row.name_space()));
+            match finding.about {
+                About::Syntax => terminal.warn(&finding.text),
+                _ => terminal.warn(&format!("{}/{file}{service}: {}", paths.directory, finding.text)),
+            }
         }
         if let Some(fatal) = names.fatal {
-            return Err(Fatal(fatal.to_owned()));
+            return Err(Fatal(fatal));
         }
         for (database, path) in &names.clients {
             database_client(database, path, options, terminal)?;
@@ -202,6 +198,21 @@ impl Loaded {
             names: &self.names,
             options,
         }
+    }
+}
+
+/// Asks this machine.
+struct ThisHost;
+
+impl Host for ThisHost {
+    fn hostname(&self) -> String {
+        config_files::environment_without_interfaces().hostname
+    }
+
+    fn environment(&self, names: Vec<String>) -> Environment {
+        let mut environment = config_files::environment();
+        config_files::resolve(&mut environment, names);
+        environment
     }
 }
 

@@ -107,9 +107,14 @@ fn resolved(main: &[u8], master: &[u8], paths: &Paths) -> Result<Configuration, 
     if names.is_empty() {
         return Ok(configuration);
     }
+    resolve(&mut environment, names);
+    Ok(Configuration::load(main, master, paths, &environment)?)
+}
+
+/// Adds what the system's resolver knows of names.
+pub fn resolve(environment: &mut Environment, names: Vec<String>) {
     let ask = |name: String| (addresses(&name), name);
     environment.hosts.extend(names.into_iter().map(ask).map(|(addresses, name)| (name, addresses)));
-    Ok(Configuration::load(main, master, paths, &environment)?)
 }
 
 /// What the system's resolver knows of a name; nothing if it does not answer.
@@ -193,14 +198,20 @@ fn authorize(directory: &Path) -> Result<(), Trouble> {
 /// The host's name and interfaces, and this process.
 #[must_use]
 pub fn environment() -> Environment {
+    Environment { interfaces: interfaces(), has_ipv6: has_ipv6(), ..environment_without_interfaces() }
+}
+
+/// The host's name and this process, for those who ask for interfaces only when they need them.
+#[must_use]
+pub fn environment_without_interfaces() -> Environment {
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let program = std::env::args_os().next().unwrap_or_default();
     let process_name =
         Path::new(&program).file_name().map(|name| config::decode(name.as_bytes())).unwrap_or_default();
     Environment {
         hostname,
-        interfaces: interfaces(),
-        has_ipv6: has_ipv6(),
+        interfaces: Vec::new(),
+        has_ipv6: true,
         hosts: HashMap::new(),
         process_id: std::process::id(),
         process_name,

@@ -196,7 +196,7 @@ pub(crate) fn names_to_resolve(list: &str) -> impl Iterator<Item = &str> {
     names.filter(|name| name.parse::<IpAddr>().is_err())
 }
 
-fn network(interface: Interface, style: &str) -> String {
+pub(crate) fn network(interface: Interface, style: &str) -> String {
     match interface.address {
         IpAddr::V4(address) => {
             let bits = match style {

@@ -67,7 +67,7 @@ const NESTING: u32 = 100;
 const DEPTH: u32 = 150;
 const STEPS: u32 = 250_000;
 const RESULT_BYTES: usize = 16 << 20;
-const OPERATORS: &str = r#""==" or "!="" or "<"" or "<="" or ">="" or ">"""#;
+const OPERATORS: &str = r#""==" or "!="" or "<"" or "<="" or ">="" or ">""#;
 
 /// Expands a template.
 #[must_use]

@@ -35,7 +35,7 @@ pub use environment::{Environment, HostAddress, Interface, Protocols};
 pub use lines::{LogicalLine, LogicalLines};
 pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
-pub use namespace::{Finding, LEGACY, Namespace, Sources, is_client_parameter};
+pub use namespace::{About, Finding, Host, LEGACY, Namespace, Sources, is_client_parameter};
 pub use number::{compatibility_level, feedback, time_in_seconds, time_unit};
 pub use ports::known_tcp_ports;
 pub use punycode::domain_to_ascii;

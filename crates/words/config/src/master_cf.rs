@@ -269,6 +269,11 @@ fn argument(text: &str) -> Result<String, String> {
 
 /// The text inside `{ ... }`, blanks at its ends removed. The error has Postfix's words and what it would go on with.
 pub(crate) fn unbrace(text: &str) -> Result<&str, (String, &str)> {
+    inside(text).map(trim).map_err(|(why, rest)| (why, trim(rest)))
+}
+
+/// The text inside `{ ... }` with its blanks. The error is as for [`unbrace`].
+pub(crate) fn inside(text: &str) -> Result<&str, (String, &str)> {
     let mut level = 0_usize;
     for at in memchr::memchr2_iter(b'{', b'}', text.as_bytes()) {
         if text.as_bytes()[at] == b'{' {
@@ -277,7 +282,7 @@ pub(crate) fn unbrace(text: &str) -> Result<&str, (String, &str)> {
         }
         level = level.saturating_sub(1);
         if level == 0 {
-            let inside = trim(text.get(1..at).unwrap_or_default());
+            let inside = text.get(1..at).unwrap_or_default();
             let complete = at + 1 == text.len();
             return if complete {
                 Ok(inside)
@@ -286,7 +291,7 @@ pub(crate) fn unbrace(text: &str) -> Result<&str, (String, &str)> {
             };
         }
     }
-    Err((format!("missing '}}' in \"{text}\""), trim(text.get(1..).unwrap_or_default())))
+    Err((format!("missing '}}' in \"{text}\""), text.get(1..).unwrap_or_default()))
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Which names are known: parameters, names made from transports in master.cf, and the administrator's own names as far as something
 //! refers to them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
     expand::{self, Options},
@@ -12,9 +12,12 @@ use crate::{
     written::WrittenRow,
 };
 
+mod computed;
 mod databases;
 mod deprecated;
 
+use computed::Computed;
+pub use computed::Host;
 pub use databases::is_client_parameter;
 pub use deprecated::LEGACY;
 use deprecated::replacement;
@@ -49,10 +52,21 @@ pub struct Finding {
     pub name: String,
     /// What Postfix says behind the file's name.
     pub text: String,
-    /// It is about a name that is or will be gone.
-    pub deprecated: bool,
-    /// It is about the language of values; Postfix names no file then.
-    pub syntax: bool,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// A name.
+    Name,
+    /// A name that is or will be gone.
+    Deprecated,
+    /// The language of values; Postfix names no file then.
+    Syntax,
+    /// Braces in a value; Postfix names the service behind the file.
+    Braces,
 }
 
 /// Known names.
@@ -67,11 +81,50 @@ pub struct Namespace {
     /// Undefined names, assignments to read-only parameters, comments behind text.
     pub findings: Vec<Finding>,
     /// Why postconf would go no further.
-    pub fatal: Option<&'static str>,
+    pub fatal: Option<String>,
+    /// The defaults of myhostname, mydomain and mynetworks as postconf makes them, where main.cf does not set them.
+    pub computed: BTreeMap<&'static str, String>,
     /// Database client files that settings name: type and path, each once.
     pub clients: Vec<(String, String)>,
     classes: HashSet<String>,
     overridden: HashSet<String>,
+    spaces: Spaces,
+}
+
+/// The `-o` settings of rows. Rows with one name and type share theirs.
+#[derive(Clone, Debug, Default)]
+struct Spaces {
+    settings: Vec<BTreeMap<String, String>>,
+    of_row: Vec<Option<usize>>,
+}
+
+impl Spaces {
+    fn of(rows: &[WrittenRow]) -> Self {
+        let mut spaces = Self::default();
+        let mut by_name: HashMap<String, usize> = HashMap::new();
+        for row in rows {
+            let (own, name) = (row.settings(), row.name_space());
+            let mut space = by_name.get(&name).copied();
+            if space.is_none() && !own.is_empty() {
+                by_name.insert(name, spaces.settings.len());
+                space = Some(spaces.settings.len());
+                spaces.settings.push(BTreeMap::new());
+            }
+            if let Some(settings) = space.and_then(|space| spaces.settings.get_mut(space)) {
+                settings.extend(own);
+            }
+            spaces.of_row.push(space);
+        }
+        spaces
+    }
+
+    fn of_row(&self, row: usize) -> Option<&BTreeMap<String, String>> {
+        self.of_row.get(row).copied().flatten().and_then(|space| self.settings.get(space))
+    }
+
+    fn get(&self, row: usize, name: &str) -> Option<&str> {
+        self.of_row(row).and_then(|settings| settings.get(name)).map(String::as_str)
+    }
 }
 
 /// Everything that names are looked for in.
@@ -82,6 +135,8 @@ pub struct Sources<'a> {
     pub rows: &'a [WrittenRow],
     /// The values of main.cf.
     pub values: &'a Values,
+    /// Who is asked for what computed defaults are made of; nobody if they do not matter.
+    pub host: Option<&'a dyn Host>,
 }
 
 impl Namespace {
@@ -108,16 +163,26 @@ impl Namespace {
         names
     }
 
+    /// The names made from transports, and the computed defaults, when no setting counts.
+    #[must_use]
+    pub fn of_defaults(rows: &[WrittenRow], host: &dyn Host) -> Self {
+        let mut names = Self::of_transports(rows);
+        match Computed::of(&MainCf::default(), host) {
+            Ok(computed) => names.computed = computed.made,
+            Err(why) => names.fatal = Some(why),
+        }
+        names
+    }
+
     /// All known names.
     #[must_use]
     pub fn of(sources: &Sources<'_>) -> Self {
+        let spaces = Spaces::of(sources.rows);
         let mut names = Self::of_transports(sources.rows);
-        let settings: Vec<Vec<(String, String)>> = sources.rows.iter().map(WrittenRow::settings).collect();
-        names.row_user = vec![HashSet::new(); settings.len()];
-        let set = settings.iter().map(|row| row.iter().map(|(name, _)| name.as_str()).collect()).collect();
-        let mut scan = Scan { sources, settings: &settings, set, names };
-        for row in 0..settings.len() {
-            scan.space(Some(row));
+        names.row_user = vec![HashSet::new(); sources.rows.len()];
+        let mut scan = Scan { sources, spaces: &spaces, names, read_only: HashSet::new() };
+        for row in 0..sources.rows.len() {
+            scan.row(row);
         }
         scan.computed_defaults();
         for id in params::BY_NAME {
@@ -127,10 +192,16 @@ impl Namespace {
                 scan.value("", row.default, None);
             }
         }
-        if scan.names.fatal.is_none() {
-            scan.space(None);
-        }
-        scan.names
+        scan.main();
+        let mut names = scan.names;
+        names.spaces = spaces;
+        names
+    }
+
+    /// The `-o` settings that count for a row, in the order of names; `None` if there are none.
+    #[must_use]
+    pub fn settings(&self, row: usize) -> Option<&BTreeMap<String, String>> {
+        self.spaces.of_row(row)
     }
 
     /// True for names of parameters, of transports' parameters, and of the administrator's own that something refers to.
@@ -148,14 +219,30 @@ impl Namespace {
         self.transport.contains_key(name) || self.overridden.contains(name)
     }
 
-    /// Settings that nothing reads, and deprecated ones, in the order of names; `None` for main.cf.
+    /// Settings of main.cf that nothing reads, and deprecated ones, in the order of names.
     #[must_use]
-    pub fn unused(&self, row: Option<usize>, settings: &[(String, String)]) -> Vec<Finding> {
-        let last: BTreeMap<&str, &str> =
-            settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    pub fn unused_in_main(&self, main: &MainCf) -> Vec<Finding> {
+        let mut settings: Vec<(&str, &str)> =
+            main.effective().map(|e| (e.name.as_str(), e.value.as_str())).collect();
+        settings.sort_unstable();
+        self.unused(None, settings.into_iter())
+    }
+
+    /// Settings of a row of master.cf that nothing reads, and deprecated ones, in the order of names.
+    #[must_use]
+    pub fn unused_in_row(&self, row: usize) -> Vec<Finding> {
+        let settings = self.settings(row).into_iter().flatten();
+        self.unused(Some(row), settings.map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    fn unused<'s>(
+        &self,
+        row: Option<usize>,
+        settings: impl Iterator<Item = (&'s str, &'s str)>,
+    ) -> Vec<Finding> {
         let own = row.and_then(|row| self.row_user.get(row));
         let mut findings = Vec::new();
-        for (name, value) in last {
+        for (name, value) in settings {
             let known = self.is_known(name) || own.is_some_and(|own| own.contains(name));
             let replacement = replacement(name);
             let text = match (known, replacement) {
@@ -168,13 +255,8 @@ impl Namespace {
                 }
                 (false, None) => format!("unused parameter: {name}={value}"),
             };
-            findings.push(Finding {
-                row,
-                name: name.to_owned(),
-                text,
-                deprecated: replacement.is_some(),
-                syntax: false,
-            });
+            let about = if replacement.is_some() { About::Deprecated } else { About::Name };
+            findings.push(Finding { row, name: name.to_owned(), text, about });
         }
         findings
     }
@@ -182,75 +264,83 @@ impl Namespace {
 
 struct Scan<'a> {
     sources: &'a Sources<'a>,
-    settings: &'a [Vec<(String, String)>],
-    set: Vec<HashSet<&'a str>>,
+    spaces: &'a Spaces,
     names: Namespace,
+    /// Spaces whose assignments to read-only parameters have been told of.
+    read_only: HashSet<usize>,
 }
 
 impl Scan<'_> {
     fn find(&mut self, row: Option<usize>, name: &str, text: String) {
-        self.names.findings.push(Finding {
-            row,
-            name: name.to_owned(),
-            text,
-            deprecated: false,
-            syntax: false,
-        });
+        self.names.findings.push(Finding { row, name: name.to_owned(), text, about: About::Name });
     }
 
-    fn row_sets(&self, row: usize, name: &str) -> bool {
-        self.set.get(row).is_some_and(|set| set.contains(name))
-    }
-
-    /// The last value of each setting of main.cf or of a row.
-    fn settings_of(&self, row: Option<usize>) -> Vec<(String, String)> {
-        match row {
-            None => self.sources.main.effective().map(|e| (e.name.clone(), e.value.clone())).collect(),
-            Some(row) => self.settings.get(row).cloned().unwrap_or_default(),
+    fn row(&mut self, row: usize) {
+        let spaces = self.spaces;
+        let Some(settings) = spaces.of_row(row) else { return };
+        let lookup = |name: &str| settings.get(name).cloned();
+        if let Some(value) = settings.get("smtpd_restriction_classes") {
+            self.restriction_classes(Some(row), value, &lookup);
         }
-    }
-
-    fn space(&mut self, row: Option<usize>) {
-        let settings = self.settings_of(row);
-        self.restriction_classes(row, &settings);
-        for (name, value) in &settings {
-            if self.names.fatal.is_some() {
-                return;
-            }
-            if let Some(row) = row
-                && self.names.classes.contains(name)
+        let first =
+            spaces.of_row.get(row).copied().flatten().is_some_and(|space| self.read_only.insert(space));
+        for (name, value) in settings {
+            if self.names.classes.contains(name)
                 && let Some(own) = self.names.row_user.get_mut(row)
             {
                 own.insert(name.clone());
             }
-            let id = params::by_spelling(name);
-            match id.map(|id| id.row().kind) {
-                Some(Kind::ReadOnly) => {
-                    self.find(row, name, format!("read-only parameter assignment: {name}={value}"));
-                    continue;
-                }
-                Some(Kind::Raw { .. }) => continue,
-                _ => {}
+            self.setting(Some(row), name, value, first);
+        }
+    }
+
+    fn main(&mut self) {
+        let main = self.sources.main;
+        let lookup = |name: &str| main.get(name).map(|entry| entry.value.clone());
+        if let Some(entry) = main.get("smtpd_restriction_classes") {
+            self.restriction_classes(None, &entry.value, &lookup);
+        }
+        for entry in main.effective() {
+            self.setting(None, &entry.name, &entry.value, true);
+        }
+    }
+
+    /// Looks at one setting. Postfix forgets an assignment to a read-only parameter when it has told of it.
+    fn setting(&mut self, row: Option<usize>, name: &str, value: &str, first: bool) {
+        if self.names.fatal.is_some() {
+            return;
+        }
+        let id = params::by_spelling(name);
+        match id.map(|id| id.row().kind) {
+            Some(Kind::ReadOnly) if first => {
+                return self.find(row, name, format!("read-only parameter assignment: {name}={value}"));
             }
-            if LEGACY.contains(&name.as_str()) {
-                self.names.user.insert(name.clone());
-            }
-            self.value(name, value, row);
-            if id.is_some() || self.names.transport.contains_key(name) {
-                self.databases(name, value, row);
-            }
+            Some(Kind::ReadOnly | Kind::Raw { .. }) => return,
+            _ => {}
+        }
+        if LEGACY.contains(&name) {
+            self.names.user.insert(name.to_owned());
+        }
+        self.value(name, value, row);
+        if id.is_some() || self.names.transport.contains_key(name) {
+            self.databases(name, value, row);
         }
     }
 
     /// Names in smtpd_restriction_classes are known where they are set.
-    fn restriction_classes(&mut self, row: Option<usize>, settings: &[(String, String)]) {
-        let Some((_, value)) = settings.iter().rev().find(|(name, _)| name == "smtpd_restriction_classes")
-        else {
-            return;
-        };
-        let lookup =
-            |name: &str| settings.iter().rev().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-        let classes = expand::expand(value, Options { recurse: true, ..Options::default() }, &lookup).text;
+    fn restriction_classes(
+        &mut self,
+        row: Option<usize>,
+        value: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) {
+        let expansion = expand::expand(value, Options { recurse: true, ..Options::default() }, &lookup);
+        if expansion.error {
+            let space = row.and_then(|row| self.sources.rows.get(row)).map(WrittenRow::name_space);
+            let space = space.as_deref().unwrap_or("mail_dict");
+            self.names.fatal.get_or_insert(format!("dictionary {space}: macro processing error"));
+        }
+        let classes = expansion.text;
         for class in (Tokens { rest: &classes, separators: b", \t\r\n", braces: false }) {
             if row.is_none() {
                 self.names.classes.insert(class.to_owned());
@@ -269,33 +359,26 @@ impl Scan<'_> {
     }
 
     fn complain(&mut self, setting: &str, row: Option<usize>, warnings: Vec<String>) {
-        let finding = |text| Finding { row, name: setting.to_owned(), text, deprecated: false, syntax: true };
+        let finding = |text| Finding { row, name: setting.to_owned(), text, about: About::Syntax };
         self.names.findings.extend(warnings.into_iter().map(finding));
     }
 
-    /// Defaults that are made from other settings need those to be understood.
+    /// Defaults that are made from the host and from other settings need those to be understood.
     fn computed_defaults(&mut self) {
-        let needs = [
-            ("myhostname", "mydomain"),
-            ("mydomain", "myhostname"),
-            ("mynetworks", "inet_interfaces"),
-            ("mynetworks", "mynetworks_style"),
-            ("mynetworks", "inet_protocols"),
-        ];
-        for (_, needed) in needs.iter().filter(|(made, _)| self.sources.main.get(made).is_none()) {
-            let Some(entry) = self.sources.main.get(needed) else { continue };
-            let expansion = self.sources.values.expansion(&entry.value);
-            if expansion.error && self.names.fatal.is_none() {
-                self.complain(needed, None, expansion.warnings);
-                self.names.fatal = Some("dictionary mail_dict: macro processing error");
+        let Some(host) = self.sources.host.filter(|_| self.names.fatal.is_none()) else { return };
+        match Computed::of(self.sources.main, host) {
+            Ok(computed) => {
+                self.names.computed = computed.made;
+                self.complain("", None, computed.warnings);
             }
+            Err(why) => self.names.fatal = Some(why),
         }
     }
 
     /// Notes that something refers to a name.
     fn refer(&mut self, setting: &str, name: &str, row: Option<usize>, quiet: bool) {
         let mut supplied = false;
-        if let Some(at) = row.filter(|&row| self.row_sets(row, name)) {
+        if let Some(at) = row.filter(|&row| self.spaces.get(row, name).is_some()) {
             supplied = true;
             self.names.row_user.get_mut(at).map(|own| own.insert(name.to_owned()));
         } else if self.sources.main.get(name).is_some() {
@@ -305,8 +388,8 @@ impl Scan<'_> {
             }
         }
         if row.is_none() {
-            for at in 0..self.settings.len() {
-                if self.row_sets(at, name) {
+            for at in 0..self.spaces.of_row.len() {
+                if self.spaces.get(at, name).is_some() {
                     supplied = true;
                     self.names.row_user.get_mut(at).map(|own| own.insert(name.to_owned()));
                 }

@@ -1,34 +1,37 @@
 //! Prints rows and fields of master.cf.
 
-use config::{COLUMN_NAMES, COLUMNS, Form, Item, WrittenRow, joined, render_field};
+use std::borrow::Cow;
+
+use config::{COLUMN_NAMES, COLUMNS, Form, Item, joined, render_field};
 
 use super::{
     Fatal, Terminal, line,
     options::{Mode, Options},
-    view::View,
+    view::{Row, View},
 };
 
 /// The number of the column that the arguments belong to.
 const COMMAND: usize = COLUMNS - 1;
 
 /// The arguments as they are printed.
-fn items(view: &View<'_>, row: &WrittenRow, form: Form, terminal: &Terminal) -> Result<Vec<Item>, Fatal> {
-    row.items(form, |value| view.expanded(value, Some(row), terminal).map(std::borrow::Cow::into_owned))
+fn items(view: &View<'_>, row: Row<'_>, form: Form, terminal: &Terminal) -> Result<Vec<Item>, Fatal> {
+    let value = |value: &str| view.expanded(value, Some(row.at), terminal).map(Cow::into_owned);
+    row.written.items(form, value)
 }
 
 /// Prints a row.
 pub(super) fn print_row(
     view: &View<'_>,
     options: &Options,
-    row: &WrittenRow,
+    row: Row<'_>,
     terminal: &mut Terminal,
 ) -> Result<(), Fatal> {
     let items = items(view, row, Form::Row, terminal)?;
     if options.has(Mode::JSON) {
-        let columns = row.words.iter().take(COLUMNS).map(String::as_str);
-        line::json(&mut terminal.out, &row.name_space(), &joined(columns, &items));
+        let columns = row.written.words.iter().take(COLUMNS).map(String::as_str);
+        line::json(&mut terminal.out, &row.written.name_space(), &joined(columns, &items));
     } else {
-        terminal.out.push_str(&row.render(options.has(Mode::FOLD), &items));
+        terminal.out.push_str(&row.written.render(options.has(Mode::FOLD), &items));
     }
     Ok(())
 }
@@ -37,19 +40,19 @@ pub(super) fn print_row(
 pub(super) fn print_field(
     view: &View<'_>,
     options: &Options,
-    row: &WrittenRow,
+    row: Row<'_>,
     at: usize,
     terminal: &mut Terminal,
 ) -> Result<(), Fatal> {
-    let full_name = format!("{}/{}", row.name_space(), COLUMN_NAMES[at]);
-    let value = (!options.has(Mode::HIDE_VALUE)).then(|| row.word(at));
+    let full_name = format!("{}/{}", row.written.name_space(), COLUMN_NAMES[at]);
+    let value = (!options.has(Mode::HIDE_VALUE)).then(|| row.written.word(at));
     let items = if at == COMMAND && (value.is_some() || options.has(Mode::JSON)) {
         items(view, row, Form::Field, terminal)?
     } else {
         Vec::new()
     };
     if options.has(Mode::JSON) {
-        line::json(&mut terminal.out, &full_name, &joined(std::iter::once(row.word(at)), &items));
+        line::json(&mut terminal.out, &full_name, &joined(std::iter::once(row.written.word(at)), &items));
         return Ok(());
     }
     let name = if options.has(Mode::HIDE_NAME) { "" } else { &full_name };

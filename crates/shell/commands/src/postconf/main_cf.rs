@@ -11,11 +11,13 @@ use super::{
 pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) -> Result<(), Fatal> {
     if options.operands.is_empty() {
         for name in all(view, options) {
-            print(view, options, &name, terminal)?;
+            terminal.spill();
+            print(view, options, name, terminal)?;
         }
         return Ok(());
     }
     for name in &options.operands {
+        terminal.spill();
         if view.names.is_known(name) {
             print(view, options, name, terminal)?;
         } else {
@@ -26,21 +28,24 @@ pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) 
 }
 
 /// The names of the classes asked for, in order.
-fn all(view: &View<'_>, options: &Options) -> Vec<String> {
+pub(super) fn all<'v>(view: &View<'v>, options: &Options) -> Vec<&'v str> {
     let classes = options.classes;
     let builtin = params::BY_NAME.iter().map(|id| id.name());
-    let mut names: Vec<String> = builtin
+    let mut names: Vec<&str> = builtin
         .filter(|name| if view.names.is_of_transport(name) { classes.service } else { classes.builtin })
-        .map(str::to_owned)
         .collect();
     if classes.service {
-        names.extend(view.names.transport.keys().cloned());
+        names.extend(view.names.transport.keys().map(String::as_str));
     }
     if classes.user {
-        let user = view.names.user.iter().filter(|name| params::by_spelling(name).is_none());
-        names.extend(user.filter(|name| !view.names.transport.contains_key(*name)).cloned());
+        let user = view.names.user.iter().map(String::as_str);
+        names.extend(
+            user.filter(|name| {
+                params::by_spelling(name).is_none() && !view.names.transport.contains_key(*name)
+            }),
+        );
     }
-    names.retain(|name| !LEGACY.contains(&name.as_str()) || view.names.user.contains(name));
+    names.retain(|name| !LEGACY.contains(name) || view.names.user.contains(*name));
     names.sort_unstable();
     names
 }

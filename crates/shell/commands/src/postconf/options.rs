@@ -349,5 +349,5 @@ fn usage(terminal: &Terminal) -> Fatal {
         "-# (comment-out)",
     ];
     let uses = USES.map(|used| format!(" [{used}]")).concat();
-    Fatal(format!("usage: {}{uses} [name...]", terminal.program))
+    Fatal(format!("usage: {}{uses} [name...]", terminal.program()))
 }

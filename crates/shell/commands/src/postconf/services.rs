@@ -1,13 +1,13 @@
 //! Shows master.cf: whole rows, single fields, or the parameters of rows.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use config::{COLUMN_NAMES, COLUMNS, WrittenRow, edit::ServicePattern, params};
+use config::{COLUMN_NAMES, COLUMNS, LEGACY, edit::ServicePattern, params};
 
 use super::{
-    Fatal, Terminal, fields, line,
+    Fatal, Terminal, fields, line, main_cf,
     options::{Mode, Options},
-    view::View,
+    view::{Row, View},
 };
 
 /// A request on the command line, and whether anything matched it.
@@ -47,9 +47,11 @@ pub(super) fn show(view: &View<'_>, options: &Options, terminal: &mut Terminal) 
     if requests.is_empty() {
         requests.extend(Request::parse("*", most));
     }
-    for row in view.rows {
-        for request in requests.iter_mut().filter(|request| request.pattern.selects(row.word(0), row.word(1)))
-        {
+    for (at, written) in view.rows.iter().enumerate() {
+        let row = Row { at, written };
+        let is_meant = |request: &&mut Request| request.pattern.selects(written.word(0), written.word(1));
+        for request in requests.iter_mut().filter(is_meant) {
+            terminal.spill();
             if options.has(Mode::SERVICE_PARAMETERS) {
                 request.matched |= parameters(view, options, row, request.what(), terminal)?;
             } else {
@@ -78,7 +80,7 @@ fn field(name: &str) -> Result<Option<usize>, Fatal> {
 fn row_or_fields(
     view: &View<'_>,
     options: &Options,
-    row: &WrittenRow,
+    row: Row<'_>,
     request: &Request,
     terminal: &mut Terminal,
 ) -> Result<(), Fatal> {
@@ -99,33 +101,43 @@ fn row_or_fields(
 fn parameters(
     view: &View<'_>,
     options: &Options,
-    row: &WrittenRow,
+    row: Row<'_>,
     name: &str,
     terminal: &mut Terminal,
 ) -> Result<bool, Fatal> {
-    let settings = row.settings();
+    let settings = view.names.settings(row.at);
     let all = options.has(Mode::ALL_SERVICE_PARAMETERS);
-    if settings.is_empty() && !all {
+    if settings.is_none() && !all {
         return Ok(false);
     }
-    let mut known: BTreeMap<String, String> =
-        settings.into_iter().filter(|(name, _)| !is_read_only(name)).collect();
+    let own = settings.into_iter().flatten().filter(|(name, _)| !is_read_only(name));
+    let mut known: BTreeMap<&str, Cow<'_, str>> =
+        own.map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str()))).collect();
     if all {
-        let names =
-            params::BY_NAME.iter().map(|id| id.name()).chain(view.names.transport.keys().map(String::as_str));
-        for name in names.chain(view.names.user.iter().map(String::as_str)) {
-            if let Some(value) = view.value(name, Some(row), false) {
-                known.insert(name.to_owned(), value.into_owned());
+        for name in every_name(view, options) {
+            if let Some(value) = view.value(name, Some(row.at), false) {
+                known.insert(name, value);
             }
         }
     }
     if name != "*" {
-        known.retain(|known, _| known == name);
+        known.retain(|known, _| *known == name);
     }
     for (name, value) in &known {
+        terminal.spill();
         parameter(view, options, row, (name, value), terminal)?;
     }
     Ok(name == "*" || !known.is_empty())
+}
+
+/// What `-PP` shows of a row beside its own: the classes asked for, or every name there is if names are asked for.
+fn every_name<'v>(view: &View<'v>, options: &Options) -> Vec<&'v str> {
+    if options.operands.is_empty() {
+        return main_cf::all(view, options);
+    }
+    let names = params::BY_NAME.iter().map(|id| id.name()).chain(LEGACY);
+    let names = names.chain(view.names.transport.keys().map(String::as_str));
+    names.chain(view.names.user.iter().map(String::as_str)).collect()
 }
 
 fn is_read_only(name: &str) -> bool {
@@ -135,17 +147,17 @@ fn is_read_only(name: &str) -> bool {
 fn parameter(
     view: &View<'_>,
     options: &Options,
-    row: &WrittenRow,
+    row: Row<'_>,
     (name, value): (&str, &str),
     terminal: &mut Terminal,
 ) -> Result<(), Fatal> {
     let fold = options.has(Mode::FOLD);
-    let full_name = format!("{}/{name}", row.name_space());
+    let full_name = format!("{}/{name}", row.written.name_space());
     if options.has(Mode::HIDE_VALUE) {
         line::print(&mut terminal.out, fold, &full_name);
         return Ok(());
     }
-    let value = view.expanded(value, Some(row), terminal)?;
+    let value = view.expanded(value, Some(row.at), terminal)?;
     if options.has(Mode::JSON) {
         line::json(&mut terminal.out, &full_name, &value);
     } else if options.has(Mode::HIDE_NAME) {

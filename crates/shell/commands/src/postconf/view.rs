@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use config::{
-    LEGACY, Namespace, Values, WrittenRow,
+    About, Finding, LEGACY, Namespace, Values, WrittenRow,
     expand::{self, Mode as LookupMode, Names, Options as Expand},
     params::{self, Kind},
 };
@@ -22,17 +22,19 @@ pub(super) struct View<'a> {
     pub(super) options: &'a Options,
 }
 
+/// A row of master.cf and its place.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) at: usize,
+    pub(super) written: &'a WrittenRow,
+}
+
 impl View<'_> {
     /// The value of a name, not expanded: of a row, of main.cf, or the default.
-    pub(super) fn value(
-        &self,
-        name: &str,
-        row: Option<&WrittenRow>,
-        non_default: bool,
-    ) -> Option<Cow<'_, str>> {
+    pub(super) fn value(&self, name: &str, row: Option<usize>, non_default: bool) -> Option<Cow<'_, str>> {
         if !self.options.has(Mode::DEFAULTS) {
-            if let Some(value) = row.and_then(|row| own(row, name)) {
-                return Some(Cow::Owned(value));
+            if let Some(value) = row.and_then(|row| self.own(row, name)) {
+                return Some(Cow::Borrowed(value));
             }
             let read_only = params::by_spelling(name).is_some_and(|id| id.row().kind == Kind::ReadOnly);
             if let Some(entry) = self.values.main_cf().get(name).filter(|_| !read_only) {
@@ -46,6 +48,9 @@ impl View<'_> {
     }
 
     fn default(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(made) = self.names.computed.get(name) {
+            return Some(Cow::Borrowed(made));
+        }
         if let Some(id) = params::by_spelling(name) {
             return Some(self.values.default_text(id));
         }
@@ -59,7 +64,7 @@ impl View<'_> {
     pub(super) fn expanded<'v>(
         &self,
         value: &'v str,
-        row: Option<&WrittenRow>,
+        row: Option<usize>,
         terminal: &Terminal,
     ) -> Result<Cow<'v, str>, Fatal> {
         if !self.options.has(Mode::EXPAND) {
@@ -77,56 +82,42 @@ impl View<'_> {
         }
     }
 
+    /// What a row itself says about a name.
+    fn own(&self, row: usize, name: &str) -> Option<&str> {
+        match name {
+            "process_name" => self.rows.get(row).map(WrittenRow::process_name),
+            "service_name" => self.rows.get(row).map(|row| row.word(0)),
+            "process_id" => None,
+            _ => self.names.settings(row)?.get(name).map(String::as_str),
+        }
+    }
+
     /// Warns about settings of main.cf that nothing reads; true if a deprecated one is among them.
     pub(super) fn flag_unused_main(&self, terminal: &Terminal) -> bool {
-        let settings: Vec<(String, String)> = self
-            .values
-            .main_cf()
-            .effective()
-            .map(|entry| (entry.name.clone(), entry.value.clone()))
-            .collect();
-        self.flag(None, &settings, "main.cf", terminal)
+        self.options.warn_unused
+            && self.flag(&self.names.unused_in_main(self.values.main_cf()), "main.cf", terminal)
     }
 
     /// Warns about `-o` settings that nothing reads; true if a deprecated one is among them.
     pub(super) fn flag_unused_services(&self, terminal: &Terminal) -> bool {
-        let rows = self.rows.iter().enumerate();
-        rows.fold(false, |deprecated, (at, row)| {
-            self.flag(Some(at), &row.settings(), "master.cf", terminal) || deprecated
-        })
+        let mut deprecated = false;
+        for row in 0..if self.options.warn_unused { self.rows.len() } else { 0 } {
+            deprecated |= self.flag(&self.names.unused_in_row(row), "master.cf", terminal);
+        }
+        deprecated
     }
 
-    fn flag(
-        &self,
-        row: Option<usize>,
-        settings: &[(String, String)],
-        file: &str,
-        terminal: &Terminal,
-    ) -> bool {
-        if !self.options.warn_unused {
-            return false;
-        }
-        let findings = self.names.unused(row, settings);
-        for finding in &findings {
+    fn flag(&self, findings: &[Finding], file: &str, terminal: &Terminal) -> bool {
+        for finding in findings {
             terminal.warn(&format!("{}/{file}: {}", self.directory, finding.text));
         }
-        findings.iter().any(|finding| finding.deprecated)
-    }
-}
-
-/// What a row itself says about a name.
-fn own(row: &WrittenRow, name: &str) -> Option<String> {
-    match name {
-        "process_name" => Some(row.process_name().to_owned()),
-        "service_name" => Some(row.word(0).to_owned()),
-        "process_id" => None,
-        _ => row.settings().into_iter().rev().find(|(set, _)| set == name).map(|(_, value)| value),
+        findings.iter().any(|finding| finding.about == About::Deprecated)
     }
 }
 
 struct Scope<'a> {
     view: &'a View<'a>,
-    row: Option<&'a WrittenRow>,
+    row: Option<usize>,
 }
 
 impl Names for Scope<'_> {

@@ -30,7 +30,7 @@ impl Chance {
 }
 
 /// Parameters that Debian's Postfix and 3.12 have in common, of all kinds.
-pub(crate) const BUILTIN: [&str; 33] = [
+pub(crate) const BUILTIN: [&str; 31] = [
     "myhostname",
     "mydomain",
     "myorigin",
@@ -59,8 +59,6 @@ pub(crate) const BUILTIN: [&str; 33] = [
     "biff",
     "compatibility_level",
     "header_checks",
-    "process_name",
-    "service_name",
     "smtp_per_record_deadline",
     "virtual_maps",
     "local_command_shell",
@@ -172,6 +170,10 @@ fn value(chance: &mut Chance, odd: Oddness) -> Vec<u8> {
         let piece = loop {
             let piece = chance.pick(&PIECES);
             let broken = ["$", "${", "$(", "${}", "$+", "${foo ?x}", "${foo!bar}", "${{a} = {b}?x:y}"];
+            if !crate::peer::is_newest() && (piece.contains("domain_to_ascii") || piece.starts_with('#')) {
+                // Newer than Debian's: functions, and that a comment cannot stand behind text.
+                continue;
+            }
             if odd == Oddness::Wild && chance.one_in(3)
                 || !broken.contains(&piece) && !piece.starts_with("$loop")
             {
@@ -198,9 +200,14 @@ fn setting(chance: &mut Chance, odd: Oddness, out: &mut Vec<u8>) {
     out.extend_from_slice(chance.pick(&[" ", "", "\t", "  "]).as_bytes());
     out.push(b'=');
     out.extend_from_slice(chance.pick(&[" ", "", "\t", "\n  "]).as_bytes());
+    let tame = matches!(name, "mydomain" | "myhostname");
     let value = match name {
-        "inet_protocols" | "compatibility_level" | "mynetworks_style" => b"$foo".to_vec(),
-        _ => value(chance, odd),
+        "inet_protocols" | "compatibility_level" => b"$foo".to_vec(),
+        // 3.12 has defaults that need a domain.
+        "mydomain" | "myhostname" if !crate::peer::is_newest() => b"mx.$foo.example.com".to_vec(),
+        // Of two things that end the command, chance decides which one Postfix meets first.
+        "mynetworks_style" => b"subnet".to_vec(),
+        _ => value(chance, if tame { Oddness::Tame } else { odd }),
     };
     out.extend_from_slice(&value);
 }
@@ -320,7 +327,7 @@ fn row(chance: &mut Chance, odd: Oddness, out: &mut Vec<u8>) {
         for number in 0..chance.below(4) {
             let word = chance.pick(&OPERANDS);
             // Postfix's edits lose the braces of the first operand.
-            more(chance, out, if number == 0 && word.starts_with("{ ") { "flags=F" } else { word });
+            more(chance, out, if number == 0 { "flags=F" } else { word });
         }
     }
 }

@@ -7,9 +7,10 @@ mod compare;
 mod edits;
 mod generator;
 mod peer;
+mod show;
 mod versions;
 
 /// How many generated configurations are tried; `POSTCONF_SEEDS` says otherwise.
 fn seeds() -> u64 {
-    std::env::var("POSTCONF_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+    std::env::var("POSTCONF_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }

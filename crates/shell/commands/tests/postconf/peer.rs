@@ -35,6 +35,8 @@ pub(crate) struct Run {
     pub(crate) err: Vec<u8>,
     /// main.cf and master.cf afterwards.
     pub(crate) files: [Option<Vec<u8>>; 2],
+    /// The number that the process had.
+    pub(crate) process_id: String,
 }
 
 impl Run {
@@ -99,14 +101,18 @@ pub(crate) fn program(whose: Whose) -> Command {
 
 /// Runs a program with `-c .` in a folder.
 pub(crate) fn run_in(folder: &Folder, whose: Whose, args: &[impl AsRef<OsStr>]) -> Run {
-    let output = program(whose)
+    let child = program(whose)
         .args(["-c", "."])
         .args(args)
         .current_dir(folder.path())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("Debian's postfix must be installed for this test (apt-get install postfix)");
+    let process_id = child.id().to_string();
+    let output = child.wait_with_output().unwrap();
     let files = ["main.cf", "master.cf"].map(|name| folder.read(name));
-    Run { code: output.status.code(), out: output.stdout, err: output.stderr, files }
+    Run { code: output.status.code(), out: output.stdout, err: output.stderr, files, process_id }
 }
 
 /// Runs both programs, each on its own copy.

@@ -8,7 +8,7 @@ use crate::{
     choices::Choice,
     expand,
     master_cf::ServiceRow,
-    namespace::{Namespace, Sources},
+    namespace::{About, Namespace, Sources},
     number,
     params::{self, Id, Kind, Status},
     report::{Report, Severity},
@@ -209,14 +209,11 @@ fn reads(program: &str, id: Id) -> bool {
 fn names(configuration: &Configuration, reports: &mut Vec<Report>) {
     let (main, master) = (&configuration.shared.main, &configuration.master);
     let rows: Vec<WrittenRow> = master.rows.iter().map(WrittenRow::of_service).collect();
-    let namespace = Namespace::of(&Sources { main, rows: &rows, values: &configuration.values });
-    let settings: Vec<(String, String)> =
-        main.effective().map(|entry| (entry.name.clone(), entry.value.clone())).collect();
-    let mut findings: Vec<_> = namespace.findings.iter().filter(|finding| !finding.syntax).cloned().collect();
-    findings.extend(namespace.unused(None, &settings));
-    for (at, row) in rows.iter().enumerate() {
-        findings.extend(namespace.unused(Some(at), &row.settings()));
-    }
+    let namespace = Namespace::of(&Sources { main, rows: &rows, values: &configuration.values, host: None });
+    let mut findings: Vec<_> =
+        namespace.findings.iter().filter(|finding| finding.about != About::Syntax).cloned().collect();
+    findings.extend(namespace.unused_in_main(main));
+    findings.extend((0..rows.len()).flat_map(|row| namespace.unused_in_row(row)));
     for finding in findings {
         let (file, line) = match finding.row {
             None => (&main.file, main.get(&finding.name).map_or(0, |entry| entry.line)),

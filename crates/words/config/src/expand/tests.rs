@@ -75,7 +75,7 @@ fn what_is_not_understood_is_named() {
     check("${{a} == a}", "\"{expression}\" expected at: \"...{a} ==>>> a\"");
     check(
         "${{a} =~ {a}}",
-        "\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or \">\"\" expected at: \"...a}>>>=~ {a}\"",
+        "\"==\" or \"!=\"\" or \"<\"\" or \"<=\"\" or \">=\"\" or \">\" expected at: \"...a}>>>=~ {a}\"",
     );
     check("${{a} <foo {a}}", "bad operator suffix at: \"...<>>>foo\"");
     check("${{x} <level {3}}", "malformed compatibility level syntax: \"x\"");

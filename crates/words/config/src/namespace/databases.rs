@@ -1,7 +1,10 @@
 //! Names that belong to databases: `mysql:NAME` makes `NAME_query` and others known (the old way to configure a database).
 
-use super::Scan;
-use crate::{master_cf::unbrace, text::Tokens};
+use super::{About, Finding, Scan};
+use crate::{
+    master_cf::inside,
+    text::{Tokens, decode, encode},
+};
 
 /// Lists in lists are followed this deep.
 const DEPTH: u32 = 50;
@@ -43,12 +46,10 @@ pub fn is_client_parameter(database: &str, name: &str) -> bool {
 impl Scan<'_> {
     /// Looks for `type:name` in the expanded value of a parameter.
     pub(super) fn databases(&mut self, setting: &str, value: &str, row: Option<usize>) {
-        if memchr::memchr2(b':', b'#', value.as_bytes()).is_none()
-            && memchr::memchr(b'$', value.as_bytes()).is_none()
-        {
+        if !value.contains([':', '#', '$', '{']) {
             return;
         }
-        let values = match row.and_then(|row| self.settings.get(row)) {
+        let values = match row.and_then(|row| self.spaces.of_row(row)) {
             None => self.sources.values.clone(),
             Some(settings) => {
                 let settings: Vec<(&str, &str)> =
@@ -59,7 +60,7 @@ impl Scan<'_> {
         let expansion = values.expansion(value);
         if expansion.error {
             self.complain(setting, row, expansion.warnings);
-            self.names.fatal = Some("macro processing error");
+            self.names.fatal = Some("macro processing error".to_owned());
         } else {
             self.look(setting, &expansion.text, row, DEPTH);
         }
@@ -76,7 +77,8 @@ impl Scan<'_> {
     }
 
     fn comment(&mut self, setting: &str, token: &str, rest: &str, row: Option<usize>) {
-        let rest: String = rest.chars().skip(1).take(20).collect();
+        let rest = encode(rest);
+        let rest = decode(rest.get(1..).map_or(&[], |rest| rest.get(..20).unwrap_or(rest)));
         self.find(row, setting, format!("#comment after other text is not allowed: {token} {rest}..."));
     }
 
@@ -121,10 +123,11 @@ impl Scan<'_> {
     }
 
     fn inside(&mut self, setting: &str, text: &str, row: Option<usize>) -> String {
-        match unbrace(text) {
+        match inside(text) {
             Ok(inside) => inside.to_owned(),
             Err((why, inside)) => {
-                self.find(row, setting, why);
+                let name = setting.to_owned();
+                self.names.findings.push(Finding { row, name, text: why, about: About::Braces });
                 inside.to_owned()
             }
         }
