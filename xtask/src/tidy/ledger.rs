@@ -73,6 +73,7 @@ impl Reads {
             let (read, spelled) = (self.read.get(name), self.spelled.get(name));
             match row.status {
                 Status::Honoured(SHOWN) => {}
+                Status::Honoured(_) if is_default_of_another(name) => {}
                 Status::Honoured(by) => {
                     let idle =
                         by.split(", ").filter(|by| !spelled.is_some_and(|crates| crates.contains(*by)));
@@ -101,6 +102,13 @@ impl Reads {
         }
         found
     }
+}
+
+/// Whether it works by being the default of a parameter that is honoured.
+fn is_default_of_another(name: &str) -> bool {
+    let value = format!("${name}");
+    let mut rows = params::ALL.iter();
+    rows.any(|row| row.default == value && matches!(row.status, Status::Honoured(_)))
 }
 
 /// The names of a line, each with what stands before it.

@@ -15,9 +15,11 @@
 mod compose;
 mod plan;
 mod settings;
+mod status_filter;
 mod template;
 
 pub use compose::{Composer, Line, Original};
 pub use plan::{Audience, Kind, Notification, Plan, Returns, plan};
 pub use settings::BounceSettings;
+pub use status_filter::StatusFilter;
 pub use template::{Template, TemplateKind, Templates};

@@ -18,7 +18,7 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
         let mut report = qmgr::agents::deliver(program, &request).unwrap_or_default();
         let timing = context.timing(&request);
         report.recipients.iter_mut().for_each(|recipient| recipient.timing = timing);
-        service.statuses.apply(&mut report);
+        service.statuses.soften(&mut report);
         return events.push(Event::Report(ticket, report));
     }
     let context = Rc::clone(context);
@@ -61,6 +61,6 @@ async fn deliver<W: World>(context: &Rc<Context<W>>, request: &Rc<DeliveryReques
         }
     };
     report.session = logger.session();
-    service.statuses.apply(&mut report);
+    service.statuses.apply(&mut report, &logger).await;
     report
 }

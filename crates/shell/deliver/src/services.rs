@@ -66,7 +66,9 @@ impl<W: World> Services<W> {
                 Some(wrong) => Program::Unavailable(wrong.place_and_text()),
                 None => maker.program(row, &values),
             };
-            let (tag, statuses) = (process::tag(&values, &row.command), Statuses::load(&values));
+            let registry = maker.registry(&values, &row.command);
+            let statuses = Statuses::load(&values, &row.command, &registry);
+            let tag = process::tag(&values, &row.command);
             (row.name.clone(), Service { program, tag, statuses })
         };
         Self(unix.map(service).collect())

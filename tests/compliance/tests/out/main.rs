@@ -19,5 +19,6 @@ mod routes;
 mod sink;
 mod soft;
 mod source;
+mod statuses;
 mod success;
 mod traffic;

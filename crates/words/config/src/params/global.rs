@@ -18,7 +18,7 @@ rows! {
     debug_peer_level: int(1, 0), "2", "global", NotYet, "How much more is logged about the peers of debug_peer_list.";
     debug_peer_list: text(0, 0), "", "global", NotYet, "Peers whose sessions are logged in detail.";
     debugger_command: text(0, 0), "", "", NoEffect("services share two processes, so that none can be debugged alone; attach to the process by its id"), "The command that is run beside a daemon whose row in master.cf has -D.";
-    default_delivery_status_filter: text(0, 0), "", "global", NotYet, "Tables that change status codes and texts of deliveries, for all delivery agents.";
+    default_delivery_status_filter: text(0, 0), "", "global", Honoured("deliver"), "Tables that change status codes and texts of deliveries, for all delivery agents.";
     default_privs: text(1, 0), "nobody", "global", NotYet, "The user as whom commands and files of aliases are served if the alias table belongs to root.";
     default_process_limit: int(1, 0), "100", "global", Honoured("config, master, tables-net"), "How many processes of a service run if its row does not say.";
     default_verp_delimiters: text(2, 2), "+=", "global", Honoured("commands"), "The two characters that a VERP sender is composed with.";

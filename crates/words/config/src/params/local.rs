@@ -17,7 +17,7 @@ rows! {
     frozen_delivered_to: flag(), "yes", "local", Honoured("local"), "Keeps Delivered-To: the recipient while aliases and forward files are expanded.";
     home_mailbox: text(0, 0), "", "local", Honoured("local"), "The mailbox below a user's home directory.";
     local_command_shell: text(0, 0), "", "local", NotYet, "The shell that runs commands of local deliveries.";
-    local_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "local", NotYet, "Tables that change status codes and texts of local deliveries.";
+    local_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "local", Honoured("deliver"), "Tables that change status codes and texts of local deliveries.";
     local_destination_concurrency_limit: int(0, 0), "2", "", NotYet, "How many local deliveries to one recipient run at once.";
     local_destination_recipient_limit: int(0, 0), "1", "", NotYet, "How many recipients one local delivery carries.";
     local_header_rewrite_clients: text(0, 0), "permit_inet_interfaces", "smtpd", Honoured("smtpd"), "Whose headers are completed with our own domain.";

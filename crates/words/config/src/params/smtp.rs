@@ -28,7 +28,7 @@ rows! {
     smtp_data_init_timeout: time(1, 0), "120s", "smtp", Honoured("smtp"), "How long the reply to DATA may take.";
     smtp_data_xfer_timeout: time(1, 0), "180s", "smtp", Honoured("smtp"), "How long a piece of content may take.";
     smtp_defer_if_no_mx_address_found: flag(), "no", "smtp", Honoured("smtp"), "Waits if no host of a domain has an address.";
-    smtp_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "smtp", NotYet, "Tables that change status codes and texts of these deliveries.";
+    smtp_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "smtp", Honoured("deliver"), "Tables that change status codes and texts of these deliveries.";
     smtp_discard_ehlo_keyword_address_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore, by the server's address.";
     smtp_discard_ehlo_keywords: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore.";
     smtp_dns_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables of patterns that DNS records are held against before they are used.";

@@ -9,7 +9,7 @@ rows! {
     virtual_alias_expansion_limit: int(1, 0), "1000", "cleanup", Honoured("cleanup"), "How many recipients aliases may make.";
     virtual_alias_maps: text(0, 0), "$virtual_maps", "cleanup,proxymap,smtpd,trivial-rewrite", Honoured("cleanup, smtpd"), "Tables of aliases of all kinds of recipients.";
     virtual_alias_recursion_limit: int(1, 0), "1000", "cleanup", Honoured("cleanup"), "How often aliases are expanded again.";
-    virtual_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "virtual", NotYet, "Tables that change status codes and texts of deliveries to virtual mailboxes.";
+    virtual_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "virtual", Honoured("deliver"), "Tables that change status codes and texts of deliveries to virtual mailboxes.";
     virtual_gid_maps: text(0, 0), "", "virtual", Honoured("deliver"), "Tables of the groups that own virtual mailboxes.";
     virtual_mailbox_base: text(1, 0), "", "virtual", Honoured("local"), "Where virtual mailboxes are.";
     virtual_mailbox_domains: text(0, 0), "$virtual_mailbox_maps", "proxymap,smtpd,trivial-rewrite", Honoured("rewrite"), "Domains that consist of virtual mailboxes.";
