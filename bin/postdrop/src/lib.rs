@@ -11,7 +11,6 @@ mod postdrop;
 mod postlog;
 mod postqueue;
 mod records;
-mod user_list;
 
 use std::ffi::OsString;
 

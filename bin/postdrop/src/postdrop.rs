@@ -3,10 +3,7 @@
 //! The file has no name until it is complete where the file system can do that, so that whatever ends this program
 //! leaves nothing behind. Works without a running mail system; a running one is told.
 
-use crate::{
-    records::{Judge, Records, Verdict},
-    user_list::is_listed,
-};
+use crate::records::{Judge, Records, Verdict};
 use config::{Values, params as p};
 use logsink::{LogSettings, LogSink};
 use maillog::{Logger, Severity};
@@ -99,8 +96,7 @@ impl Submission {
         let account =
             credentials::account_by_uid(self.uid).map_err(|error| format!("user {}: {error}", self.uid))?;
         let user = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-        let list = self.values.list(p::authorized_submit_users);
-        if is_listed(&list, &user).map_err(|why| format!("authorized_submit_users: {why}"))? {
+        if config_files::is_user_listed(&self.values, p::authorized_submit_users, &user)? {
             Ok(())
         } else {
             Err(format!("User {user}({}) is not allowed to submit mail", self.uid))

@@ -130,13 +130,9 @@ fn authorize(values: &Values, parameter: config::params::Id, verb: &str) -> Resu
     if uid == 0 || owner.is_some_and(|owner| owner.uid == uid) {
         return Ok(());
     }
-    let list = values.text(parameter);
-    if list.starts_with("static:") {
-        return Ok(());
-    }
     let account = sys::credentials::account_by_uid(uid).ok().flatten();
     let name = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-    if crate::user_list::is_listed(&values.list(parameter), &name).map_err(Fatal)? {
+    if config_files::is_user_listed(values, parameter, &name).map_err(Fatal)? {
         return Ok(());
     }
     Err(Fatal(format!("User {name}({uid}) is not allowed to {verb} the mail queue")))

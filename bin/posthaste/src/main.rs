@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         "receive" => process(&name, receive::main),
         "deliver" => process(&name, deliver::main),
         "lookup" => lookup::main(&rest),
+        "smtpd" => receive::smtpd(&rest),
         "posthaste-agent" => agents::main(&rest),
         command => match commands::main_by_name(command) {
             Some(main) => main(&rest),

@@ -2,9 +2,10 @@
 
 use crate::Cleanup;
 use bstr::{BStr, ByteSlice};
-use message::{QuoteOptions, mail_date, quote_822_local};
+use message::{LocalZone, QuoteOptions, mail_date, quote_822_local};
 use queue_format::RecordType;
-use types::{Address, BodyEncoding, WallTime};
+use std::borrow::Cow;
+use types::{Address, BodyEncoding, QueueId, WallTime};
 
 /// The client of an SMTP transaction, as far as the queue file remembers it.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,67 @@ pub struct SmtpClient<'a> {
     pub is_local_rewrite: bool,
     /// BODY parameter.
     pub encoding: BodyEncoding,
+}
+
+/// Who takes mail from an SMTP client.
+#[derive(Clone, Copy, Debug)]
+pub struct SmtpServer<'a> {
+    /// postconf(5) `myhostname`
+    pub myhostname: &'a str,
+    /// postconf(5) `mail_name`
+    pub mail_name: &'a str,
+    /// postconf(5) `smtpd_hide_client_session`
+    pub smtpd_hide_client_session: bool,
+}
+
+impl SmtpServer<'_> {
+    /// The Received: header of a message that came at a time, its lines separated by LF. `sole_recipient` (internal
+    /// form, as the client said it) is named when there is only one.
+    #[must_use]
+    pub fn received(
+        &self,
+        client: &SmtpClient<'_>,
+        id: QueueId,
+        sole_recipient: Option<&Address>,
+        (arrival, zone): (WallTime, &LocalZone),
+    ) -> Vec<u8> {
+        let (mut by, mut lines) = (Vec::new(), Vec::new());
+        if self.smtpd_hide_client_session {
+            by.extend_from_slice(b"Received: ");
+        } else {
+            let helo = client.helo.unwrap_or(client.name.into());
+            let from = format!("({} [{}])", client.name, client.rfc_address());
+            lines.push([&b"Received: from "[..], helo, b" ", from.as_bytes()].concat());
+            by.push(b'\t');
+        }
+        by.extend_from_slice(format!("by {} ({})", self.myhostname, self.mail_name).as_bytes());
+        if !self.smtpd_hide_client_session {
+            by.extend_from_slice(format!(" with {}", client.protocol).as_bytes());
+        }
+        by.extend_from_slice(format!(" id {id}").as_bytes());
+        let date = mail_date(arrival, zone);
+        let last = match sole_recipient {
+            Some(recipient) => {
+                let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
+                [b"\tfor <", &*quoted, b">; ", date.as_bytes()].concat()
+            }
+            None => {
+                by.push(b';');
+                [b"\t", date.as_bytes()].concat()
+            }
+        };
+        lines.push(by);
+        lines.push(last);
+        clean(&lines.join(&b"\n"[..])).into_owned()
+    }
+}
+
+/// What a client says of itself must not break the header.
+fn clean(header: &[u8]) -> Cow<'_, [u8]> {
+    match header.find_byteset(b"\r\0") {
+        Some(_) => Cow::Owned(header.replace("\r", " ").replace("\0", " ")),
+        None => Cow::Borrowed(header),
+    }
 }
 
 impl SmtpClient<'_> {
@@ -90,36 +152,16 @@ impl Cleanup {
     pub fn begin_smtp_content(&mut self, client: &SmtpClient<'_>, sole_recipient: Option<&Address>) {
         self.begin_content();
         let s = self.service.settings();
-        let (mut by, mut lines) = (Vec::new(), Vec::new());
-        if s.smtpd_hide_client_session {
-            by.extend_from_slice(b"Received: ");
-        } else {
-            let helo = client.helo.unwrap_or(client.name.into());
-            let from = format!("({} [{}])", client.name, client.rfc_address());
-            lines.push([&b"Received: from "[..], helo, b" ", from.as_bytes()].concat());
-            by.push(b'\t');
-        }
-        by.extend_from_slice(format!("by {} ({})", s.myhostname, s.mail_name).as_bytes());
-        if !s.smtpd_hide_client_session {
-            let is_utf8 = self.start.is_smtputf8;
-            let protocol = if is_utf8 { "UTF8SMTP" } else { client.protocol };
-            by.extend_from_slice(format!(" with {protocol}").as_bytes());
-        }
-        by.extend_from_slice(format!(" id {}", self.start.id).as_bytes());
-        let date = mail_date(self.start.arrival, &self.start.zone);
-        let last = match sole_recipient {
-            Some(recipient) => {
-                let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
-                [b"\tfor <", &*quoted, b">; ", date.as_bytes()].concat()
-            }
-            None => {
-                by.push(b';');
-                [b"\t", date.as_bytes()].concat()
-            }
+        let server = SmtpServer {
+            myhostname: &s.myhostname,
+            mail_name: &s.mail_name,
+            smtpd_hide_client_session: s.smtpd_hide_client_session,
         };
-        lines.push(by);
-        lines.push(last);
-        self.received_header(&lines.join(&b"\n"[..]));
+        let protocol = if self.start.is_smtputf8 { "UTF8SMTP" } else { client.protocol };
+        let client = SmtpClient { protocol, ..*client };
+        let at = (self.start.arrival, &self.start.zone);
+        let header = server.received(&client, self.start.id, sole_recipient, at);
+        self.received_header(&header);
     }
 
     /// The envelope of a locally submitted message is complete: writes the Received: header. `submitted` is the time
@@ -149,9 +191,7 @@ impl Cleanup {
         self.content.hops += 1;
         self.content.headers_seen |= message::HeaderKind::Received.bit();
         if self.is_output_wanted() {
-            // What a client says of itself must not break the header.
-            let clean = header.find_byteset(b"\r\0").map(|_| header.replace("\r", " ").replace("\0", " "));
-            self.out_header(clean.as_deref().unwrap_or(header));
+            self.out_header(&clean(header));
         }
     }
 }

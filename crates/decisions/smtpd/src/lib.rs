@@ -25,7 +25,7 @@ mod settings;
 mod transaction;
 
 pub use action::Action;
-pub use judge::{Judge, Resolve, Surroundings};
+pub use judge::{Judge, Resolve, StandAlone, Surroundings};
 pub use peer::{NameStatus, Peer, peer_name};
 pub use question::{Answer, Ask, Question, Standing, Verdict};
 pub use restrictions::{Restriction, RestrictionLists, Rules};

@@ -1,7 +1,7 @@
 //! Who is at the other end.
 
 use maillog::{Client, Logger};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use world::{Dns, DnsAnswer, Record, RecordData, RecordType};
 
 /// How well a client's name is known.
@@ -58,11 +58,18 @@ impl Peer {
         }
     }
 
+    /// A client on this host that is not on the network: `localhost`, at the given address of loopback, as names go. It
+    /// has none, so it is no `permit_inet_interfaces` client.
+    #[must_use]
+    pub fn local(loopback: IpAddr) -> Self {
+        let local = Self::unknown(loopback, 0, loopback, 0).named("localhost");
+        Self { address: Ipv4Addr::UNSPECIFIED.into(), ..local }
+    }
+
     /// A local user on standard input, as `sendmail -bs` has it.
     #[must_use]
-    pub fn stand_alone() -> Self {
-        let here = IpAddr::from([127, 0, 0, 1]);
-        Self { is_stand_alone: true, ..Self::unknown(here, 0, here, 0).named("localhost") }
+    pub fn stand_alone(loopback: IpAddr) -> Self {
+        Self { is_stand_alone: true, ..Self::local(loopback) }
     }
 
     /// The same client with a verified name.

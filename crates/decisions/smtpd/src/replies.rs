@@ -42,6 +42,13 @@ pub(crate) const BAD_RECIPIENT: FixedReply = no(501, 1, 3, "Bad recipient addres
 pub(crate) const BAD_SIZE: FixedReply = no(501, 5, 4, "Bad message size syntax");
 pub(crate) const HUGE_SIZE: FixedReply = no(552, 3, 4, "Message size exceeds file system imposed limit");
 
+pub(crate) const XCLIENT_SYNTAX: FixedReply = no(501, 5, 4, "Syntax: XCLIENT attribute=value...");
+pub(crate) const XFORWARD_SYNTAX: FixedReply = no(501, 5, 4, "Syntax: XFORWARD attribute=value...");
+pub(crate) const IN_TRANSACTION: FixedReply = no(503, 5, 1, "Error: MAIL transaction in progress");
+pub(crate) const ETRN_SYNTAX: FixedReply = FixedReply::bare(500, "Syntax: ETRN domain");
+pub(crate) const ETRN_IN_TRANSACTION: FixedReply =
+    FixedReply::bare(503, "Error: MAIL transaction in progress");
+pub(crate) const ETRN_FAILED: FixedReply = FixedReply::bare(458, "Unable to queue messages");
 pub(crate) const UNKNOWN_COMMAND: FixedReply = no(500, 5, 2, "Error: command not recognized");
 pub(crate) const NOT_IMPLEMENTED: FixedReply = no(502, 5, 1, "Error: command not implemented");
 pub(crate) const CHUNKING_OFF: FixedReply = no(521, 5, 1, "Error: command not implemented");

@@ -260,6 +260,24 @@ impl RestrictionLists {
         Ok(lists)
     }
 
+    /// No restriction at all.
+    pub(crate) fn none() -> Self {
+        let none = || Rc::from([]);
+        Self {
+            smtpd_client_restrictions: none(),
+            smtpd_helo_restrictions: none(),
+            smtpd_sender_restrictions: none(),
+            smtpd_relay_restrictions: none(),
+            smtpd_recipient_restrictions: none(),
+            smtpd_data_restrictions: none(),
+            smtpd_end_of_data_restrictions: none(),
+            smtpd_relay_before_recipient_restrictions: true,
+            smtpd_reject_unlisted_recipient: false,
+            smtpd_reject_unlisted_sender: false,
+            problems: Vec::new(),
+        }
+    }
+
     /// Restrictions that are unknown or not supported yet, as warnings that name the parameter.
     #[must_use]
     pub fn problems(&self) -> &[String] {

@@ -139,6 +139,22 @@ impl SmtpdSettings {
     }
 }
 
+impl SmtpdSettings {
+    /// The same for `sendmail -bs`, which nobody reaches over a network: without restrictions and without TLS.
+    pub fn load_stand_alone(values: &Values) -> Result<Self, Invalid> {
+        let mut protocol = Protocol::load(values)?;
+        protocol.requires_tls = false;
+        Ok(Self {
+            myhostname: values.text(p::myhostname).to_owned(),
+            smtpd_banner: values.text(p::smtpd_banner).to_owned(),
+            limits: Limits::load(values),
+            protocol,
+            restrictions: RestrictionLists::none(),
+            codes: Codes::load(values),
+        })
+    }
+}
+
 impl Limits {
     fn load(values: &Values) -> Self {
         let count = |id| u32::try_from(values.int(id).max(0)).unwrap_or(u32::MAX);

@@ -4,11 +4,7 @@
 //! else is started. Each command is a module with one `main(args) -> exit code`; its options, its
 //! texts and its exit codes are Postfix's.
 
-use std::{
-    ffi::OsString,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
 
 mod getopt;
 mod postalias;
@@ -41,18 +37,4 @@ pub const COMMANDS: &[(&str, Command)] = &[
 #[must_use]
 pub fn main_by_name(name: &str) -> Option<Command> {
     COMMANDS.iter().find(|(known, _)| *known == name).map(|(_, main)| *main)
-}
-
-/// The small set-gid program, which serves `postdrop`, `postqueue` and `postlog` by its name: beside this one, or
-/// installed under the name in command_directory. Whoever owns the queue needs no other's rights: without a program
-/// beside it, this one stands in.
-fn set_gid_program(name: &str, values: &config::Values) -> PathBuf {
-    use config::params as p;
-    if let Ok(beside) = sys::spawn::program_beside("posthaste-postdrop") {
-        return beside;
-    }
-    let owner = std::fs::metadata(values.text(p::queue_directory)).map(|facts| facts.uid());
-    let is_ours = owner.is_ok_and(|owner| owner == sys::credentials::real_uid());
-    let installed = Path::new(values.text(p::command_directory)).join(name);
-    if installed.exists() && !is_ours { installed } else { sys::spawn::own_program() }
 }

@@ -258,7 +258,7 @@ impl System {
     }
 
     fn flush(&self) -> Outcome {
-        let mut command = Command::new(crate::set_gid_program("postqueue", self.values()));
+        let mut command = Command::new(submit::set_gid_program("postqueue", self.values()));
         let error = command.arg0("postqueue").arg("-c").arg(&self.directory).arg("-f").exec();
         Err(Fatal(format!("cannot execute postqueue: {error}")))
     }

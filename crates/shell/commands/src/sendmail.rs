@@ -12,6 +12,7 @@ use logsink::{LogSettings, LogSink};
 use maillog::{Logger, Severity};
 use options::{Mode, Options, parse};
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command, rc::Rc};
+use sys::credentials;
 
 /// The exit code of everything that went wrong: EX_TEMPFAIL of sysexits(3). Postfix has finer ones in mind, but its
 /// clean-up handler ends with this one before they count.
@@ -98,6 +99,7 @@ impl Sendmail {
                     self.no_recipients("flush queue_id requires no recipient")?;
                     return self.postqueue(&["-i", id]);
                 }
+                self.authorize()?;
                 enqueue::enqueue(self)
             }
             Mode::Mailq => {
@@ -114,11 +116,17 @@ impl Sendmail {
             }
             Mode::Daemon => {
                 self.no_recipients("daemon mode requires no recipient")?;
-                let directory = self.directory.clone().into();
-                Ok(crate::postfix::main(&["-c".into(), directory, "start".into()]))
+                // Whether that works is said by postfix, to the log.
+                let mut command = Command::new(sys::spawn::own_program());
+                command.arg0("postfix").arg("start").env("MAIL_CONFIG", &self.directory);
+                match command.spawn() {
+                    Ok(_) => Ok(0),
+                    Err(error) => Err(Fatal(format!("unable to execute postfix: {error}"))),
+                }
             }
             Mode::StandAlone => {
                 self.no_recipients("stand-alone mode requires no recipient")?;
+                self.authorize()?;
                 // The SMTP server of the receive process, for one session over standard input and output.
                 let error = Command::new(sys::spawn::own_program())
                     .arg0("smtpd")
@@ -128,6 +136,18 @@ impl Sendmail {
                 Err(Fatal(format!("unable to execute smtpd: {error}")))
             }
             Mode::Ignore => Ok(0),
+        }
+    }
+
+    /// postdrop decides; here it is only said more kindly.
+    fn authorize(&self) -> Result<(), Fatal> {
+        let uid = credentials::real_uid();
+        let account = credentials::account_by_uid(uid).ok().flatten();
+        let user = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
+        match config_files::is_user_listed(&self.values, p::authorized_submit_users, &user) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Fatal(format!("User {user}({uid}) is not allowed to submit mail"))),
+            Err(why) => Err(Fatal(why)),
         }
     }
 
@@ -142,9 +162,7 @@ impl Sendmail {
 
     /// One of the set-gid program's names, with our configuration.
     pub(crate) fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(crate::set_gid_program(name, &self.values));
-        command.arg0(name).env("MAIL_CONFIG", &self.directory);
-        command
+        submit::set_gid_command(name, &self.values, &self.directory)
     }
 
     fn new_aliases(&self) -> i32 {

@@ -102,6 +102,13 @@ impl<W: World> Word<W> {
         self.send();
     }
 
+    /// Waits until nothing is left to be said.
+    pub async fn sent(&self) {
+        while self.0.is_sending.get() {
+            self.0.world.sleep(LINGER).await;
+        }
+    }
+
     fn send(&self) {
         if !self.0.is_sending.replace(true) {
             let inner = Rc::clone(&self.0);

@@ -16,10 +16,14 @@
 mod maildrop;
 mod out_of_order;
 mod pickup;
+mod queueing;
 mod service;
 mod session;
+mod stand_alone;
+mod submitting;
 
 pub use maildrop::Maildrop;
+pub use stand_alone::smtpd;
 
 use net::{Builder, Listener, Live, Slots};
 use out_of_order::OutOfOrder;
@@ -51,6 +55,21 @@ pub(crate) struct Shared<W: World> {
 }
 
 impl<W: World> Shared<W> {
+    pub(crate) fn new(world: &W, queue: Queue<W::Disk>, process: &Process) -> Self {
+        Self {
+            world: world.clone(),
+            queue,
+            log: process.log(),
+            word: Word::new(world.clone(), process),
+            stop: Stop::default(),
+            faults: Faults::new(process.values()),
+            wakeups: Wakeups::default(),
+            zone: Zone::new(process.host.zone.clone()),
+            openers: process.openers(world, "receive"),
+            pool_is_low: Trigger::default(),
+        }
+    }
+
     /// To be called when a queue file was taken from the pool.
     pub(crate) fn refill_when_low(&self) {
         if self.queue.is_pool_low() {
@@ -76,18 +95,7 @@ impl<W: World> Receive<W> {
         process: &Process,
         rows: Vec<(ServedRow, Vec<L>)>,
     ) -> Result<Self, String> {
-        let shared = Rc::new(Shared {
-            world: world.clone(),
-            queue,
-            log: process.log(),
-            word: Word::new(world.clone(), process),
-            stop: Stop::default(),
-            faults: Faults::new(process.values()),
-            wakeups: Wakeups::default(),
-            zone: Zone::new(process.host.zone.clone()),
-            openers: process.openers(world, "receive"),
-            pool_is_low: Trigger::default(),
-        });
+        let shared = Rc::new(Shared::new(world, queue, process));
         keep_pool_full(&shared);
         shared.word.look();
         let slots = start_rows(&shared, process, rows)?;
@@ -183,7 +191,8 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
         }
         match row.program.as_str() {
             "smtpd" => {
-                let service = Rc::new(SmtpService::new(shared, process, &row, &values)?);
+                let named = (row.service.as_str(), process.row_limit(&row));
+                let service = Rc::new(SmtpService::new(shared, process, named, &values)?);
                 all_slots.push(service.slots.clone());
                 for listener in listeners {
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));

@@ -9,7 +9,6 @@ use process::Process;
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
-use sys::control::ServedRow;
 use tables::Registry;
 use types::{Address, Instant, Lookup, Resolved};
 use world::{Disk, Dns, World};
@@ -57,7 +56,7 @@ impl SmtpService {
     pub(crate) fn new<W: World>(
         shared: &Shared<W>,
         process: &Process,
-        row: &ServedRow,
+        (service, sessions_max): (&str, usize),
         values: &Values,
     ) -> Result<Self, String> {
         let invalid = |invalid: config::Invalid| invalid.to_string();
@@ -66,7 +65,6 @@ impl SmtpService {
         let logger = shared.log.session(&tag);
         settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
         if let Some(asked) = asks_for_tls(values) {
-            let service = &row.service;
             let consequence = match settings.protocol.requires_tls {
                 true => "no mail is taken: set the level to may for mail in clear text",
                 false => "sessions are in clear text",
@@ -93,7 +91,7 @@ impl SmtpService {
             cleanup: Rc::new(CleanupService::new(cleanup_settings, rewriter, &registry)),
             host_names,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
-            slots: Slots::new(process.row_limit(row)),
+            slots: Slots::new(sessions_max),
             cleanup_tag: process::tag(values, "cleanup"),
             tag,
         })

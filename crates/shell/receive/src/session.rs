@@ -1,11 +1,9 @@
 //! The loop of one SMTP session: does what the session machine asks for, and nothing else.
 
-use crate::{Shared, service::SmtpService};
-use cleanup::{SmtpClient, Source, Start};
-use maillog::Severity;
+use crate::{Shared, queueing::Queueing, service::SmtpService};
+use maillog::{Logger, Severity};
 use net::{Permit, accept_all, contain};
-use process::{Ended, Intake};
-use smtpd::{Action, Envelope, Peer, Session, peer_name};
+use smtpd::{Action, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
 use world::{Accept, Stream, World};
@@ -25,8 +23,15 @@ pub(crate) async fn accept<W: World>(
         let world = shared.world.clone();
         world.spawn(async move {
             if let (Some(peer), Some(local)) = (peer, stream.local()) {
-                let connection = Connection { shared, service, stream, message: None };
-                connection.run(Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port())).await;
+                let peer = Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port());
+                let logger = shared.log.session(&service.tag);
+                let peer = match service.smtpd_peername_lookup {
+                    true => peer_name(peer, service.host_names.as_ref(), &logger).await,
+                    false => peer,
+                };
+                let settings = Rc::clone(&service.settings);
+                let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service));
+                Connection { world, stream, attendant, settings, logger }.run(peer).await;
             }
             drop(permit);
         });
@@ -36,39 +41,52 @@ pub(crate) async fn accept<W: World>(
     shared.stop.cut(accepting).await;
 }
 
-struct Connection<W: World> {
-    shared: Rc<Shared<W>>,
-    service: Rc<SmtpService>,
-    stream: W::Stream,
-    message: Option<Intake<W::Disk>>,
+/// Who answers a session's questions and takes its messages, one at a time.
+pub(crate) trait Attendant {
+    /// Answers.
+    async fn answer(&self, question: Question<'_>) -> Verdict;
+    /// A message begins: its queue id, or the reply when there is none to be had.
+    async fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply>;
+    /// The envelope is complete.
+    async fn begin(&mut self, envelope: &Envelope<'_>);
+    /// Content. Trouble is told at the end.
+    async fn content(&mut self, bytes: &[u8]);
+    /// The message is complete. When this returns well it is on stable storage.
+    async fn end(&mut self) -> Result<(), Reply>;
+    /// There will be no message.
+    fn abort(&mut self);
 }
 
-impl<W: World> Connection<W> {
-    async fn run(mut self, peer: Peer) {
-        let logger = self.shared.log.session(&self.service.tag);
-        let peer = if self.service.smtpd_peername_lookup {
-            peer_name(peer, self.service.host_names.as_ref(), &logger).await
-        } else {
-            peer
-        };
-        let now = self.shared.world.now();
-        let mut session = Session::new(Rc::clone(&self.service.settings), peer, logger.clone(), now);
+/// A session with all that it needs.
+pub(crate) struct Connection<W, S, A> {
+    pub(crate) world: W,
+    pub(crate) stream: S,
+    pub(crate) attendant: A,
+    pub(crate) settings: Rc<SmtpdSettings>,
+    pub(crate) logger: Logger,
+}
+
+impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
+    /// Until its end.
+    pub(crate) async fn run(mut self, peer: Peer) {
+        let now = self.world.now();
+        let mut session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
         let ended = {
             let turns = pin!(async { while self.turn(&mut session).await {} });
             contain(turns).await
         };
         if let Err(why) = ended {
             // A bug. The session is in no state to go on, and the message that it was taking in is dropped.
-            logger.write(Severity::Panic, &why);
-            self.message = None;
-            let goodbye = farewell(&self.service.settings.myhostname);
-            let _ = self.shared.world.timeout(FAREWELL_LIMIT, self.stream.write_all(&goodbye)).await;
+            self.logger.write(Severity::Panic, &why);
+            self.attendant.abort();
+            let goodbye = farewell(&self.settings.myhostname);
+            let _ = self.world.timeout(FAREWELL_LIMIT, self.stream.write_all(&goodbye)).await;
         }
     }
 
     /// One action; false when the session is over.
     async fn turn(&mut self, session: &mut Session) -> bool {
-        let world = self.shared.world.clone();
+        let world = self.world.clone();
         match session.step(world.now()) {
             Action::TryRead => match self.stream.try_read(session.read_space()) {
                 Ok(0) => session.closed(),
@@ -86,21 +104,20 @@ impl<W: World> Connection<W> {
                 }
             }
             Action::Judge(question) => {
-                let verdict = self.service.judge.answer(question).await;
+                let verdict = self.attendant.answer(question).await;
                 session.judged(verdict);
             }
             Action::Open(envelope) => {
-                self.shared.faults.at("session");
-                let opened = self.open(&envelope);
+                let opened = self.attendant.open(&envelope).await;
                 session.opened(opened);
             }
-            Action::Begin(envelope) => self.begin(&envelope).await,
-            Action::Content(bytes) => self.content(bytes).await,
+            Action::Begin(envelope) => self.attendant.begin(&envelope).await,
+            Action::Content(bytes) => self.attendant.content(bytes).await,
             Action::End(_) => {
-                let outcome = self.end().await;
+                let outcome = self.attendant.end().await;
                 session.finished(outcome);
             }
-            Action::Abort => self.message = None,
+            Action::Abort => self.attendant.abort(),
             Action::Sleep(span) => world.sleep(span).await,
             Action::Close => return false,
         }
@@ -116,7 +133,7 @@ impl<W: World> Connection<W> {
             Err(_) => return session.closed(),
         }
         session.release_space();
-        let world = &self.shared.world;
+        let world = &self.world;
         let limit = deadline.since(world.now());
         match world.timeout(limit, self.stream.readable()).await {
             Some(Ok(())) => {}
@@ -130,94 +147,6 @@ impl<W: World> Connection<W> {
             Err(_) => session.closed(),
         }
     }
-
-    fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply> {
-        let shared = &self.shared;
-        let now = shared.world.wall();
-        let start = |id| Start {
-            arrival: now,
-            created: now,
-            zone: shared.zone.at(now),
-            id,
-            source: Source::Smtpd,
-            is_smtputf8: envelope.transaction.is_smtputf8,
-            logger: shared.log.session(&self.service.cleanup_tag),
-        };
-        match Intake::open(now, &shared.queue, &self.service.cleanup, start) {
-            Ok(intake) => {
-                let id = intake.id();
-                shared.refill_when_low();
-                self.message = Some(intake);
-                Ok(id)
-            }
-            Err(error) => {
-                let logger = shared.log.session(&self.service.tag);
-                logger.warning(&format!("create a queue file: {error}; check the disk of queue_directory"));
-                Err(write_error())
-            }
-        }
-    }
-
-    async fn begin(&mut self, envelope: &Envelope<'_>) {
-        let Some(intake) = &mut self.message else { return };
-        let transaction = envelope.transaction;
-        let peer = envelope.peer;
-        let (port, server_port) = (peer.port.to_string(), peer.server_port.to_string());
-        let server_address = peer.server_address.to_string();
-        let client = SmtpClient {
-            name: &peer.client.name,
-            reverse_name: &peer.reverse_name,
-            address: &peer.client.address,
-            port: &port,
-            server_address: &server_address,
-            server_port: &server_port,
-            helo: envelope.helo,
-            protocol: envelope.protocol,
-            is_local_rewrite: transaction.is_local_rewrite,
-            encoding: transaction.encoding,
-        };
-        intake.cleanup.open_smtp(&client, &transaction.sender).await;
-        for recipient in &transaction.recipients {
-            intake.cleanup.recipient(recipient).await;
-        }
-        let sole = match &transaction.recipients[..] {
-            [only] => Some(&only.address),
-            _ => None,
-        };
-        intake.cleanup.begin_smtp_content(&client, sole);
-    }
-
-    async fn content(&mut self, bytes: &[u8]) {
-        let Some(intake) = &mut self.message else { return };
-        intake.cleanup.content(bytes).await;
-        if let Err(error) = intake.relieve() {
-            let logger = self.shared.log.session(&self.service.cleanup_tag);
-            logger.warning(&format!("{}: write queue file: {error}", intake.id()));
-            // The rest of the content is read and thrown away; the end of data is answered with 4xx.
-            self.message = None;
-        }
-    }
-
-    async fn end(&mut self) -> Result<(), Reply> {
-        let Some(mut intake) = self.message.take() else { return Err(write_error()) };
-        intake.cleanup.end_content().await;
-        let id = intake.id();
-        match intake.finish(&self.shared.world).await {
-            Ok(Ended::Queued(id)) => {
-                self.shared.word.arrived(id);
-                Ok(())
-            }
-            Ok(Ended::Discarded) => Ok(()),
-            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
-            // Only those who have nobody to answer to are bounced.
-            Ok(Ended::MustBounce(..)) => Err(write_error()),
-            Err(error) => {
-                let logger = self.shared.log.session(&self.service.cleanup_tag);
-                logger.warning(&format!("{id}: write queue file: {error}"));
-                Err(write_error())
-            }
-        }
-    }
 }
 
 /// What a client hears when its session has met a bug; the others go on.
@@ -227,6 +156,6 @@ fn farewell(myhostname: &str) -> Vec<u8> {
     reply
 }
 
-fn write_error() -> Reply {
+pub(crate) fn write_error() -> Reply {
     Reply::new(451, Dsn::temporary(3, 0), "Error: queue file write error")
 }

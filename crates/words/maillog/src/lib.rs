@@ -122,6 +122,12 @@ impl Logger {
         Self::new(Rc::clone(&self.sink), tag, session)
     }
 
+    /// Where the lines go.
+    #[must_use]
+    pub fn sink(&self) -> Rc<dyn Sink> {
+        Rc::clone(&self.sink)
+    }
+
     /// The number in brackets.
     #[must_use]
     pub fn session(&self) -> u32 {

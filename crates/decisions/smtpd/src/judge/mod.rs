@@ -1,15 +1,20 @@
 //! Answers the questions of sessions: match lists, restriction lists, known recipients.
 
 mod hostname;
+mod screening;
+mod stand_alone;
 mod unlisted;
 mod walk;
 
-use crate::{Answer, Ask, EhloKeywords, Question, SmtpdSettings, Standing, Verdict};
-use bstr::ByteSlice;
+pub use stand_alone::StandAlone;
+
+use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict};
 use config::{Values, params as p};
-use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
+use maillog::{Event, SmtpdEvent};
+use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, parent_style};
+use screening::Screening;
 use std::{future::Future, net::IpAddr, rc::Rc};
-use types::{Address, Dsn, Lookup, Reply, Resolved};
+use types::{Address, Dsn, DsnClass, Lookup, Reply, Resolved};
 use world::{Dns, Tables};
 
 /// trivial-rewrite as smtpd asks it: the address is completed as for a local client, then resolved.
@@ -51,11 +56,7 @@ pub struct Judge<R> {
     mynetworks: NameAddrList,
     local_header_rewrite_clients: Vec<RewriteClients>,
     smtpd_forbid_bare_newline_exclusions: NameAddrList,
-    smtpd_discard_ehlo_keywords: EhloKeywords,
-    smtpd_discard_ehlo_keyword_address_maps: Maps,
-    smtpd_noop_commands: StringList,
-    smtpd_forbidden_commands: StringList,
-    smtpd_command_filter: Maps,
+    screening: Screening,
     recipients: RecipientTables,
 }
 
@@ -114,10 +115,7 @@ impl<R: Resolve> Judge<R> {
         let hosts = |id, title: &str| {
             NameAddrList::open(title, parent_style(parents, title), values.text(id), around.tables)
         };
-        let maps = |id, title: &str| Maps::open(title, values.text(id), around.tables);
-        let strings = |id, title: &str| StringList::open(title, values.text(id), around.tables);
         Self {
-            settings,
             resolver,
             dns: Rc::clone(&around.dns),
             own_addresses: Rc::clone(&around.own_addresses),
@@ -130,14 +128,8 @@ impl<R: Resolve> Judge<R> {
                 p::smtpd_forbid_bare_newline_exclusions,
                 "smtpd_forbid_bare_newline_exclusions",
             ),
-            smtpd_discard_ehlo_keywords: EhloKeywords::parse(values.text(p::smtpd_discard_ehlo_keywords)).0,
-            smtpd_discard_ehlo_keyword_address_maps: maps(
-                p::smtpd_discard_ehlo_keyword_address_maps,
-                "smtpd_discard_ehlo_keyword_address_maps",
-            ),
-            smtpd_noop_commands: strings(p::smtpd_noop_commands, "smtpd_noop_commands"),
-            smtpd_forbidden_commands: strings(p::smtpd_forbidden_commands, "smtpd_forbidden_commands"),
-            smtpd_command_filter: maps(p::smtpd_command_filter, "smtpd_command_filter"),
+            screening: Screening::open(&settings, values, around.tables),
+            settings,
             recipients: RecipientTables::open(values, around),
         }
     }
@@ -145,13 +137,10 @@ impl<R: Resolve> Judge<R> {
     /// Answers. Ready at once when every look-up is.
     pub async fn answer(&self, question: Question<'_>) -> Verdict {
         let standing = question.standing.clone();
-        if question.peer.is_stand_alone && !matches!(question.ask, Ask::Screen(_) | Ask::Unknown(_)) {
-            return Verdict { answer: stand_alone(question.ask), standing };
-        }
         match question.ask {
             Ask::Connect => self.connect(&question).await,
-            Ask::Screen(line) => Verdict { answer: self.screen(&question, line).await, standing },
-            Ask::Unknown(line) => Verdict { answer: self.unknown(line).await, standing },
+            Ask::Screen(line) => Verdict { answer: self.screening.screen(&question, line).await, standing },
+            Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
             Ask::Mail { sender, size_bytes, is_smtputf8, address_only } => {
                 if let Some(answer) = self.illegal(sender, &Address::null(), *is_smtputf8).await {
@@ -198,14 +187,7 @@ impl<R: Resolve> Judge<R> {
                 false
             }
         };
-        let discard = match self.smtpd_discard_ehlo_keyword_address_maps.find(address.as_bytes()).await {
-            Lookup::Found(words) => EhloKeywords::parse(&words.to_str_lossy()).0,
-            Lookup::Absent => self.smtpd_discard_ehlo_keywords,
-            Lookup::TryAgain(trouble) => {
-                question.log.warning(&trouble.to_string());
-                self.smtpd_discard_ehlo_keywords
-            }
-        };
+        let discard = self.screening.discard(question).await;
         let mut refusal = None;
         if !self.settings.protocol.smtpd_delay_reject {
             let question = Question { standing: &standing, place: question.place, ..copy(question) };
@@ -214,31 +196,6 @@ impl<R: Resolve> Judge<R> {
             standing = walk.into_standing();
         }
         Verdict { answer: Answer::Client { bare_newlines_allowed, discard, refusal }, standing }
-    }
-
-    async fn screen(&self, question: &Question<'_>, line: &[u8]) -> Answer {
-        let line = line.trim_ascii_start();
-        match self.smtpd_command_filter.find(line).await {
-            Lookup::Found(replacement) => return Answer::Replace(replacement.into()),
-            Lookup::Absent => {}
-            Lookup::TryAgain(trouble) => {
-                question.log.warning(&trouble.to_string());
-                let text = format!("{} Server local data error", self.settings.myhostname);
-                return Answer::Refuse(Reply::new(421, Dsn::temporary(3, 0), text));
-            }
-        }
-        let name = first_word(line);
-        // A list that cannot be read lists nothing: this is a convenience, not a protection.
-        match self.smtpd_noop_commands.matches(name).await {
-            Ok(true) => Answer::Noop,
-            _ => Answer::Accept,
-        }
-    }
-
-    async fn unknown(&self, line: &[u8]) -> Answer {
-        let name = first_word(line);
-        let is_forbidden = is_header(name) || self.smtpd_forbidden_commands.matches(name).await == Ok(true);
-        if is_forbidden { Answer::Forbidden } else { Answer::Accept }
     }
 
     /// Addresses that cannot be resolved at all are refused as bad syntax.
@@ -305,19 +262,38 @@ impl<R: Resolve> Judge<R> {
     }
 }
 
-fn copy<'q>(question: &Question<'q>) -> Question<'q> {
-    Question { ..*question }
+/// Refuses, and logs that, a message that is announced as larger than `message_size_limit`.
+fn size_refusal(
+    settings: &SmtpdSettings,
+    question: &Question<'_>,
+    sender: &Address,
+    size_bytes: u64,
+) -> Option<Reply> {
+    let limit = settings.limits.message_size_limit;
+    if limit == 0 || size_bytes <= limit {
+        return None;
+    }
+    let mut reply = Reply::new(552, Dsn::permanent(3, 4), "Message size exceeds fixed limit");
+    if settings.protocol.soft_bounce {
+        reply.code -= 100;
+        reply.dsn = reply.dsn.map(|dsn| dsn.with_class(DsnClass::Temporary));
+    }
+    question.log.event(&Event::Smtpd(SmtpdEvent::Reject {
+        id: question.queue_id,
+        what: "reject",
+        stage: question.place,
+        client: &question.peer.client,
+        reply: &reply,
+        sender: Some(sender),
+        recipient: None,
+        protocol: Some(question.protocol),
+        helo: question.helo,
+    }));
+    Some(reply)
 }
 
-fn stand_alone(ask: &Ask) -> Answer {
-    match ask {
-        Ask::Connect => {
-            let discard = EhloKeywords::default();
-            Answer::Client { bare_newlines_allowed: true, discard, refusal: None }
-        }
-        Ask::Mail { .. } => Answer::AcceptLocal,
-        _ => Answer::Accept,
-    }
+fn copy<'q>(question: &Question<'q>) -> Question<'q> {
+    Question { ..*question }
 }
 
 fn rewrite_clients(values: &Values, tables: &dyn Tables) -> Vec<RewriteClients> {
@@ -331,14 +307,4 @@ fn rewrite_clients(values: &Values, tables: &dyn Tables) -> Vec<RewriteClients> 
         _ => Some(RewriteClients::Nobody),
     };
     names.filter_map(parse).collect()
-}
-
-/// Whether a word looks like the name of a header: text up to a colon.
-fn is_header(word: &[u8]) -> bool {
-    let Some(colon) = word.find_byte(b':') else { return false };
-    colon > 0 && word[..colon].iter().all(u8::is_ascii_graphic)
-}
-
-fn first_word(line: &[u8]) -> &[u8] {
-    wire::command::Words::new(line).next().map_or(b"", |word| word.text)
 }

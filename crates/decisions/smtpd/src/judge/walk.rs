@@ -82,11 +82,8 @@ impl<R: Resolve> Judge<R> {
 
     pub(super) async fn mail(&self, question: &Question<'_>, sender: &Address, size_bytes: u64) -> Verdict {
         let mut walk = self.walk(question, Some(sender), None);
-        let limit = self.settings.limits.message_size_limit;
-        if limit > 0 && size_bytes > limit {
-            let reply = Reply::new(552, Dsn::permanent(3, 4), "Message size exceeds fixed limit");
-            let status = walk.reject(Fault::Policy, reply);
-            return walk.verdict(status.refusal());
+        if let Some(refusal) = super::size_refusal(&self.settings, question, sender, size_bytes) {
+            return walk.verdict(Some(refusal));
         }
         if !self.settings.protocol.smtpd_delay_reject
             && let Some(refusal) = walk.check_mail().await

@@ -215,11 +215,29 @@ impl Session {
             }
             Verb::Help => self.accept_with(replies::HELP),
             Verb::Starttls if words.next().is_some() => self.refuse_with(replies::STARTTLS_SYNTAX),
+            Verb::Etrn if self.peer.is_stand_alone => self.etrn_alone(words),
             Verb::Starttls | Verb::Etrn => self.refuse_with(replies::NOT_IMPLEMENTED),
             Verb::Auth if self.needs_helo() => self.refuse_with(replies::NEED_HELO),
             Verb::Auth => self.refuse_with(replies::AUTH_OFF),
+            Verb::Xclient | Verb::Xforward if self.transaction.is_some() => {
+                self.refuse_with(replies::IN_TRANSACTION);
+            }
+            Verb::Xclient if words.next().is_none() => self.refuse_with(replies::XCLIENT_SYNTAX),
+            Verb::Xforward if words.next().is_none() => self.refuse_with(replies::XFORWARD_SYNTAX),
             Verb::Xclient | Verb::Xforward => self.refuse_with(replies::NOT_AUTHORIZED),
         }
+    }
+
+    /// Nobody who is not connected to the mail system can have its queue run.
+    fn etrn_alone(&mut self, mut words: Words<'_>) {
+        if self.transaction.is_some() {
+            return self.refuse_with(replies::ETRN_IN_TRANSACTION);
+        }
+        if words.next().is_none() || words.next().is_some() {
+            return self.refuse_with(replies::ETRN_SYNTAX);
+        }
+        self.warn(format_args!("do not use ETRN in \"sendmail -bs\" mode"));
+        self.refuse_with(replies::ETRN_FAILED);
     }
 
     pub(super) fn needs_helo(&self) -> bool {

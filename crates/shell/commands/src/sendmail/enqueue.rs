@@ -2,27 +2,20 @@
 
 use super::{Fatal, Sendmail};
 use config::params as p;
+use config_files::reason;
 use message::{
     HeaderRole, Part, Scanner, ScannerLimits, Step,
     tok822::{self, Token},
 };
-use queue_format::{RecordType, Sizes, encode_record};
-use std::{
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
-    process::{Child, ChildStdin, Stdio},
-};
+use queue_format::{RecordType, Sizes};
+use std::io::{self, BufRead, BufReader, Read};
+use submit::{Answer, Submission};
 use sys::credentials;
 use types::SendOptions;
 
 /// `trace_flags` of `-bv` and `-v`.
 const TRACE_VERIFY: u32 = 512;
 const TRACE_RECORD: u32 = 1024;
-
-/// Bits of postdrop's answer, and its texts for all of them.
-const STATUS_BAD: i32 = 1;
-const STATUS_WRITE: i32 = 2;
-const STATUS_SIZE: i32 = 4;
-const STATUS_NO_PERMISSION: i32 = 512;
 
 /// Sends the message that stands on standard input.
 pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
@@ -42,25 +35,25 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
         options.full_name.clone().or_else(|| std::env::var("NAME").ok().filter(|name| !name.is_empty()));
     let full_name =
         full_name.or_else(|| account.as_ref().map(|account| gecos_name(&account.gecos, &account.name)));
-    let mut drop = Postdrop::start(sendmail, who)?;
+    let mut message = Message::begin(sendmail, who)?;
     let envelope = Envelope { sender: &sender, full_name: full_name.as_deref() };
-    drop.envelope(sendmail, &envelope)?;
-    let extracted = if options.verify { drop.probe(sendmail, &sender)? } else { drop.content(sendmail)? };
-    drop.record(RecordType::EXTRACTED, b"")?;
+    message.envelope(sendmail, &envelope)?;
+    let extracted =
+        if options.verify { message.probe(sendmail, &sender)? } else { message.content(sendmail)? };
+    message.record(RecordType::EXTRACTED, b"")?;
     for recipient in &extracted {
-        drop.recipient(options.dsn_notify, recipient)?;
+        message.recipient(options.dsn_notify, recipient)?;
     }
-    if drop.recipients == 0 {
+    if message.recipients == 0 {
         let why = if options.extract_recipients {
             "No recipient addresses found in message header"
         } else {
             "Recipient addresses must be specified on the command line or via the -t option"
         };
-        return Err(drop.cancel(why));
+        return Err(message.fatal(why));
     }
-    drop.record(RecordType::END, b"")?;
     let trace = options.verify || options.verbose == 1;
-    drop.finish()?;
+    message.finish()?;
     if trace {
         println!("Mail Delivery Status Report will be mailed to <{}>.", String::from_utf8_lossy(&sender));
     }
@@ -98,53 +91,32 @@ fn gecos_name(gecos: &str, login: &str) -> String {
     name.replace('&', &capital)
 }
 
-/// The program that takes the records.
-struct Postdrop {
+/// The message on its way.
+struct Message {
     who: String,
-    child: Child,
-    to: Option<BufWriter<ChildStdin>>,
+    submission: Submission,
     recipients: u32,
     line_length_limit: usize,
 }
 
-impl Postdrop {
-    fn start(sendmail: &Sendmail, who: String) -> Result<Self, Fatal> {
+impl Message {
+    fn begin(sendmail: &Sendmail, who: String) -> Result<Self, Fatal> {
         let mut command = sendmail.program("postdrop");
-        let child = command.arg("-r").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child =
-            child.map_err(|error| Fatal(format!("{who}: unable to execute postdrop: {error}")))?;
-        let to = child.stdin.take().map(BufWriter::new);
+        command.arg("-r");
+        let program = command.get_program().to_string_lossy().into_owned();
+        let submission = Submission::begin(command)
+            .map_err(|error| Fatal(format!("{who}: unable to execute {program} -r: {error}")))?;
         let limit = usize::try_from(sendmail.values.int(p::line_length_limit)).unwrap_or(2048).max(1);
-        Ok(Self { who, child, to, recipients: 0, line_length_limit: limit })
+        Ok(Self { who, submission, recipients: 0, line_length_limit: limit })
     }
 
     fn fatal(&self, why: &str) -> Fatal {
         Fatal(format!("{}: {why}", self.who))
     }
 
-    /// Ends postdrop before the end record: it then leaves nothing behind.
-    fn cancel(&mut self, why: &str) -> Fatal {
-        self.to = None;
-        let _ = self.child.wait();
-        self.fatal(why)
-    }
-
     fn record(&mut self, kind: RecordType, data: &[u8]) -> Result<(), Fatal> {
-        let mut bytes = Vec::with_capacity(data.len() + 3);
-        encode_record(&mut bytes, kind, data);
-        let written = self.to.as_mut().map_or(Ok(()), |to| to.write_all(&bytes));
-        match written {
-            Ok(()) => Ok(()),
-            // postdrop has ended early and has said why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.lost()),
-            Err(error) => Err(self.fatal(&format!("error writing queue file: {error}"))),
-        }
-    }
-
-    fn lost(&mut self) -> Fatal {
-        self.to = None;
-        let _ = self.child.wait();
-        self.fatal("the postdrop command did not take the message")
+        let written = self.submission.record(kind, data);
+        written.map_err(|error| self.fatal(&format!("error writing queue file: {}", reason(&error))))
     }
 
     fn attribute(&mut self, name: &str, value: &str) -> Result<(), Fatal> {
@@ -283,40 +255,16 @@ impl Postdrop {
     }
 
     /// Waits for postdrop's word: only then is the message safe.
-    fn finish(mut self) -> Result<(), Fatal> {
-        if self.to.as_mut().is_some_and(|to| to.flush().is_err()) {
-            return Err(self.lost());
+    fn finish(self) -> Result<(), Fatal> {
+        let Self { who, submission, .. } = self;
+        let unanswered = |_| Answer { status: Answer::WRITE, why: String::new() };
+        let answer = submission.finish().unwrap_or_else(unanswered);
+        if answer.status == 0 {
+            return Ok(());
         }
-        let mut answer = Vec::new();
-        if let Some(stdout) = self.child.stdout.as_mut() {
-            // postdrop ends after its answer; no answer is longer.
-            let _ = stdout.take(64 * 1024).read_to_end(&mut answer);
-        }
-        self.to = None;
-        let _ = self.child.wait();
-        let Some((status, why)) = answer_of(&answer) else { return Err(self.lost()) };
-        let text = match status {
-            0 => return Ok(()),
-            status if status & STATUS_BAD != 0 => "internal protocol error",
-            status if status & STATUS_SIZE != 0 => "message file too big",
-            status if status & STATUS_WRITE != 0 => "queue file write error",
-            status if status & STATUS_NO_PERMISSION != 0 => "service denied",
-            _ => "message was not accepted",
-        };
-        Err(self.fatal(if why.is_empty() { text } else { &why }))
+        let why = if answer.why.is_empty() { answer.summary() } else { &answer.why };
+        Err(Fatal(format!("{who}: {why}")))
     }
-}
-
-/// `status` and `why` of the second list in postdrop's output: names and values, each ended by a NUL, a list by
-/// another.
-fn answer_of(bytes: &[u8]) -> Option<(i32, String)> {
-    let words: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    let value = |name: &[u8]| {
-        let at = words.iter().rposition(|word| *word == name)?;
-        words.get(at + 1).map(|value| String::from_utf8_lossy(value).into_owned())
-    };
-    let why = value(b"why").unwrap_or_default();
-    value(b"status")?.parse().ok().map(|status| (status, why))
 }
 
 /// Recipients in the headers of a message.
@@ -393,12 +341,5 @@ mod tests {
     fn names_are_taken_from_gecos() {
         assert_eq!(gecos_name("& Smith,Room 1,,", "alice"), "Alice Smith");
         assert_eq!(gecos_name("", "alice"), "");
-    }
-
-    #[test]
-    fn the_answer_is_found_behind_the_greeting() {
-        let answer = b"protocol\0postdrop_protocol\0queue_id\0ABC\0\0status\x002\0why\0\0\0";
-        assert_eq!(answer_of(answer), Some((2, String::new())));
-        assert_eq!(answer_of(b"protocol\0x\0queue_id\0A\0\0"), None);
     }
 }

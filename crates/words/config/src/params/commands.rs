@@ -6,7 +6,7 @@ rows! {
     after cleanup;
     authorized_flush_users: text(0, 0), "static:anyone", "postqueue", Honoured("postdrop"), "Who may ask for deliveries with postqueue.";
     authorized_mailq_users: text(0, 0), "static:anyone", "postlog,postqueue", Honoured("postdrop"), "Who may look at the queue with mailq or postqueue.";
-    authorized_submit_users: text(0, 0), "static:anyone", "postdrop,sendmail", Honoured("postdrop"), "Who may submit mail with the sendmail command.";
+    authorized_submit_users: text(0, 0), "static:anyone", "postdrop,sendmail", Honoured("commands, postdrop"), "Who may submit mail with the sendmail command.";
     multi_instance_directories: text(0, 0), "", "global,postmulti", Honoured("commands"), "Configuration directories of further instances.";
     multi_instance_enable: flag(), "no", "global,postmulti", NotYet, "Lets this instance be started and stopped together with the others.";
     multi_instance_group: text(0, 0), "", "global,postmulti", NotYet, "The group of instances that this one belongs to.";

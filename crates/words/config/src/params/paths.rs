@@ -4,7 +4,7 @@ use super::row::*;
 
 rows! {
     after milter;
-    command_directory: text(1, 0), "/usr/sbin", "global,postfix,postmulti", Honoured("commands"), "Where the commands are.";
+    command_directory: text(1, 0), "/usr/sbin", "global,postfix,postmulti", Honoured("submit"), "Where the commands are.";
     command_execution_directory: raw(0, 0), "", "local", NotYet, "The directory in which commands of local deliveries run.";
     config_directory: text(0, 0), "/etc/postfix", "global,master,postconf,postfix,postmulti", Honoured("config, process"), "Where main.cf and master.cf are.";
     cyrus_sasl_config_path: text(0, 0), "", "smtp,smtpd,xsasl", NotYet, "Where the Cyrus library looks for its configuration.";

@@ -69,7 +69,7 @@ rows! {
     smtpd_hard_error_limit: int(1, 0), "${stress?{1}:{20}}", "smtpd", Honoured("smtpd"), "How many errors end a session.";
     smtpd_helo_required: flag(), "no", "postscreen,smtpd", Honoured("smtpd"), "Wants HELO or EHLO before MAIL.";
     smtpd_helo_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a HELO name.";
-    smtpd_hide_client_session: flag(), "no", "smtpd", Honoured("cleanup"), "Leaves the client out of the Received header.";
+    smtpd_hide_client_session: flag(), "no", "smtpd", Honoured("cleanup, receive"), "Leaves the client out of the Received header.";
     smtpd_history_flush_threshold: int(1, 0), "100", "smtpd", NotYet, "How many lines of a session are kept before they are written to the postmaster's copy.";
     smtpd_junk_command_limit: int(1, 0), "${stress?{1}:{100}}", "smtpd", Honoured("smtpd"), "How many commands without purpose are taken.";
     smtpd_log_access_permit_actions: text(0, 0), "", "smtpd", NotYet, "Which actions that permit are logged too.";

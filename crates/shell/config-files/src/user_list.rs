@@ -1,17 +1,29 @@
 //! authorized_submit_users and its kin: who may (postconf(5) `authorized_submit_users`).
 //!
-//! This program opens no lookup tables on behalf of its caller: names, `!name`, `static:` and `/file/name` are
+//! Programs of users open no lookup tables on behalf of their callers: names, `!name`, `static:` and `/file/name` are
 //! understood, and a list with anything else lets nobody in.
 
+use crate::reason;
+use config::Values;
 use std::fs;
 
-/// Whether a user, by login name, is in the list; the first item that matches decides.
-pub(crate) fn is_listed(list: &[&str], user: &str) -> Result<bool, String> {
+/// Whether a parameter's list has a user, by login name. A list that begins with `static:` has everyone.
+///
+/// # Errors
+/// A file that cannot be read, or an item that is not understood.
+pub fn is_user_listed(values: &Values, parameter: config::params::Id, user: &str) -> Result<bool, String> {
+    if values.text(parameter).starts_with("static:") {
+        return Ok(true);
+    }
+    is_listed(&values.list(parameter), user).map_err(|why| format!("{}: {why}", parameter.name()))
+}
+
+/// The first item that matches decides.
+fn is_listed(list: &[&str], user: &str) -> Result<bool, String> {
     for item in list {
         let (item, found) = item.strip_prefix('!').map_or((*item, true), |item| (item, false));
         let matches = if item.starts_with('/') {
-            let text = fs::read_to_string(item)
-                .map_err(|error| format!("{item}: {}", config_files::reason(&error)))?;
+            let text = fs::read_to_string(item).map_err(|error| format!("{item}: {}", reason(&error)))?;
             let names: Vec<&str> = text
                 .lines()
                 .map(|line| line.split('#').next().unwrap_or(""))

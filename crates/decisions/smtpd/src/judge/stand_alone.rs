@@ -1,0 +1,43 @@
+//! `sendmail -bs`: a local user, who may do with SMTP what the sendmail command lets anyone do. No restriction applies,
+//! and no table is opened but those that change what is spoken: they may be ones that only mail_owner can read.
+
+use super::{screening::Screening, size_refusal};
+use crate::{Answer, Ask, Question, SmtpdSettings, Verdict};
+use config::Values;
+use std::rc::Rc;
+use world::Tables;
+
+/// Answers the questions of a session on standard input.
+pub struct StandAlone {
+    settings: Rc<SmtpdSettings>,
+    screening: Screening,
+}
+
+impl StandAlone {
+    /// `settings` are those of [`SmtpdSettings::load_stand_alone`].
+    pub fn new(settings: Rc<SmtpdSettings>, values: &Values, tables: &dyn Tables) -> Self {
+        let screening = Screening::open(&settings, values, tables);
+        Self { settings, screening }
+    }
+
+    /// Answers.
+    pub async fn answer(&self, question: Question<'_>) -> Verdict {
+        let standing = question.standing.clone();
+        let answer = match question.ask {
+            Ask::Connect => Answer::Client {
+                bare_newlines_allowed: true,
+                discard: self.screening.discard(&question).await,
+                refusal: None,
+            },
+            Ask::Screen(line) => self.screening.screen(&question, line).await,
+            Ask::Unknown(line) => self.screening.unknown(line).await,
+            Ask::Mail { address_only: true, .. } => Answer::Accept,
+            Ask::Mail { sender, size_bytes, .. } => {
+                let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
+                refusal.map_or(Answer::AcceptLocal, Answer::Refuse)
+            }
+            Ask::Helo(_) | Ask::Rcpt { .. } | Ask::Vrfy { .. } | Ask::Data | Ask::EndOfData => Answer::Accept,
+        };
+        Verdict { answer, standing }
+    }
+}

@@ -1,0 +1,125 @@
+//! Messages of a session into the queue, through cleanup.
+
+use crate::{
+    Shared,
+    service::SmtpService,
+    session::{Attendant, write_error},
+};
+use cleanup::{SmtpClient, Source, Start};
+use process::{Ended, Intake};
+use smtpd::{Envelope, Question, Verdict};
+use std::rc::Rc;
+use types::{QueueId, Reply};
+use world::World;
+
+/// One session's way into the queue.
+pub(crate) struct Queueing<W: World> {
+    shared: Rc<Shared<W>>,
+    service: Rc<SmtpService>,
+    message: Option<Intake<W::Disk>>,
+}
+
+impl<W: World> Queueing<W> {
+    pub(crate) fn new(shared: Rc<Shared<W>>, service: Rc<SmtpService>) -> Self {
+        Self { shared, service, message: None }
+    }
+}
+
+impl<W: World> Attendant for Queueing<W> {
+    async fn answer(&self, question: Question<'_>) -> Verdict {
+        self.service.judge.answer(question).await
+    }
+
+    async fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply> {
+        let shared = &self.shared;
+        shared.faults.at("session");
+        let now = shared.world.wall();
+        let start = |id| Start {
+            arrival: now,
+            created: now,
+            zone: shared.zone.at(now),
+            id,
+            source: Source::Smtpd,
+            is_smtputf8: envelope.transaction.is_smtputf8,
+            logger: shared.log.session(&self.service.cleanup_tag),
+        };
+        match Intake::open(now, &shared.queue, &self.service.cleanup, start) {
+            Ok(intake) => {
+                let id = intake.id();
+                shared.refill_when_low();
+                self.message = Some(intake);
+                Ok(id)
+            }
+            Err(error) => {
+                let logger = shared.log.session(&self.service.tag);
+                logger.warning(&format!("create a queue file: {error}; check the disk of queue_directory"));
+                Err(write_error())
+            }
+        }
+    }
+
+    async fn begin(&mut self, envelope: &Envelope<'_>) {
+        let Some(intake) = &mut self.message else { return };
+        let transaction = envelope.transaction;
+        let peer = envelope.peer;
+        let (port, server_port) = (peer.port.to_string(), peer.server_port.to_string());
+        let server_address = peer.server_address.to_string();
+        let client = SmtpClient {
+            name: &peer.client.name,
+            reverse_name: &peer.reverse_name,
+            address: &peer.client.address,
+            port: &port,
+            server_address: &server_address,
+            server_port: &server_port,
+            helo: envelope.helo,
+            protocol: envelope.protocol,
+            is_local_rewrite: transaction.is_local_rewrite,
+            encoding: transaction.encoding,
+        };
+        intake.cleanup.open_smtp(&client, &transaction.sender).await;
+        for recipient in &transaction.recipients {
+            intake.cleanup.recipient(recipient).await;
+        }
+        let sole = match &transaction.recipients[..] {
+            [only] => Some(&only.address),
+            _ => None,
+        };
+        intake.cleanup.begin_smtp_content(&client, sole);
+    }
+
+    async fn content(&mut self, bytes: &[u8]) {
+        let Some(intake) = &mut self.message else { return };
+        intake.cleanup.content(bytes).await;
+        if let Err(error) = intake.relieve() {
+            let logger = self.shared.log.session(&self.service.cleanup_tag);
+            logger.warning(&format!("{}: write queue file: {error}", intake.id()));
+            // The rest of the content is read and thrown away; the end of data is answered with 4xx.
+            self.message = None;
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), Reply> {
+        let Some(mut intake) = self.message.take() else { return Err(write_error()) };
+        intake.cleanup.end_content().await;
+        let id = intake.id();
+        match intake.finish(&self.shared.world).await {
+            Ok(Ended::Queued(id)) => {
+                self.shared.word.arrived(id);
+                Ok(())
+            }
+            Ok(Ended::Discarded) => Ok(()),
+            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
+            // Only those who have nobody to answer to are bounced.
+            Ok(Ended::MustBounce(..)) => Err(write_error()),
+            Err(error) => {
+                let logger = self.shared.log.session(&self.service.cleanup_tag);
+                logger.warning(&format!("{id}: write queue file: {error}"));
+                Err(write_error())
+            }
+        }
+    }
+
+    fn abort(&mut self) {
+        self.message = None;
+    }
+}
