@@ -3,8 +3,9 @@
 # make build  the programs, optimised
 # make bench  speed and memory beside Postfix
 
-# Debian packages that tests use: the reference itself, clients, and a log reader.
-PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb postfix-sqlite sqlite3 swaks s-nail curl pflogsumm libpcre2-dev pkg-config
+# Debian packages that tests use: the reference itself, clients, a log reader, and the servers behind lookup tables.
+PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb postfix-sqlite postfix-pgsql postfix-mysql postfix-ldap sqlite3 \
+	postgresql mariadb-server slapd memcached redis-server swaks s-nail curl pflogsumm libpcre2-dev pkg-config
 
 .PHONY: build test prepare fmt clippy tidy ci bench
 

@@ -8,6 +8,7 @@
 //! whatever `version` says: today's servers refuse version 2.
 
 mod connection;
+mod filter;
 mod settings;
 mod url;
 

@@ -1,9 +1,9 @@
 //! A conversation with a directory server (RFC 4511): bind, then searches.
 
-use super::settings::Settings;
+use super::{filter, settings::Settings};
 use bytes::BytesMut;
 use ldap3_proto::{
-    LdapCodec, parse_ldap_filter_str,
+    LdapCodec,
     proto::{
         LdapBindCred, LdapBindRequest, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchRequest,
         LdapSearchResultEntry, LdapSearchScope,
@@ -76,10 +76,10 @@ impl<S: Stream> Connection<S> {
         search: &Search,
         settings: &Settings,
     ) -> Result<Vec<LdapSearchResultEntry>, Failure> {
-        let text = &search.filter;
-        let whole = if text.starts_with('(') { text.clone() } else { format!("({text})") };
-        let bad =
-            |_| Failure::Result(LdapResultCode::ProtocolError, format!("-7 (Bad search filter {text})"));
+        let bad = || {
+            let why = format!("-7 (Bad search filter {})", search.filter);
+            Failure::Result(LdapResultCode::ProtocolError, why)
+        };
         let request = LdapSearchRequest {
             base: search.base.clone(),
             scope: search.scope.clone(),
@@ -87,7 +87,7 @@ impl<S: Stream> Connection<S> {
             sizelimit: i32::try_from(settings.size_limit).unwrap_or(i32::MAX),
             timelimit: i32::try_from(settings.timeout.as_secs()).unwrap_or(i32::MAX),
             typesonly: false,
-            filter: parse_ldap_filter_str(&whole).map_err(bad)?,
+            filter: filter::parse(&search.filter).ok_or_else(bad)?,
             attrs: search.attributes.clone(),
         };
         self.send(LdapOp::SearchRequest(request)).await.map_err(Failure::Lost)?;
