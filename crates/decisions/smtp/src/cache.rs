@@ -8,6 +8,8 @@ use types::Instant;
 pub(crate) struct Connection<S> {
     pub(crate) session: Session,
     pub(crate) stream: S,
+    /// The beginning of a line, where lines are filtered.
+    pub(crate) partial: Vec<u8>,
 }
 
 struct Stored<S> {

@@ -2,6 +2,7 @@
 
 mod changes;
 mod converse;
+mod patience;
 mod reuse;
 
 use crate::{
@@ -285,7 +286,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         match self.connect_from(to).await {
             Ok(stream) => {
                 let session = Session::new(self.client.world.now(), Rc::clone(settings), peer);
-                return Some(Connection { session, stream });
+                return Some(Connection { session, stream, partial: Vec::new() });
             }
             Err(error) if is_bind_failure(&error) => {
                 let status = Status::new(Dsn::temporary(4, 0), "server configuration error");

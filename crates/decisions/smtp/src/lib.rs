@@ -22,6 +22,7 @@ mod generic;
 mod hosts;
 mod ledger;
 mod pix;
+mod reply_filter;
 mod session;
 mod settings;
 mod tables;

@@ -59,6 +59,8 @@ pub enum Ending {
     Closed,
     /// Silent for too long.
     TimedOut,
+    /// Trouble on our side.
+    DataError,
 }
 
 /// What happened.
@@ -153,6 +155,7 @@ pub struct Session {
     is_reusable: bool,
     is_dead: bool,
     uses: u32,
+    replies: u32,
     connected_at: Instant,
 }
 
@@ -181,6 +184,7 @@ impl Session {
             is_reusable: true,
             is_dead: false,
             uses: 0,
+            replies: 0,
             connected_at: now,
         }
     }
@@ -330,7 +334,14 @@ impl Session {
         if self.stage == Stage::Closed { Action::Close } else { self.advance() }
     }
 
+    /// How many replies there were: a deadline is for each.
+    #[must_use]
+    pub fn replies(&self) -> u32 {
+        self.replies
+    }
+
     fn reply(&mut self, now: Instant, reply: &ServerReply) {
+        self.replies = self.replies.wrapping_add(1);
         if reply.is_disordered {
             self.is_reusable = false;
             if self.features.pipelining {
@@ -397,12 +408,17 @@ impl Session {
         };
         if !doing.is_empty() {
             let peer = &self.peer;
+            let dsn = match ending {
+                Ending::Closed | Ending::TimedOut => Dsn::temporary(4, 2),
+                Ending::DataError => Dsn::temporary(3, 0),
+            };
             let text = match ending {
+                Ending::DataError => format!("local data error while talking to {peer}"),
                 Ending::Closed => format!("lost connection with {peer} while {doing}"),
                 Ending::TimedOut => format!("conversation with {peer} timed out while {doing}"),
             };
             self.is_dead = true;
-            self.verdicts.push(Verdict::AllFailed(Failure::local(Scope::Site, Dsn::temporary(4, 2), text)));
+            self.verdicts.push(Verdict::AllFailed(Failure::local(Scope::Site, dsn, text)));
         }
         self.out.clear();
         self.close()

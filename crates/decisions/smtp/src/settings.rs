@@ -125,6 +125,10 @@ pub struct Quirks {
     pub disable_mime_output_conversion: bool,
     /// `smtp_discard_ehlo_keywords`
     pub discard_ehlo_keywords: EhloKeywords,
+    /// `smtp_per_request_deadline`: the timeouts are for whole requests and replies.
+    pub per_request_deadline: bool,
+    /// `smtp_min_data_rate` in bytes a second: what content must achieve where there are deadlines.
+    pub min_data_rate: u32,
     /// `smtp_send_xforward_command`
     pub send_xforward_command: bool,
     /// `helpful_warnings`

@@ -1,6 +1,6 @@
 //! The tables and match lists that one service asks.
 
-use crate::{Protocol, generic::GenericMaps};
+use crate::{Protocol, generic::GenericMaps, reply_filter::ReplyFilter};
 use config::{Invalid, Values, params as p};
 use maps::{Maps, StringList};
 use world::Tables;
@@ -15,6 +15,8 @@ pub struct SmtpTables {
     pub(crate) pix_workaround_maps: Maps,
     /// `smtp_generic_maps`
     pub(crate) generic_maps: Option<GenericMaps>,
+    /// `smtp_reply_filter`
+    pub(crate) reply_filter: Option<ReplyFilter>,
 }
 
 impl Default for SmtpTables {
@@ -24,6 +26,7 @@ impl Default for SmtpTables {
             discard_ehlo_keyword_address_maps: Maps::none(""),
             pix_workaround_maps: Maps::none(""),
             generic_maps: None,
+            reply_filter: None,
         }
     }
 }
@@ -58,6 +61,10 @@ impl SmtpTables {
                 by_protocol(p::smtp_generic_maps, p::lmtp_generic_maps),
                 tables,
             )?,
+            reply_filter: ReplyFilter::open(
+                values.text(by_protocol(p::smtp_reply_filter, p::lmtp_reply_filter)),
+                tables,
+            ),
         })
     }
 }

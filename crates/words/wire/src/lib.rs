@@ -17,4 +17,4 @@ pub mod reply_reader;
 
 pub use ehlo::EhloKeywords;
 pub use line_ends::BareNewline;
-pub use reply_reader::{Progress, ReplyReader, ServerReply};
+pub use reply_reader::{Progress, ReplyReader, ServerReply, printable};

@@ -163,6 +163,14 @@ fn dsn_of(code: u16, line: &[u8]) -> Dsn {
     stated.filter(|dsn| dsn.class == class).unwrap_or(Dsn { class, subject: 0, detail: 0 })
 }
 
+/// A line with unprintable bytes as `?`, as replies are shown.
+#[must_use]
+pub fn printable(line: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(line.len());
+    append_printable(&mut text, line);
+    text
+}
+
 fn append_printable(text: &mut Vec<u8>, line: &[u8]) {
     for chunk in line.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -1,9 +1,11 @@
 //! Driving a session: what the machine says is written, what the server says is read.
 
-use super::{Delivery, FAREWELL};
+use super::{Delivery, FAREWELL, patience::Patience};
 use crate::{
     Action, Chunk, ConnectionCache, Content, ContentReader, ContentTrouble, Ending, Envelope, Failure, Input,
-    PixWorkarounds, Scope, Session, Treatment, Verdict, cache::Connection,
+    PixWorkarounds, Scope, Session, Treatment, Verdict,
+    cache::Connection,
+    reply_filter::{Replaced, ReplyFilter},
 };
 use bstr::ByteSlice;
 use maillog::Severity;
@@ -12,6 +14,8 @@ use types::{Dsn, Lookup, Relay};
 use wire::EhloKeywords;
 use world::{Stream, World};
 
+/// Replies are read in pieces of this size.
+const READ_BYTES: usize = 4096;
 /// Content is written whenever this much is encoded.
 const WRITE_BYTES: usize = 64 * 1024;
 
@@ -185,17 +189,28 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
     /// Does what the machine says until it is idle or closed.
     pub(super) async fn converse(&mut self, connection: &mut Connection<W::Stream>, first: Action) -> Action {
         let world = self.client.world.clone();
+        let has_deadline = self.client.settings.quirks.per_request_deadline;
         let mut action = first;
+        // The reply that is awaited, and how long it may still take.
+        let mut awaited: Option<(u32, Patience)> = None;
         loop {
             let input = match action {
                 Action::Write(limit) => match write(&world, connection, limit).await {
                     Ok(()) => Input::Written,
                     Err(ending) => Input::Lost(ending),
                 },
-                Action::Read(limit) => match self.read(connection, limit).await {
-                    Ok(size) => Input::Received(self.buffer.get(..size).unwrap_or_default()),
-                    Err(ending) => Input::Lost(ending),
-                },
+                Action::Read(limit) => {
+                    let replies = connection.session.replies();
+                    let is_begun = awaited.filter(|(number, _)| *number == replies);
+                    let mut patience =
+                        is_begun.map_or_else(|| Patience::new(has_deadline, limit), |(_, patience)| patience);
+                    let received = self.read(connection, &mut patience).await;
+                    awaited = Some((replies, patience));
+                    match received {
+                        Ok(()) => Input::Received(&self.buffer),
+                        Err(ending) => Input::Lost(ending),
+                    }
+                }
                 Action::SendContent(limit) => self.send_content(connection, limit).await,
                 Action::Idle | Action::Close => break,
             };
@@ -217,18 +232,47 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         action
     }
 
+    /// Reads into the buffer what the server says, filtered where lines are.
     async fn read(
         &mut self,
         connection: &mut Connection<W::Stream>,
-        limit: Duration,
-    ) -> Result<usize, Ending> {
-        self.buffer.resize(4096, 0);
+        patience: &mut Patience,
+    ) -> Result<(), Ending> {
+        self.buffer.resize(READ_BYTES, 0);
+        let began = self.client.world.now();
         let reading = connection.stream.read(&mut self.buffer);
-        match self.client.world.timeout(limit, reading).await {
-            None => Err(Ending::TimedOut),
-            Some(Ok(0) | Err(_)) => Err(Ending::Closed),
-            Some(Ok(size)) => Ok(size),
+        let size = match self.client.world.timeout(patience.left(), reading).await {
+            None => return Err(Ending::TimedOut),
+            Some(Ok(0) | Err(_)) => return Err(Ending::Closed),
+            Some(Ok(size)) => size,
+        };
+        patience.spend(began, self.client.world.now(), Duration::ZERO);
+        self.buffer.truncate(size);
+        match &self.client.tables.reply_filter {
+            None => Ok(()),
+            Some(filter) => self.filter(connection, filter).await,
         }
+    }
+
+    async fn filter(
+        &mut self,
+        connection: &mut Connection<W::Stream>,
+        filter: &ReplyFilter,
+    ) -> Result<(), Ending> {
+        let limit = self.client.settings.line_length_limit;
+        let mut lines = Vec::new();
+        let filtered = filter.lines(&mut connection.partial, &self.buffer, limit, &mut lines).await;
+        self.buffer = lines;
+        let replaced = filtered.map_err(|trouble| {
+            self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
+            Ending::DataError
+        })?;
+        let server = connection.session.peer().with_port();
+        for Replaced { line, by } in replaced {
+            let text = format!("{server}: replacing server reply \"{line}\" with \"{by}\"");
+            self.logger.write(Severity::Info, &text);
+        }
+        Ok(())
     }
 
     async fn send_content(
@@ -250,14 +294,21 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         if let Err(trouble) = reader.prepend(&added, connection.session.output()).await {
             return self.unreadable(connection, &trouble);
         }
+        let quirks = &self.client.settings.quirks;
+        let (world, rate) = (&self.client.world, quirks.min_data_rate);
+        let mut patience = Patience::new(quirks.per_request_deadline, limit);
         loop {
             match reader.next_chunk(self.content, connection.session.output()).await {
                 Ok(Chunk::Last) => break,
                 Ok(Chunk::More) if connection.session.output().len() < WRITE_BYTES => {}
-                Ok(Chunk::More) => match write(&self.client.world, connection, limit).await {
-                    Ok(()) => connection.session.output().clear(),
-                    Err(ending) => return Input::Lost(ending),
-                },
+                Ok(Chunk::More) => {
+                    let (began, bytes) = (world.now(), connection.session.output().len());
+                    if let Err(ending) = write(world, connection, patience.left()).await {
+                        return Input::Lost(ending);
+                    }
+                    connection.session.output().clear();
+                    patience.spend(began, world.now(), Patience::earned(bytes, rate));
+                }
                 Err(trouble) => return self.unreadable(connection, &trouble),
             }
         }

@@ -155,7 +155,8 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         client.cache.note_done(now, &self.request.nexthop.to_string());
         // Those after the first good one are to less preferred hosts.
         let destination = if connection.session.is_dead() { None } else { self.reuse.destination.take() };
-        if connection.session.is_reusable(now) && self.reuse.is_on {
+        let is_whole = connection.partial.is_empty();
+        if connection.session.is_reusable(now) && is_whole && self.reuse.is_on {
             let expires = now + client.settings.cache.time_limit;
             if client.cache.store(connection, destination, expires) {
                 client.world.spawn(converse::reap(client.world.clone(), client.cache.clone()));

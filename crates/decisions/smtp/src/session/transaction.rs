@@ -301,7 +301,7 @@ impl Session {
         match (transaction.content, transaction.awaited.front()) {
             (ContentState::Unsent, None) => {
                 // While sending content. A server that hangs up in the middle may have said why.
-                if ending == Ending::TimedOut {
+                if ending != Ending::Closed {
                     return Ok("sending message body");
                 }
                 transaction.content = ContentState::Broken;

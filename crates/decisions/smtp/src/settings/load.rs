@@ -166,6 +166,9 @@ fn quirks(v: &Values, protocol: Protocol) -> Quirks {
         disable_mime_output_conversion: v.bool(p::disable_mime_output_conversion),
         // Unknown words are no mistake: another version may know them.
         discard_ehlo_keywords: EhloKeywords::parse(discarded).0,
+        per_request_deadline: pick!(v, protocol, bool, smtp_per_request_deadline, lmtp_per_request_deadline),
+        min_data_rate: u32::try_from(pick!(v, protocol, int, smtp_min_data_rate, lmtp_min_data_rate))
+            .unwrap_or(u32::MAX),
         send_xforward_command: pick!(
             v,
             protocol,

@@ -39,11 +39,11 @@ rows! {
     lmtp_log_tls_feature_status: flag(), "yes", "smtp", NotYet, "Logs with each delivery how TLS and REQUIRETLS were used.";
     lmtp_mail_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to MAIL may take.";
     lmtp_mime_header_checks: text(0, 0), "", "smtp", NotYet, "lmtp_header_checks for headers that describe MIME parts.";
-    lmtp_min_data_rate: int(1, 0), "500", "smtp", NotYet, "How fast content must go out, where time limits hold for a whole request.";
+    lmtp_min_data_rate: int(1, 0), "500", "smtp", Honoured("smtp"), "How fast content must go out, where time limits hold for a whole request.";
     lmtp_mx_address_limit: int(0, 0), "5", "smtp", Honoured("smtp"), "How many addresses of a destination are considered.";
     lmtp_mx_session_limit: int(0, 0), "2", "smtp", Honoured("smtp"), "How many sessions are tried for a delivery.";
     lmtp_nested_header_checks: text(0, 0), "", "smtp", NotYet, "lmtp_header_checks for headers of attached messages.";
-    lmtp_per_request_deadline: flag(), "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}", "smtp", NotYet, "Time limits hold for a whole request, not for each read and write.";
+    lmtp_per_request_deadline: flag(), "${lmtp_per_record_deadline?{$lmtp_per_record_deadline}:{no}}", "smtp", Honoured("smtp"), "Time limits hold for a whole request, not for each read and write.";
     lmtp_pix_workaround_delay_time: time(1, 0), "10s", "smtp", Honoured("smtp"), "How long the workaround delay_dotcrlf waits.";
     lmtp_pix_workaround_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Workarounds for firewalls by the server's address.";
     lmtp_pix_workaround_threshold_time: time(0, 0), "500s", "smtp", Honoured("smtp"), "How long a message must have waited before workarounds are used.";
@@ -52,7 +52,7 @@ rows! {
     lmtp_quote_rfc821_envelope: flag(), "yes", "smtp", Honoured("smtp"), "Quotes addresses in the envelope.";
     lmtp_randomize_addresses: flag(), "yes", "smtp", Honoured("smtp"), "Tries hosts of one preference in random order.";
     lmtp_rcpt_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to RCPT may take.";
-    lmtp_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables that rewrite a server's replies before they are read.";
+    lmtp_reply_filter: text(0, 0), "", "smtp", Honoured("smtp"), "Tables that rewrite a server's replies before they are read.";
     lmtp_requiretls_policy: text(0, 0), "opportunistic", "smtp", NotYet, "How far REQUIRETLS is enforced, by destination.";
     lmtp_rset_timeout: time(1, 0), "20s", "smtp", Honoured("smtp"), "How long the reply to RSET may take.";
     lmtp_sasl_auth_cache_name: text(0, 0), "", "smtp", NotYet, "The table that remembers logins that failed, so that they are not tried again.";

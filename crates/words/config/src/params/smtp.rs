@@ -44,12 +44,12 @@ rows! {
     smtp_log_tls_feature_status: flag(), "yes", "smtp", NotYet, "Logs with each delivery how TLS and REQUIRETLS were used.";
     smtp_mail_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to MAIL may take.";
     smtp_mime_header_checks: text(0, 0), "", "smtp", NotYet, "smtp_header_checks for headers that describe MIME parts.";
-    smtp_min_data_rate: int(1, 0), "500", "smtp", NotYet, "How fast content must go out, where time limits hold for a whole request.";
+    smtp_min_data_rate: int(1, 0), "500", "smtp", Honoured("smtp"), "How fast content must go out, where time limits hold for a whole request.";
     smtp_mx_address_limit: int(0, 0), "5", "smtp", Honoured("smtp"), "How many addresses of a destination are considered.";
     smtp_mx_session_limit: int(0, 0), "2", "smtp", Honoured("smtp"), "How many sessions are tried for a delivery.";
     smtp_nested_header_checks: text(0, 0), "", "smtp", NotYet, "smtp_header_checks for headers of attached messages.";
     smtp_never_send_ehlo: flag(), "no", "smtp", Honoured("smtp"), "Says HELO.";
-    smtp_per_request_deadline: flag(), "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", "smtp", NotYet, "Time limits hold for a whole request, not for each read and write.";
+    smtp_per_request_deadline: flag(), "${smtp_per_record_deadline?{$smtp_per_record_deadline}:{no}}", "smtp", Honoured("smtp"), "Time limits hold for a whole request, not for each read and write.";
     smtp_pix_workaround_delay_time: time(1, 0), "10s", "smtp", Honoured("smtp"), "How long the workaround delay_dotcrlf waits.";
     smtp_pix_workaround_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Workarounds for firewalls by the server's address.";
     smtp_pix_workaround_threshold_time: time(0, 0), "500s", "smtp", Honoured("smtp"), "How long a message must have waited before workarounds are used.";
@@ -58,7 +58,7 @@ rows! {
     smtp_quote_rfc821_envelope: flag(), "yes", "smtp", Honoured("smtp"), "Quotes addresses in the envelope.";
     smtp_randomize_addresses: flag(), "yes", "smtp", Honoured("smtp"), "Tries hosts of one preference in random order.";
     smtp_rcpt_timeout: time(1, 0), "300s", "smtp", Honoured("smtp"), "How long the reply to RCPT may take.";
-    smtp_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables that rewrite a server's replies before they are read.";
+    smtp_reply_filter: text(0, 0), "", "smtp", Honoured("smtp"), "Tables that rewrite a server's replies before they are read.";
     smtp_requiretls_policy: text(0, 0), "inline:{{${domain_to_ascii{$mydomain}}=opportunistic}, {.${domain_to_ascii{$mydomain}}=opportunistic}, {localhost=opportunistic}}, cidr:{{0.0.0.0/0 opportunistic}, {::/0 opportunistic}}, enforce", "smtp", NotYet, "How far REQUIRETLS is enforced, by destination.";
     smtp_rset_timeout: time(1, 0), "20s", "smtp", Honoured("smtp"), "How long the reply to RSET may take.";
     smtp_sasl_auth_cache_name: text(0, 0), "", "smtp", NotYet, "The table that remembers logins that failed, so that they are not tried again.";
