@@ -139,6 +139,11 @@ impl Sendmail {
         }
     }
 
+    fn warn(&self, text: &str) {
+        eprintln!("sendmail: warning: {text}");
+        self.log.warning(text);
+    }
+
     /// postdrop decides; here it is only said more kindly.
     fn authorize(&self) -> Result<(), Fatal> {
         let uid = credentials::real_uid();

@@ -22,7 +22,14 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
     let uid = credentials::real_uid();
     let account = credentials::account_by_uid(uid).ok().flatten();
     let sender = match (&sendmail.options.sender, &account) {
-        (Some(sender), _) => first_address(sender),
+        (Some(sender), _) => {
+            let found = addresses(sender);
+            if found.len() > 1 {
+                let shown = String::from_utf8_lossy(sender);
+                sendmail.warn(&format!("-f option specified malformed sender: {shown}"));
+            }
+            found.into_iter().next().unwrap_or_default()
+        }
         (None, Some(account)) => account.name.clone().into_bytes(),
         (None, None) => return Err(Fatal(format!("no login name found for user ID {uid}"))),
     };
@@ -31,8 +38,7 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
     if options.verp.is_some() && sender.is_empty() {
         return Err(Fatal(format!("{who}: -V option requires non-null sender address")));
     }
-    let full_name =
-        options.full_name.clone().or_else(|| std::env::var("NAME").ok().filter(|name| !name.is_empty()));
+    let full_name = options.full_name.clone().or_else(|| std::env::var("NAME").ok());
     let full_name =
         full_name.or_else(|| account.as_ref().map(|account| gecos_name(&account.gecos, &account.name)));
     let mut message = Message::begin(sendmail, who)?;
@@ -63,11 +69,6 @@ pub(super) fn enqueue(sendmail: &Sendmail) -> Result<i32, Fatal> {
 struct Envelope<'a> {
     sender: &'a [u8],
     full_name: Option<&'a str>,
-}
-
-/// The first address of `-f`, in internal form; empty for `<>`.
-fn first_address(text: &[u8]) -> Vec<u8> {
-    addresses(text).into_iter().next().unwrap_or_default()
 }
 
 /// All addresses of an address list, in internal form.

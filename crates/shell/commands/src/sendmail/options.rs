@@ -93,7 +93,21 @@ pub(crate) fn parse(name: &str, args: &[OsString], mode: Mode) -> Result<Options
     let mut words: VecDeque<&OsString> = args.iter().collect();
     while let Some(word) = words.pop_front() {
         let bytes = word.as_bytes();
+        // VERP as it was asked for before -V became an envelope id.
+        let follows_short = words.front().is_some_and(|next| next.len() == 2);
         match bytes {
+            b"-V" if follows_short => {
+                let text = "option -V is deprecated with Postfix 2.3; specify -XV instead";
+                options.warnings.push(text.to_owned());
+                options.verp = Some(String::new());
+            }
+            [b'-', b'V', _, _] => {
+                let old = String::from_utf8_lossy(&bytes[1..]).into_owned();
+                options
+                    .warnings
+                    .push(format!("option -{old} is deprecated with Postfix 2.3; specify -X{old} instead"));
+                value(&mut options, 'X', &bytes[1..])?;
+            }
             b"-q" if options.mode == Mode::Daemon => {
                 options.warnings.push("ignoring -q option in daemon mode".to_owned());
             }
@@ -306,6 +320,20 @@ mod tests {
         assert_eq!(options(&["-bp"]).unwrap().mode, Mode::Mailq);
         assert_eq!(options(&["-q"]).unwrap().mode, Mode::Flush);
         assert_eq!(options(&["-N", "success,delay", "x"]).unwrap().dsn_notify, 10);
+    }
+
+    /// sendmail(1): "-XV (Postfix 2.2 and earlier: -V)", "-XVxy (Postfix 2.2 and earlier: -Vxy)"
+    #[test]
+    fn the_old_names_of_verp_are_understood_with_a_warning() {
+        let parsed = options(&["-V", "-f", "list-owner@x", "b@c"]).unwrap();
+        assert_eq!((parsed.verp.as_deref(), parsed.dsn_envelope_id), (Some(""), None));
+        assert_eq!(parsed.sender.as_deref(), Some(&b"list-owner@x"[..]));
+        assert_eq!(parsed.warnings, ["option -V is deprecated with Postfix 2.3; specify -XV instead"]);
+        let parsed = options(&["-V+=", "b@c"]).unwrap();
+        assert_eq!(parsed.verp.as_deref(), Some("+="));
+        assert_eq!(parsed.warnings, ["option -V+= is deprecated with Postfix 2.3; specify -XV+= instead"]);
+        let parsed = options(&["-V", "envid", "b@c"]).unwrap();
+        assert_eq!((parsed.verp, parsed.dsn_envelope_id.as_deref()), (None, Some("envid")));
     }
 
     #[test]
