@@ -44,6 +44,7 @@ impl Console {
 
     pub(crate) fn say(&self, severity: &str, text: &str) {
         // Nobody can be told that standard error is gone.
+        let text = maillog::printable(text.as_bytes());
         let _ = writeln!(std::io::stderr().lock(), "{}: {severity}: {text}", self.0);
     }
 

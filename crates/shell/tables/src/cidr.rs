@@ -35,14 +35,17 @@ enum Action {
 /// An opened table.
 pub(crate) struct CidrTable {
     rules: Vec<Rule>,
-    index: Option<Index>,
+    /// Where many plain rules follow each other, by the first of them.
+    indices: HashMap<usize, Index>,
 }
 
-/// For tables of plain networks: the first rule of each network, by prefix length. A look-up asks once
+/// For plain networks in a row: the first rule of each network, by prefix length. A look-up asks once
 /// for each length that occurs and takes the earliest rule, which is the first match.
 struct Index {
     lengths: Vec<u8>,
     first_rule: HashMap<CidrPattern, usize>,
+    /// The rule after the last.
+    end: usize,
 }
 
 /// Fewer rules than this are walked through.
@@ -80,8 +83,8 @@ pub(crate) fn open_cidr(name: &str, options: &Options) -> Result<CidrTable, Open
     for opened in open_ifs.into_iter().rev() {
         warn(rules.get(opened).map_or(0, |rule| rule.line), "IF has no matching ENDIF");
     }
-    let index = Index::of(&rules);
-    Ok(CidrTable { rules, index })
+    let indices = indices(&rules);
+    Ok(CidrTable { rules, indices })
 }
 
 fn parse_network(text: &[u8]) -> Result<CidrPattern, String> {
@@ -115,20 +118,31 @@ fn parse_rule(text: &[u8], inside_if: bool, options: &Options) -> Result<Action,
     Ok(Action::Match { network, positive, value })
 }
 
-impl Index {
-    fn of(rules: &[Rule]) -> Option<Self> {
-        if rules.len() < INDEX_FROM {
-            return None;
+/// Finds where plain rules follow each other.
+fn indices(rules: &[Rule]) -> HashMap<usize, Index> {
+    let is_plain = |rule: &Rule| matches!(rule.action, Action::Match { positive: true, .. });
+    let mut indices = HashMap::new();
+    let mut start = 0;
+    for run in rules.chunk_by(|one, other| is_plain(one) == is_plain(other)) {
+        if run.len() >= INDEX_FROM && run.first().is_some_and(is_plain) {
+            indices.insert(start, Index::of(run, start));
         }
-        let mut index = Self { lengths: Vec::new(), first_rule: HashMap::new() };
-        for (at, rule) in rules.iter().enumerate() {
-            let Action::Match { network, positive: true, .. } = rule.action else { return None };
+        start += run.len();
+    }
+    indices
+}
+
+impl Index {
+    fn of(run: &[Rule], start: usize) -> Self {
+        let mut index = Self { lengths: Vec::new(), first_rule: HashMap::new(), end: start + run.len() };
+        for (at, rule) in (start..).zip(run) {
+            let Action::Match { network, .. } = rule.action else { continue };
             if !index.lengths.contains(&network.prefix_bits) {
                 index.lengths.push(network.prefix_bits);
             }
             index.first_rule.entry(network).or_insert(at);
         }
-        Some(index)
+        index
     }
 
     fn find(&self, address: IpAddr) -> Option<usize> {
@@ -146,6 +160,13 @@ impl CidrTable {
     fn walk(&self, address: IpAddr) -> Option<usize> {
         let mut at = 0;
         while let Some(rule) = self.rules.get(at) {
+            if let Some(index) = self.indices.get(&at) {
+                if let Some(found) = index.find(address) {
+                    return Some(found);
+                }
+                at = index.end;
+                continue;
+            }
             match &rule.action {
                 Action::Match { network, positive, .. } if holds(network, *positive, address) => {
                     return Some(at);
@@ -164,11 +185,7 @@ impl Source for CidrTable {
         let Some(address) = key.to_str().ok().and_then(|text| text.parse::<IpAddr>().ok()) else {
             return Ok(false);
         };
-        let found = match &self.index {
-            Some(index) => index.find(address),
-            None => self.walk(address),
-        };
-        match found.and_then(|at| self.rules.get(at)) {
+        match self.walk(address).and_then(|at| self.rules.get(at)) {
             Some(Rule { action: Action::Match { value: found, .. }, .. }) => Ok(answer(value, found)),
             _ => Ok(false),
         }

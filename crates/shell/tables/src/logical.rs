@@ -4,6 +4,7 @@
 //! it (Postfix: `readllines`).
 
 use crate::Warn;
+use bstr::ByteSlice;
 use std::io::{self, BufRead};
 
 /// A line and where it stands.
@@ -56,7 +57,7 @@ impl<R: BufRead> LogicalLines<R> {
             match self.text.first() {
                 None => return Ok(None),
                 Some(&byte) if is_space(byte) => {
-                    let shown: String = String::from_utf8_lossy(&self.text).chars().take(30).collect();
+                    let shown = self.text.get(..30).unwrap_or(&self.text).as_bstr();
                     let dots = if self.text.len() > 30 { "..." } else { "" };
                     let path = &self.path;
                     (self.warn)(&format!(

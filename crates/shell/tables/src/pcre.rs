@@ -17,23 +17,29 @@ impl Engine for Perl {
     const TYPE: &'static str = "pcre";
     const SECOND_PATTERN: bool = false;
     const UNCLOSED: &'static str = "ignoring this rule";
+    const OUT_OF_RANGE: &'static str = "out of range";
 
-    fn compile(text: &PatternText<'_>, _groups_wanted: bool) -> Result<(Self, Option<String>), String> {
-        let mut flags = PcreFlags::DEFAULT;
-        let mut remark = None;
-        for &flag in text.flags {
+    fn check_flags(flags: &[u8], remark: &mut dyn FnMut(&str)) -> Result<(), u8> {
+        for &flag in flags {
             if flag == b'X' {
-                remark = Some("ignoring obsolete regexp option \"X\"".to_owned());
-            } else if !flags.toggle(flag) {
-                let flag = char::from(flag);
-                return Err(format!("unknown regexp option \"{flag}\": skipping this rule"));
+                remark("ignoring obsolete regexp option \"X\"");
+            } else if !PcreFlags::DEFAULT.clone().toggle(flag) {
+                return Err(flag);
             }
+        }
+        Ok(())
+    }
+
+    fn compile(text: &PatternText<'_>, _groups_wanted: bool) -> Result<Self, String> {
+        let mut flags = PcreFlags::DEFAULT;
+        for &flag in text.flags {
+            flags.toggle(flag);
         }
         let pcre = Pcre::new(text.pattern, flags)
             .map_err(|(offset, error)| format!("error in regex at offset {offset}: {error}"))?;
         let needs =
             if flags.is_extended() { Needs::nothing() } else { Needs::of_pattern(text.pattern, false) };
-        Ok((Self { pcre, needs }, remark))
+        Ok(Self { pcre, needs })
     }
 
     fn group_count(&self) -> usize {

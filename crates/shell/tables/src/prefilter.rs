@@ -103,6 +103,11 @@ impl Scan<'_> {
                     self.rest = self.rest.get(end + 1..)?;
                 }
             }
+            // `b+*` may match nothing.
+            b'+' if matches!(self.rest.first(), Some(b'*' | b'?' | b'{')) => {
+                self.run.pop();
+                self.end_run();
+            }
             b'+' | b'.' | b'^' | b'$' | b')' | 0x80.. => self.end_run(),
             literal => self.run.push(literal),
         }
@@ -200,6 +205,7 @@ mod tests {
         check("^fo+bar*baz", Some(&["fo", "ba", "baz"]));
         check("ab?cd{2}ef", Some(&["ef"]));
         check("(foo|bar)@quux[a-z]+zz", Some(&["@quux", "zz"]));
+        check("xyzb+*cd", Some(&["xyz", "cd"]));
         check("foo|bar", None);
         check("(?i)foo", None);
         check("\\x41bc", None);
@@ -208,7 +214,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_passes_over_a_match(pattern in "[ab.+*?|()\\[\\]\\\\^$]{1,8}|[a-c]{2,4}[+*?]?[a-c]", key in "[abcABC.]{0,8}") {
+        fn never_passes_over_a_match(pattern in "[ab.+*?|()\\[\\]\\\\^$]{1,8}|[a-c]{2,4}[+*?]{0,2}[a-c]", key in "[abcABC.]{0,8}") {
             let pairs = KeyPairs::of(key.as_bytes());
             if let Ok(pcre) = Pcre::new(pattern.as_bytes(), PcreFlags::DEFAULT)
                 && pcre.is_match(key.as_bytes()) == Ok(true)

@@ -21,24 +21,24 @@ impl Engine for Posix {
     const TYPE: &'static str = "regexp";
     const SECOND_PATTERN: bool = true;
     const UNCLOSED: &'static str = "skipping this rule";
+    const OUT_OF_RANGE: &'static str = "out-of-range";
 
-    fn compile(text: &PatternText<'_>, groups_wanted: bool) -> Result<(Self, Option<String>), String> {
-        let mut flags = RegexFlags { extended: true, icase: true, newline: false, nosub: !groups_wanted };
-        for &flag in text.flags {
-            match flag {
-                b'i' => flags.icase = !flags.icase,
-                b'm' => flags.newline = !flags.newline,
-                b'x' => flags.extended = !flags.extended,
-                other => {
-                    let other = char::from(other);
-                    return Err(format!("unknown regexp option \"{other}\": skipping this rule"));
-                }
-            }
-        }
+    fn check_flags(flags: &[u8], _remark: &mut dyn FnMut(&str)) -> Result<(), u8> {
+        flags.iter().find(|flag| !b"imx".contains(flag)).map_or(Ok(()), |flag| Err(*flag))
+    }
+
+    fn compile(text: &PatternText<'_>, groups_wanted: bool) -> Result<Self, String> {
+        let is_toggled = |letter| text.flags.iter().filter(|flag| **flag == letter).count() % 2 == 1;
+        let flags = RegexFlags {
+            extended: !is_toggled(b'x'),
+            icase: !is_toggled(b'i'),
+            newline: is_toggled(b'm'),
+            nosub: !groups_wanted,
+        };
         let regex = Regex::new(text.pattern, flags)?;
         let needs = if flags.extended { Needs::of_pattern(text.pattern, true) } else { Needs::nothing() };
         let is_heavy = groups_wanted || looks_back(text.pattern);
-        Ok((Self { regex, needs, is_heavy }, None))
+        Ok(Self { regex, needs, is_heavy })
     }
 
     fn group_count(&self) -> usize {

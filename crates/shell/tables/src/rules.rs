@@ -25,9 +25,13 @@ pub(crate) trait Engine: Sized {
     const SECOND_PATTERN: bool;
     /// What is said of a rule that has no closing delimiter.
     const UNCLOSED: &'static str;
+    /// How it is said that there is no such group.
+    const OUT_OF_RANGE: &'static str;
 
-    /// Compiles; the error is what is wrong, and `Ok` may come with a remark.
-    fn compile(text: &PatternText<'_>, groups_wanted: bool) -> Result<(Self, Option<String>), String>;
+    /// Looks at the flags of a pattern; the error is the one that is unknown. `remark` gets what else is to be said.
+    fn check_flags(flags: &[u8], remark: &mut dyn FnMut(&str)) -> Result<(), u8>;
+    /// Compiles; the error is what is wrong.
+    fn compile(text: &PatternText<'_>, groups_wanted: bool) -> Result<Self, String>;
     fn group_count(&self) -> usize;
 }
 
@@ -164,7 +168,7 @@ impl Parser<'_> {
         if text.is_empty() {
             self.warn("no replacement text: using empty string");
         }
-        let result = self.result(text)?;
+        let result = self.result(text, E::OUT_OF_RANGE)?;
         if result.max_group() > 0 && !first.positive {
             self.warn("$number found in negative match replacement text: skipping this rule");
             return None;
@@ -186,7 +190,7 @@ impl Parser<'_> {
         Some(Action::Match { first, second, result })
     }
 
-    fn result(&self, text: &[u8]) -> Option<Template> {
+    fn result(&self, text: &[u8], out_of_range: &str) -> Option<Template> {
         let encoded;
         let mut text = text;
         if self.options.rhs_is_file {
@@ -199,13 +203,15 @@ impl Parser<'_> {
             }
             text = &encoded;
         }
-        match Template::parse(text) {
+        match Template::parse(text, out_of_range) {
             Ok(template) => Some(template),
-            Err(why) => {
-                if why.starts_with("truncated") || why.starts_with("empty macro") {
-                    self.options.warn(&why);
-                } else {
-                    self.warn(&why);
+            Err(errors) => {
+                for why in errors {
+                    if why.starts_with("truncated") || why.starts_with("empty macro") {
+                        self.options.warn(&why);
+                    } else {
+                        self.warn(&why);
+                    }
                 }
                 self.warn("bad replacement syntax: skipping this rule");
                 None
@@ -225,12 +231,7 @@ impl Parser<'_> {
 
     fn compile<E: Engine>(&self, text: &PatternText<'_>, groups_wanted: bool) -> Option<Condition<E>> {
         match E::compile(text, groups_wanted) {
-            Ok((engine, remark)) => {
-                if let Some(remark) = remark {
-                    self.warn(&remark);
-                }
-                Some(Condition { engine, positive: text.positive })
-            }
+            Ok(engine) => Some(Condition { engine, positive: text.positive }),
             Err(why) => {
                 self.warn(&why);
                 None
@@ -253,6 +254,11 @@ impl Parser<'_> {
         let (pattern, rest) = (body.get(..end)?, body.get(end + 1..)?);
         let ends_flags = |byte: &u8| is_space(*byte) || (E::SECOND_PATTERN && *byte == b'!');
         let (flags, rest) = rest.split_at(rest.iter().position(ends_flags).unwrap_or(rest.len()));
+        if let Err(flag) = E::check_flags(flags, &mut |remark| self.warn(remark)) {
+            let flag = char::from(flag);
+            self.warn(&format!("unknown regexp option \"{flag}\": skipping this rule"));
+            return None;
+        }
         Some((PatternText { positive, pattern, flags }, rest))
     }
 }

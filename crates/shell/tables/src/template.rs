@@ -16,9 +16,9 @@ pub(crate) enum Piece {
 }
 
 impl Template {
-    /// Parses; the error is Postfix's warning about the first thing wrong.
-    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
-        let mut pieces = Vec::new();
+    /// Parses; the errors are Postfix's warnings. `out_of_range` is how a type of table spells that.
+    pub(crate) fn parse(text: &[u8], out_of_range: &str) -> Result<Self, Vec<String>> {
+        let (mut pieces, mut errors) = (Vec::new(), Vec::new());
         let mut literal = Vec::new();
         let mut max = 0;
         let mut rest = text;
@@ -30,17 +30,31 @@ impl Template {
                 literal.push(b'$');
                 rest = after;
             } else {
-                let (name, after) = take_name(rest).ok_or_else(|| {
-                    format!("truncated macro reference: \"{}\"", String::from_utf8_lossy(text))
-                })?;
+                // Once something is wrong, Postfix wants no more of a name in brackets than that they are closed.
+                let is_enough = !errors.is_empty() && matches!(rest.first(), Some(b'(' | b'{'));
+                let (name, after) = match take_name(rest) {
+                    Ok(taken) if !is_enough => taken,
+                    Err(why) if !is_enough || why == TRUNCATED => {
+                        // What follows cannot be made out.
+                        errors.push(format!("{why}: \"{}\"", String::from_utf8_lossy(text)));
+                        break;
+                    }
+                    _ => break,
+                };
                 rest = after;
-                let group = group_number(name, text)?;
+                let group = group_number(name, out_of_range).unwrap_or_else(|why| {
+                    errors.push(why);
+                    0
+                });
                 max = max.max(group);
                 if !literal.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut literal)));
                 }
                 pieces.push(Piece::Group(group));
             }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
         }
         if pieces.is_empty() {
             return Ok(Self::Literal(literal));
@@ -76,14 +90,17 @@ impl Template {
     }
 }
 
+const TRUNCATED: &str = "truncated macro reference";
+
 /// Takes the name after `$`: in balanced braces or parentheses, or letters, digits and `_`.
-fn take_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn take_name(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let (open, close) = match text.first() {
         Some(b'(') => (b'(', b')'),
         Some(b'{') => (b'{', b'}'),
         _ => {
             let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-            return Some(text.split_at(text.iter().position(|b| !is_word(b)).unwrap_or(text.len())));
+            let taken = text.split_at(text.iter().position(|b| !is_word(b)).unwrap_or(text.len()));
+            return if taken.0.is_empty() { Err("empty macro name") } else { Ok(taken) };
         }
     };
     let mut depth = 0_usize;
@@ -93,24 +110,23 @@ fn take_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
         } else if byte == close {
             depth -= 1;
             if depth == 0 {
-                return Some((text.get(1..at)?, text.get(at + 1..)?));
+                let (name, rest) = text.split_at(at);
+                let name = name.get(1..).filter(|name| !name.is_empty()).ok_or("empty macro name")?;
+                return Ok((name, rest.get(1..).unwrap_or_default()));
             }
         }
     }
-    None
+    Err(TRUNCATED)
 }
 
-fn group_number(name: &[u8], text: &[u8]) -> Result<usize, String> {
+fn group_number(name: &[u8], out_of_range: &str) -> Result<usize, String> {
     let shown = String::from_utf8_lossy(name);
-    if name.is_empty() {
-        return Err(format!("empty macro name: \"{}\"", String::from_utf8_lossy(text)));
-    }
     if !name.iter().all(u8::is_ascii_digit) {
         return Err(format!("non-numeric replacement index \"{shown}\""));
     }
     match shown.parse() {
         Ok(number) if number >= 1 => Ok(number),
-        _ => Err(format!("out of range replacement index \"{shown}\"")),
+        _ => Err(format!("{out_of_range} replacement index \"{shown}\"")),
     }
 }
 
@@ -126,8 +142,8 @@ mod tests {
             String::from_utf8(result).unwrap()
         };
         assert_eq!(
-            Template::parse(text.as_bytes()).map(expand),
-            expected.map(str::to_owned).map_err(str::to_owned),
+            Template::parse(text.as_bytes(), "out of range").map(expand),
+            expected.map(str::to_owned).map_err(|errors| errors.lines().map(str::to_owned).collect()),
             "{text}"
         );
     }
@@ -139,6 +155,13 @@ mod tests {
         check("a${1}b$(1)c$1-$2", Ok("aONEbONEcONE-"));
         check("$0", Err("out of range replacement index \"0\""));
         check("$x", Err("non-numeric replacement index \"x\""));
+        check(
+            "$x $0 $y",
+            Err(
+                "non-numeric replacement index \"x\"\nout of range replacement index \"0\"\nnon-numeric replacement index \"y\"",
+            ),
+        );
+        check("$()", Err("empty macro name: \"$()\""));
         check("${1", Err("truncated macro reference: \"${1\""));
         check("a$", Err("empty macro name: \"a$\""));
         check("$99999999999999999999", Err("out of range replacement index \"99999999999999999999\""));

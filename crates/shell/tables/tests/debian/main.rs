@@ -4,6 +4,8 @@
 // Helpers of tests may fail loudly, as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod corpus;
+
 use std::{
     cell::RefCell,
     fs,
@@ -44,21 +46,28 @@ impl Drop for Place {
 
 /// Runs Debian's postmap; its standard output.
 fn postmap(place: &Place, args: &[&str], input: &str) -> String {
+    run_postmap(place, args, input).0
+}
+
+/// Runs Debian's postmap; its standard output and its standard error.
+fn run_postmap(place: &Place, args: &[&str], input: &str) -> (String, String) {
     let mut child = Command::new("/usr/sbin/postmap")
         .arg("-c")
         .arg(&place.0)
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("Debian's postfix must be installed for this test (apt-get install postfix)");
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    // Who is given a bad table does not read on.
+    let _ = writer.join().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
 }
 
 fn options() -> Options {
