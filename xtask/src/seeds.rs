@@ -29,6 +29,8 @@ const ROWS: &[(&str, &str)] = &[
     ("S027", "never an open relay"),
     ("S029", "commands in lower case"),
     ("S040", "the syntax of main.cf"),
+    ("S042", "`postconf -d` prints all defaults"),
+    ("S045", "`postconf -m` lists the types of tables"),
     ("S047", "postmap, then reload"),
     ("S048", "mailq, sendmail -bp and postqueue -p are one listing"),
     ("S049", "newaliases and the aliases file"),

@@ -22,4 +22,4 @@ pub use compose::{Composer, Line, Original};
 pub use plan::{Audience, Kind, Notification, Plan, Returns, plan};
 pub use settings::BounceSettings;
 pub use status_filter::StatusFilter;
-pub use template::{Template, TemplateKind, Templates};
+pub use template::{Print, Problem, Template, TemplateKind, Templates};

@@ -175,8 +175,8 @@ fn a_template_file_replaces_what_it_can() {
     assert_eq!(
         warnings,
         [
+            "/etc/bounce.cf, line 19: unknown template name: foo_template -- ignoring this template",
             "/etc/bounce.cf: inapplicable \"Postmaster-Subject\" header label in success template -- ignoring this template",
-            "/etc/bounce.cf, line 18: unknown template name: foo_template -- ignoring this template",
         ]
     );
     let failed = entry("bob@y.test", Dsn::permanent(1, 1), b"no", "failed");

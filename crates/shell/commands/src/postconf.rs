@@ -15,10 +15,12 @@ use config_files::reason;
 
 mod edit;
 mod fields;
+mod kinds;
 mod line;
 mod main_cf;
 mod options;
 mod services;
+mod templates;
 mod terminal;
 mod view;
 
@@ -28,6 +30,13 @@ use view::View;
 
 /// What ends the command: the text behind `fatal: `.
 pub(crate) struct Fatal(String);
+
+impl Fatal {
+    /// Everything has been said.
+    fn silent() -> Self {
+        Self(String::new())
+    }
+}
 
 impl From<String> for Fatal {
     fn from(text: String) -> Self {
@@ -47,7 +56,9 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
     let result = run(&args, &mut terminal);
     if let Err(Fatal(text)) = result {
         terminal.spill();
-        terminal.error("fatal: ", &text);
+        if !text.is_empty() {
+            terminal.error("fatal: ", &text);
+        }
         return 1;
     }
     terminal.flush();
@@ -63,9 +74,24 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
 
 fn run(args: &[String], terminal: &mut Terminal) -> Result<(), Fatal> {
     let options = Options::parse(args, terminal)?;
-    if options.has(Mode::LOCKS) {
-        terminal.out.push_str("flock\nfcntl\ndotlock\n");
+    if options.has(Mode::EXPANDED_TEMPLATES.and(Mode::TEMPLATES)) {
+        return templates::show(&options, terminal);
+    }
+    if options.has(Mode::MAPS) {
+        Loaded::main_alone(&options, terminal)?;
+        kinds::tables(terminal);
         return Ok(());
+    }
+    if options.has(Mode::LOCKS) {
+        kinds::locks(terminal);
+        return Ok(());
+    }
+    // Nobody can log in, so that there are no plug-ins, as of a Postfix that is built without SASL.
+    if options.has(Mode::SASL_SERVER.and(Mode::SASL_CLIENT)) {
+        return Ok(());
+    }
+    if options.has(Mode::TLS) {
+        return kinds::tls(tls::LIBRARY, &options.tls, terminal);
     }
     if options.has(options::CHANGES) {
         return edit::run(&options, terminal);
@@ -98,6 +124,14 @@ struct Loaded {
 }
 
 impl Loaded {
+    /// main.cf, for who needs nothing else.
+    fn main_alone(options: &Options, terminal: &Terminal) -> Result<MainCf, Fatal> {
+        let path = config_files::directory(options.directory().as_deref());
+        let paths = config_files::paths(&path);
+        let preset = [("config_directory", paths.directory.as_str())];
+        Self::main(&path, &paths.main_cf(), &preset, options, terminal)
+    }
+
     fn read(options: &Options, terminal: &Terminal) -> Result<Self, Fatal> {
         let asked = options.directory().or_else(|| std::env::var_os("MAIL_CONFIG"));
         let path = PathBuf::from(asked.clone().unwrap_or_else(|| config_files::DEFAULT_DIRECTORY.into()));
@@ -220,7 +254,7 @@ impl Host for ThisHost {
 /// hold passwords.
 fn database_client(database: &str, path: &str, options: &Options, terminal: &Terminal) -> Result<(), Fatal> {
     let trouble = |why: &str| terminal.warn(&format!("open \"{database}\" configuration \"{path}\": {why}"));
-    let name = OsString::from_vec(config::encode(path));
+    let name = file_name(path);
     let text = match std::fs::metadata(&name)
         .and_then(|metadata| if metadata.is_file() { std::fs::read(&name).map(Some) } else { Ok(None) })
     {
@@ -246,6 +280,11 @@ fn database_client(database: &str, path: &str, options: &Options, terminal: &Ter
         }
     }
     Ok(())
+}
+
+/// A path as the system knows it.
+fn file_name(path: &str) -> OsString {
+    OsString::from_vec(config::encode(path))
 }
 
 /// Warnings about logical lines name the line, warnings about whole rows or missing text do not.

@@ -38,6 +38,21 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tables::{OpenError, Opener, Openers, Slow};
 use world::{Dns, Table, Tables, World};
 
+/// Types that this crate can open, as it is built.
+pub const SUPPORTED_TYPES: &[&str] = &[
+    #[cfg(feature = "ldap")]
+    "ldap",
+    "memcache",
+    #[cfg(feature = "mysql")]
+    "mysql",
+    #[cfg(feature = "pgsql")]
+    "pgsql",
+    "redis",
+    "socketmap",
+    "sqlite",
+    "tcp",
+];
+
 /// What of main.cf matters here.
 #[derive(Clone, Copy, Debug)]
 struct Limits {

@@ -10,6 +10,20 @@ use std::{future::Future, net::SocketAddr};
 use types::Trouble;
 use world::Stream;
 
+/// The library that does TLS, as `postconf -T` tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Library {
+    /// Name and version that this program was built with, as `openssl version` shows them.
+    pub compile_version: &'static str,
+    /// The same of what it runs with.
+    pub run_version: fn() -> String,
+    /// Names of public-key algorithms in lower case, in alphabetical order.
+    pub public_key_algorithms: &'static [&'static str],
+}
+
+/// The library in use; none as long as there is no engine.
+pub const LIBRARY: Option<&Library> = None;
+
 /// Protocol versions by the names that log lines and parameters use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {

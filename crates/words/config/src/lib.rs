@@ -38,7 +38,7 @@ pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
 pub use namespace::{About, Finding, Host, LEGACY, Namespace, Sources, is_client_parameter};
 pub use number::{compatibility_level, feedback, time_in_seconds, time_unit};
 pub use ports::known_tcp_ports;
-pub use punycode::domain_to_ascii;
+pub use punycode::{domain_to_ascii, domain_to_utf8};
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};
 pub use values::Values;

@@ -22,7 +22,7 @@ pub fn domain_to_ascii(name: &str) -> Option<String> {
 }
 
 /// A domain name in its UTF-8 form; what is UTF-8 already comes back as it is.
-pub(crate) fn domain_to_utf8(name: &str) -> Option<String> {
+pub fn domain_to_utf8(name: &str) -> Option<String> {
     if !name.is_ascii() {
         return Some(name.to_owned());
     }

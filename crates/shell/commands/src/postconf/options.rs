@@ -9,9 +9,9 @@ use super::{Fatal, Terminal};
 pub(super) struct Mode(u32);
 
 impl Mode {
-    const SASL_SERVER: Self = Self(1);
-    const SASL_CLIENT: Self = Self(1 << 1);
-    const EXPANDED_TEMPLATES: Self = Self(1 << 2);
+    pub(super) const SASL_SERVER: Self = Self(1);
+    pub(super) const SASL_CLIENT: Self = Self(1 << 1);
+    pub(super) const EXPANDED_TEMPLATES: Self = Self(1 << 2);
     const CLASS: Self = Self(1 << 3);
     pub(super) const DEFAULTS: Self = Self(1 << 4);
     pub(super) const EDIT: Self = Self(1 << 5);
@@ -21,14 +21,14 @@ impl Mode {
     pub(super) const HIDE_VALUE: Self = Self(1 << 9);
     pub(super) const JSON: Self = Self(1 << 10);
     pub(super) const LOCKS: Self = Self(1 << 11);
-    const MAPS: Self = Self(1 << 12);
+    pub(super) const MAPS: Self = Self(1 << 12);
     pub(super) const ENTRIES: Self = Self(1 << 13);
     pub(super) const NON_DEFAULT: Self = Self(1 << 14);
     const OVERRIDE: Self = Self(1 << 15);
     const MAIN: Self = Self(1 << 16);
     pub(super) const SERVICE_PARAMETERS: Self = Self(1 << 17);
-    const TEMPLATES: Self = Self(1 << 18);
-    const TLS: Self = Self(1 << 19);
+    pub(super) const TEMPLATES: Self = Self(1 << 18);
+    pub(super) const TLS: Self = Self(1 << 19);
     pub(super) const EXPAND: Self = Self(1 << 20);
     pub(super) const EXCLUDE: Self = Self(1 << 21);
     pub(super) const COMMENT_OUT: Self = Self(1 << 22);
@@ -36,7 +36,7 @@ impl Mode {
 
     pub(super) const ANY_MASTER: Self = Self(Self::ENTRIES.0 | Self::FIELDS.0 | Self::SERVICE_PARAMETERS.0);
 
-    const fn and(self, other: Self) -> Self {
+    pub(super) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -162,6 +162,8 @@ pub(super) struct Options {
     directory: Option<String>,
     pub(super) overrides: Vec<String>,
     pub(super) operands: Vec<String>,
+    /// The argument of `-T`.
+    pub(super) tls: String,
     /// Warn about unused and deprecated names.
     pub(super) warn_unused: bool,
 }
@@ -183,6 +185,7 @@ impl Options {
             directory: None,
             overrides: Vec::new(),
             operands: Vec::new(),
+            tls: String::new(),
             warn_unused: true,
         };
         let mut rest = args.iter();
@@ -228,6 +231,9 @@ impl Options {
                 self.warn_unused = false;
                 return Ok(());
             }
+            'b' | 't' if self.has(Mode::EXPANDED_TEMPLATES.and(Mode::TEMPLATES)) => {
+                return Err(Fatal("specify one of -b and -t".to_owned()));
+            }
             'P' if self.has(Mode::SERVICE_PARAMETERS) => Mode::ALL_SERVICE_PARAMETERS,
             letter => {
                 let name = format!("-{letter}");
@@ -252,7 +258,13 @@ impl Options {
                 self.mode = self.mode.and(Mode::OVERRIDE);
                 self.overrides.push(value.to_owned());
             }
-            _ => self.mode = self.mode.and(Mode::TLS),
+            _ if self.has(Mode::TLS) => {
+                return Err(Fatal("At most one -T <mode> option may be specified".to_owned()));
+            }
+            _ => {
+                self.mode = self.mode.and(Mode::TLS);
+                value.clone_into(&mut self.tls);
+            }
         }
         Ok(())
     }
@@ -284,23 +296,6 @@ impl Options {
         }
         if self.has(Mode::EDIT) && self.operands.is_empty() {
             return Err(Fatal("-e requires name=value argument".to_owned()));
-        }
-        self.refuse_unsupported()
-    }
-
-    /// What this program does not do yet is said, not ignored.
-    fn refuse_unsupported(&self) -> Result<(), Fatal> {
-        let unsupported = set(&[
-            Mode::SASL_SERVER,
-            Mode::SASL_CLIENT,
-            Mode::EXPANDED_TEMPLATES,
-            Mode::MAPS,
-            Mode::TEMPLATES,
-            Mode::TLS,
-        ])
-        .common(self.mode);
-        if unsupported.any() {
-            return Err(Fatal(format!("option {} is not supported yet", unsupported.names(" "))));
         }
         Ok(())
     }

@@ -33,6 +33,11 @@ impl Terminal {
         let _ = io::stderr().write_all(&line);
     }
 
+    /// Puts another name in front of messages.
+    pub(crate) fn speak_as(&mut self, program: String) {
+        self.program = program;
+    }
+
     /// The name of the program.
     pub(crate) fn program(&self) -> &str {
         &self.program

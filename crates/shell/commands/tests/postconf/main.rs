@@ -8,6 +8,7 @@ mod edits;
 mod generator;
 mod peer;
 mod show;
+mod templates;
 mod versions;
 
 /// How many generated configurations are tried; `POSTCONF_SEEDS` says otherwise.

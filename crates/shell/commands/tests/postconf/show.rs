@@ -46,6 +46,7 @@ const ASKED: [&[&str]; 34] = [
     &["-Pxo", "bar=changed"],
 ];
 
+/// seed: S042
 #[test]
 fn generated_configurations_are_shown_as_debians_does() {
     let mut cases = Vec::new();
