@@ -6,8 +6,8 @@ mod patience;
 mod reuse;
 
 use crate::{
-    ConnectionCache, Content, Destination, Failure, Flags, Found, Host, MappedAddresses, Network, Peer,
-    Protocol, Scope, Session, SmtpSettings, SmtpTables,
+    ConnectionCache, Content, Destination, Failure, FilteredDns, Flags, Found, Host, MappedAddresses,
+    Network, Peer, Protocol, Scope, Session, SmtpSettings, SmtpTables,
     cache::Connection,
     hosts,
     ledger::{Clock, Ledger},
@@ -189,7 +189,9 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let wants_mx = settings.protocol == Protocol::Smtp;
         let addresses = &settings.addresses;
         let random = || client.world.random();
-        let found = hosts(&*client.dns, &client.network, addresses, site.destination, wants_mx, random).await;
+        let (filter, logger) = (&client.tables.dns_reply_filter, self.logger);
+        let dns = FilteredDns { dns: &*client.dns, filter, logger };
+        let found = hosts(dns, &client.network, addresses, site.destination, wants_mx, random).await;
         if let Some(warning) = &found.warning {
             self.logger.warning(warning);
         }

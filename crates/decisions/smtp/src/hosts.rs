@@ -1,9 +1,9 @@
 //! Where a destination is: MX hosts and addresses in the order in which to try them (RFC 5321 §5.1).
 
-use crate::{AddressPreference, AddressSettings, Destination};
+use crate::{AddressPreference, AddressSettings, Destination, FilteredDns, dns_filter::Filtered};
 use std::{net::IpAddr, rc::Rc};
 use types::{Dsn, DsnClass, Status};
-use world::{Dns, DnsAnswer, Endpoint, RecordData, RecordType};
+use world::{DnsAnswer, Endpoint, RecordData, RecordType};
 
 /// How many addresses of one destination are looked at (Postfix: `dns_rr_list_limit`).
 const ADDRESSES_MAX: usize = 100;
@@ -63,7 +63,7 @@ pub struct Found {
 
 /// Looks a destination up; `wants_mx` for SMTP, `detects_loops` when the port is SMTP's own, `random` shuffles.
 pub async fn hosts(
-    dns: &dyn Dns,
+    dns: FilteredDns<'_>,
     network: &Network,
     settings: &AddressSettings,
     destination: &Destination,
@@ -88,7 +88,7 @@ pub async fn hosts(
 }
 
 struct Search<'a> {
-    dns: &'a dyn Dns,
+    dns: FilteredDns<'a>,
     network: &'a Network,
     settings: &'a AddressSettings,
     // Why the last look-up failed; a temporary reason outlives final ones.
@@ -97,7 +97,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     async fn domain(&mut self, name: &str, detects_loops: bool) -> Found {
-        let mut records = match self.dns.query(name, RecordType::Mx).await {
+        let answer = match self.dns.query(name, RecordType::Mx).await {
+            Filtered::Answer(answer) => answer,
+            Filtered::Dropped(text) => {
+                self.fail(Dsn::temporary(7, 0), &text);
+                return self.nothing(false);
+            }
+        };
+        let mut records = match answer {
             DnsAnswer::Records { records, .. } => records
                 .into_iter()
                 .filter_map(|record| match record.data {
@@ -220,10 +227,17 @@ impl Search<'_> {
     /// A and AAAA records; an error says whether the name certainly has no address.
     async fn ask_addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, bool> {
         let mut addresses = Vec::new();
-        let (mut temporary, mut invalid, mut absent) = (None, None, None);
+        let (mut temporary, mut invalid, mut absent, mut dropped) = (None, None, None, None);
         let types = [(RecordType::A, self.settings.ipv4), (RecordType::Aaaa, self.settings.ipv6)];
         for (record_type, _) in types.into_iter().filter(|(_, enabled)| *enabled) {
-            match self.dns.query(name, record_type).await {
+            let answer = match self.dns.query(name, record_type).await {
+                Filtered::Answer(answer) => answer,
+                Filtered::Dropped(text) => {
+                    dropped = Some(text);
+                    continue;
+                }
+            };
+            match answer {
                 DnsAnswer::Records { records, .. } => {
                     addresses.extend(records.into_iter().filter_map(|record| match record.data {
                         RecordData::A(address) => Some(IpAddr::V4(address)),
@@ -243,9 +257,11 @@ impl Search<'_> {
         if !addresses.is_empty() {
             return Ok(addresses);
         }
-        let is_absent = temporary.is_none() && invalid.is_none();
+        let is_absent = temporary.is_none() && invalid.is_none() && dropped.is_none();
         if let Some(text) = temporary {
             self.fail(Dsn::temporary(4, 3), &text);
+        } else if let Some(text) = dropped {
+            self.fail(Dsn::temporary(7, 0), &text);
         } else if let Some(text) = invalid.or(absent) {
             self.fail(Dsn::permanent(4, 4), &text);
         }

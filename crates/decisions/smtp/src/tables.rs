@@ -15,6 +15,8 @@ pub struct SmtpTables {
     pub(crate) pix_workaround_maps: Maps,
     /// `smtp_generic_maps`
     pub(crate) generic_maps: Option<GenericMaps>,
+    /// `smtp_dns_reply_filter`
+    pub(crate) dns_reply_filter: Maps,
     /// `smtp_reply_filter`
     pub(crate) reply_filter: Option<ReplyFilter>,
 }
@@ -26,6 +28,7 @@ impl Default for SmtpTables {
             discard_ehlo_keyword_address_maps: Maps::none(""),
             pix_workaround_maps: Maps::none(""),
             generic_maps: None,
+            dns_reply_filter: Maps::none(""),
             reply_filter: None,
         }
     }
@@ -61,6 +64,7 @@ impl SmtpTables {
                 by_protocol(p::smtp_generic_maps, p::lmtp_generic_maps),
                 tables,
             )?,
+            dns_reply_filter: maps(p::smtp_dns_reply_filter, p::lmtp_dns_reply_filter),
             reply_filter: ReplyFilter::open(
                 values.text(by_protocol(p::smtp_reply_filter, p::lmtp_reply_filter)),
                 tables,

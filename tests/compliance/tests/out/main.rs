@@ -13,6 +13,7 @@ mod bounces;
 mod generic;
 mod handshake;
 mod network;
+mod records;
 mod retry;
 mod reuse;
 mod routes;

@@ -26,7 +26,7 @@ rows! {
     lmtp_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "smtp", Honoured("deliver"), "Tables that change status codes and texts of these deliveries.";
     lmtp_discard_lhlo_keyword_address_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore, by the server's address.";
     lmtp_discard_lhlo_keywords: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore.";
-    lmtp_dns_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables of patterns that DNS records are held against before they are used.";
+    lmtp_dns_reply_filter: text(0, 0), "", "smtp", Honoured("smtp"), "Tables of patterns that DNS records are held against before they are used.";
     lmtp_dns_resolver_options: text(0, 0), "", "smtp", NotYet, "Options of the resolver for hosts' addresses: complete names, search parent domains.";
     lmtp_dns_support_level: text(0, 0), "", "smtp", NotYet, "Whether DNS is used, and whether its answers must be validated.";
     lmtp_fallback_relay: text(0, 0), "", "smtp", Honoured("smtp"), "Hosts to try when all others fail.";

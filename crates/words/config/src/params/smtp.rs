@@ -31,7 +31,7 @@ rows! {
     smtp_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "smtp", Honoured("deliver"), "Tables that change status codes and texts of these deliveries.";
     smtp_discard_ehlo_keyword_address_maps: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore, by the server's address.";
     smtp_discard_ehlo_keywords: text(0, 0), "", "smtp", Honoured("smtp"), "Keywords of a server to ignore.";
-    smtp_dns_reply_filter: text(0, 0), "", "smtp", NotYet, "Tables of patterns that DNS records are held against before they are used.";
+    smtp_dns_reply_filter: text(0, 0), "", "smtp", Honoured("smtp"), "Tables of patterns that DNS records are held against before they are used.";
     smtp_dns_resolver_options: text(0, 0), "", "smtp", NotYet, "Options of the resolver for hosts' addresses: complete names, search parent domains.";
     smtp_dns_support_level: text(0, 0), "", "smtp", NotYet, "Whether DNS is used, and whether its answers must be validated.";
     smtp_fallback_relay: text(0, 0), "$fallback_relay", "smtp", Honoured("smtp"), "Hosts to try when all others fail.";
