@@ -21,6 +21,7 @@ pub use hostname::{is_hostname, is_mailhost_literal};
 pub use settings::{RewriteSettings, own_addresses};
 pub use spelling::Context;
 
+use maillog::Logger;
 use maps::{AddressMaps, DomainList, ExtensionRules, LocalDomains, Locality, Maps, StringList, parent_style};
 use std::rc::Rc;
 use types::{AddressClass, Lookup, Trouble};
@@ -37,6 +38,8 @@ pub struct Rewriter {
     relocated_maps: AddressMaps,
     sender_dependent_relayhost_maps: AddressMaps,
     sender_dependent_default_transport_maps: AddressMaps,
+    /// Where to say that an old default was used.
+    log: Option<Logger>,
 }
 
 impl Rewriter {
@@ -81,7 +84,14 @@ impl Rewriter {
             ),
             local,
             settings,
+            log: None,
         }
+    }
+
+    /// With a log, for what rests on defaults that a low `compatibility_level` keeps.
+    #[must_use]
+    pub fn with_log(self, log: Logger) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// What it was made of.

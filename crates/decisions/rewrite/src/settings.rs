@@ -18,6 +18,8 @@ pub struct RewriteSettings {
     pub own_addresses: Vec<IpAddr>,
     pub append_at_myorigin: bool,
     pub append_dot_mydomain: bool,
+    /// It is the default of old versions.
+    pub is_append_dot_mydomain_old: bool,
     pub swap_bangpath: bool,
     pub allow_percent_hack: bool,
     pub resolve_dequoted_address: bool,
@@ -59,6 +61,7 @@ impl RewriteSettings {
             own_addresses: own_addresses(values),
             append_at_myorigin: values.bool(p::append_at_myorigin),
             append_dot_mydomain: values.bool(p::append_dot_mydomain),
+            is_append_dot_mydomain_old: values.has_old_default(p::append_dot_mydomain),
             swap_bangpath: values.bool(p::swap_bangpath),
             allow_percent_hack: values.bool(p::allow_percent_hack),
             resolve_dequoted_address: values.bool(p::resolve_dequoted_address),
@@ -93,6 +96,20 @@ impl RewriteSettings {
             },
         };
         Ok(settings)
+    }
+}
+
+impl RewriteSettings {
+    /// Whether `localhost` is in an address class; a list with a table may know it.
+    pub(crate) fn names_localhost(&self) -> bool {
+        let lists = [
+            &self.mydestination,
+            &self.virtual_alias_domains,
+            &self.virtual_mailbox_domains,
+            &self.relay_domains,
+        ];
+        let knows = |word: &str| word.eq_ignore_ascii_case("localhost") || word.contains([':', '/']);
+        lists.iter().any(|list| config::split_list(list).into_iter().any(knows))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The canonical spelling of one address.
 
 use crate::Rewriter;
+use bstr::ByteSlice;
+use maillog::{Event, OldDefault};
 use message::{
     QuoteOptions, quote_822_local,
     tok822::{AddressTokens, Token, internalize, scan},
@@ -84,10 +86,22 @@ impl Rewriter {
             self.make_domain(origin, tokens);
         }
         if s.append_dot_mydomain && !domain.is_empty() && is_domain_incomplete(tokens) {
+            self.note_old_default(tokens.last());
             tokens.push(Token::Op(b'.'));
             tokens.extend(scan(domain.as_bytes()));
         }
         strip_trailing_dot(tokens);
+    }
+
+    /// Says that a domain is completed only as it was in old versions.
+    fn note_old_default(&self, domain: Option<&Token<'_>>) {
+        let s = self.settings();
+        let (Some(log), Some(Token::Atom(domain))) = (self.log.as_ref(), domain) else { return };
+        let is_known = domain.eq_ignore_ascii_case(b"localhost") && s.names_localhost();
+        if s.is_append_dot_mydomain_old && !is_known {
+            let event = OldDefault::AppendDotMydomain { domain: domain.as_bstr(), mydomain: &s.mydomain };
+            log.event(&Event::OldDefault(event));
+        }
     }
 
     /// Turns an address without `@` into one with: `host!user`, `user%host`, or `@origin` appended.

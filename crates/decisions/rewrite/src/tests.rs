@@ -208,3 +208,35 @@ proptest! {
         let _ = now(r.resolve(&Address::null(), &Address::new(address.into_bytes())));
     }
 }
+
+#[derive(Default)]
+struct Lines(std::cell::RefCell<Vec<String>>);
+
+impl maillog::Sink for Lines {
+    fn write(&self, line: maillog::Line<'_>) {
+        self.0.borrow_mut().push(line.text.to_owned());
+    }
+}
+
+#[test]
+fn an_old_default_that_completes_a_domain_is_named() {
+    let check = |settings: &[(&str, &str)], address: &str, expected: &[&str]| {
+        let lines = std::rc::Rc::new(Lines::default());
+        let log = maillog::Logger::new(lines.clone(), "postfix/trivial-rewrite", 1);
+        let settings = [&[("mydomain", "test")], settings].concat();
+        let rewriter = rewriter(&settings).with_log(log);
+        let _ = rewriter.rewrite_external(Context::Local, address.as_bytes());
+        assert_eq!(*lines.0.borrow(), expected, "{settings:?} {address}");
+    };
+    let text = "using backwards-compatible default setting append_dot_mydomain=yes to rewrite";
+    let host = format!("{text} \"host\" to \"host.test\"");
+    let localhost = format!(
+        "{text} \"localhost\" to \"localhost.test\"; please add \"localhost\" to mydestination or other address class"
+    );
+    let old = ("compatibility_level", "0");
+    check(&[old], "user@host", &[&host]);
+    check(&[old], "user@host.example", &[]);
+    check(&[old], "user@localhost", &[]);
+    check(&[old, ("mydestination", "")], "user@localhost", &[&localhost]);
+    check(&[old, ("append_dot_mydomain", "yes")], "user@host", &[]);
+}

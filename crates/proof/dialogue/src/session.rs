@@ -102,7 +102,10 @@ impl Run {
             seen: error.to_string(),
         };
         let settings = Rc::new(SmtpdSettings::load(&values).map_err(broken)?);
-        let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).map_err(broken)?, &TextTables));
+        let log = Rc::new(Lines::default());
+        let logger = Logger::new(Rc::clone(&log) as Rc<dyn maillog::Sink>, "postfix/smtpd", 1);
+        let rewriter = Rewriter::new(RewriteSettings::load(&values).map_err(broken)?, &TextTables);
+        let rewriter = Rc::new(rewriter.with_log(logger.clone()));
         let (address, name) = &dialogue.connect;
         let mut peer = Peer::unknown(*address, 54321, IpAddr::from([127, 0, 0, 1]), 25);
         if let Some(name) = name {
@@ -115,8 +118,6 @@ impl Run {
             own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),
             free_bytes: Rc::new(|| 1 << 40),
         };
-        let log = Rc::new(Lines::default());
-        let logger = Logger::new(Rc::clone(&log) as Rc<dyn maillog::Sink>, "postfix/smtpd", 1);
         let now = Instant::from_nanos(1_000_000_000);
         Ok(Self {
             session: Session::new(Rc::clone(&settings), peer, logger, now),

@@ -10,7 +10,7 @@ mod logrotate;
 
 use config::{Configuration, Values, params as p};
 use logsink::{LogSettings, LogSink};
-use maillog::{Logger, Severity};
+use maillog::{Logger, Severity, Sink};
 use std::{
     ffi::OsString,
     fs,
@@ -34,6 +34,9 @@ pub(crate) struct Fatal(pub(crate) String);
 
 type Outcome = Result<i32, Fatal>;
 
+/// The last level at which a default changed.
+const LAST_COMPATIBILITY_LEVEL: &str = "3.11";
+
 const COMMANDS: &str = "start (or stop, reload, abort, flush, check, status, set-permissions, upgrade-configuration, \
                         logrotate, tls, non-bdb)";
 
@@ -46,7 +49,10 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
         Ok(system) => system,
         Err(why) => return early_fatal(&why),
     };
-    let outcome = system.may_be_run_by_us().and_then(|()| system.run(&words));
+    let outcome = system.may_be_run_by_us().and_then(|()| {
+        system.note_old_defaults();
+        system.run(&words)
+    });
     outcome.unwrap_or_else(|Fatal(why)| {
         system.log.write(Severity::Fatal, &why);
         eprintln!("postfix/postfix-script: fatal: {why}");
@@ -90,6 +96,8 @@ pub(crate) struct System {
     pub(crate) directory: PathBuf,
     pub(crate) configuration: Configuration,
     pub(crate) log: Logger,
+    /// The log under the program's own name.
+    own_log: Logger,
 }
 
 impl System {
@@ -97,8 +105,10 @@ impl System {
         let configuration = config_files::load(directory).map_err(|trouble| trouble.to_string())?;
         let settings = LogSettings::load(configuration.values()).map_err(|invalid| invalid.to_string())?;
         let sink = LogSink::open(&settings).map_err(|error| format!("log: {error}"))?;
-        let log = Logger::new(Rc::new(sink), &settings.tag("postfix-script"), std::process::id());
-        Ok(Self { directory: directory.to_owned(), configuration, log })
+        let sink: Rc<dyn Sink> = Rc::new(sink);
+        let log = |name| Logger::new(Rc::clone(&sink), &settings.tag(name), std::process::id());
+        let (log, own_log) = (log("postfix-script"), log("postfix"));
+        Ok(Self { directory: directory.to_owned(), configuration, log, own_log })
     }
 
     pub(crate) fn values(&self) -> &Values {
@@ -119,6 +129,27 @@ impl System {
             "the postfix command is reserved for the superuser and the owner of the queue directory"
                 .to_owned(),
         ))
+    }
+
+    /// Alerts administrators whose settings mean what they meant in an older version.
+    fn note_old_defaults(&self) {
+        let level = self.values().text(p::compatibility_level);
+        if config::compatibility_level(level) < config::compatibility_level(LAST_COMPATIBILITY_LEVEL) {
+            let lines = [
+                "Postfix is using backwards-compatible default settings",
+                "See https://www.postfix.org/COMPATIBILITY_README.html for details",
+                &format!(
+                    "To disable backwards compatibility use \"postconf compatibility_level={LAST_COMPATIBILITY_LEVEL}\" \
+                     and \"postfix reload\""
+                ),
+            ];
+            for line in lines {
+                self.own_log.write(Severity::Info, line);
+                if std::io::stderr().is_terminal() {
+                    eprintln!("postfix: {line}");
+                }
+            }
+        }
     }
 
     fn info(&self, text: &str) {

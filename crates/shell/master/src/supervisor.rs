@@ -9,7 +9,7 @@ use crate::{
     settings::Settings,
 };
 use config::{ServiceRow, ServiceType};
-use maillog::{Logger, Severity};
+use maillog::{Logger, OldDefault, Severity};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     os::fd::OwnedFd,
@@ -472,9 +472,14 @@ fn bind(
         disabled.push("inet");
     }
     let mut rows = Vec::new();
+    let file = &settings.configuration.master_cf().file;
     for row in &settings.configuration.master_cf().rows {
         if disabled.iter().any(|pattern| is_disabled(pattern, row)) {
             continue;
+        }
+        if row.has_old_chroot {
+            let place = format!("{file}: line {}", row.line);
+            log.write(Severity::Info, &format!("{place}: {}", OldDefault::Setting("chroot", "y")));
         }
         let (process, listens) = match place_of(&row.command) {
             Place::Listens(process) => (process, true),

@@ -67,7 +67,9 @@ fn cleanup<W: World>(shared: &Shared<W>, values: &Values) -> Result<Rc<CleanupSe
     let invalid = |invalid: config::Invalid| invalid.to_string();
     let registry = Registry::new(values, shared.log.session(&process::tag(values, "pickup")))
         .with_openers(&shared.openers);
-    let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
+    let rewriter = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
+    let log = shared.log.session(&process::tag(values, "trivial-rewrite"));
+    let rewriter = Rc::new(rewriter.with_log(log));
     let settings = CleanupSettings::load(values).map_err(invalid)?;
     Ok(Rc::new(CleanupService::new(settings, rewriter, &registry)))
 }

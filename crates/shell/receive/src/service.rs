@@ -72,7 +72,9 @@ impl SmtpService {
             logger.warning(&format!("service {service}: {asked}: TLS is not offered yet; {consequence}"));
         }
         let registry = Registry::new(values, logger).with_openers(&shared.openers);
-        let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry));
+        let rewriter = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
+        let log = shared.log.session(&process::tag(values, "trivial-rewrite"));
+        let rewriter = Rc::new(rewriter.with_log(log));
         let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
         let hosts = process.host.names();
         let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));

@@ -87,6 +87,8 @@ pub struct ServiceRow {
     pub unprivileged: bool,
     /// Sees queue_directory as its root.
     pub chroot: bool,
+    /// The column does not say so: it is the default of old versions.
+    pub has_old_chroot: bool,
     /// Seconds between two wake-ups; 0 for none.
     pub wakeup_time: u32,
     /// Is woken up only after it has been used: `?` behind the time.
@@ -231,6 +233,7 @@ fn parse_row(text: &str, line: u32, defaults: Defaults) -> Result<ServiceRow, St
         endpoint = Endpoint::Local(format!("{}/{name}", if private { "private" } else { "public" }));
     }
     let unprivileged = columns.flag("unprivileged", true)?;
+    let has_old_chroot = defaults.chroot && columns.0.clone().next() == Some("-");
     let chroot = columns.flag("chroot", defaults.chroot)?;
     let (wakeup_time, wakeup) = columns.number("wakeup_time", 0)?;
     let (max_proc, _) = columns.number("max_proc", defaults.max_proc)?;
@@ -245,6 +248,7 @@ fn parse_row(text: &str, line: u32, defaults: Defaults) -> Result<ServiceRow, St
         private,
         unprivileged,
         chroot,
+        has_old_chroot,
         wakeup_time,
         wakeup_conditional: wakeup_time > 0 && wakeup.ends_with('?'),
         max_proc,

@@ -207,6 +207,15 @@ impl Values {
         self.inner.setting(id.name()).is_some()
     }
 
+    /// True if a parameter has a default of an older version, as it is not set and compatibility_level is low.
+    #[must_use]
+    pub fn has_old_default(&self, id: Id) -> bool {
+        let since = id.row().default.strip_prefix("${{$compatibility_level} <level {");
+        let since = since.and_then(|rest| rest.split('}').next()).and_then(number::compatibility_level);
+        let level = number::compatibility_level(self.text(params::compatibility_level)).unwrap_or(0);
+        since.is_some_and(|since| level < since) && !self.is_set(id)
+    }
+
     /// The value as it is written, or the default expression; `$name` not expanded.
     #[must_use]
     pub fn unexpanded(&self, name: &str) -> Option<Cow<'_, str>> {

@@ -11,6 +11,7 @@ mod address;
 mod bounce;
 mod cleanup;
 mod delivery;
+mod old_default;
 mod pickup;
 mod qmgr;
 mod smtpd;
@@ -18,6 +19,7 @@ mod smtpd;
 pub use bounce::Notification;
 pub use cleanup::CleanupEvent;
 pub use delivery::DeliveryEvent;
+pub use old_default::OldDefault;
 pub use pickup::PickupEvent;
 pub use qmgr::QmgrEvent;
 pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent};
@@ -39,6 +41,8 @@ pub enum Event<'a> {
     Delivery(DeliveryEvent<'a>),
     /// Delivery status notifications.
     Bounce(Notification),
+    /// Any service whose decision rests on a default of an older version.
+    OldDefault(OldDefault<'a>),
 }
 
 impl fmt::Display for Event<'_> {
@@ -50,6 +54,7 @@ impl fmt::Display for Event<'_> {
             Self::Qmgr(event) => event.fmt(f),
             Self::Delivery(event) => event.fmt(f),
             Self::Bounce(event) => event.fmt(f),
+            Self::OldDefault(event) => event.fmt(f),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Answers the questions of sessions: match lists, restriction lists, known recipients.
 
 mod hostname;
+mod old_defaults;
 mod screening;
 mod stand_alone;
 mod unlisted;
@@ -12,6 +13,7 @@ use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict};
 use config::{Values, params as p};
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, parent_style};
+use old_defaults::OldDefaults;
 use screening::Screening;
 use std::{future::Future, net::IpAddr, rc::Rc};
 use types::{Address, Dsn, DsnClass, Lookup, Reply, Resolved};
@@ -58,6 +60,7 @@ pub struct Judge<R> {
     smtpd_forbid_bare_newline_exclusions: NameAddrList,
     screening: Screening,
     recipients: RecipientTables,
+    old_defaults: OldDefaults,
 }
 
 /// The tables that say which addresses exist.
@@ -131,6 +134,7 @@ impl<R: Resolve> Judge<R> {
             screening: Screening::open(&settings, values, around.tables),
             settings,
             recipients: RecipientTables::open(values, around),
+            old_defaults: OldDefaults::of(values, around.tables),
         }
     }
 
@@ -146,6 +150,7 @@ impl<R: Resolve> Judge<R> {
                 if let Some(answer) = self.illegal(sender, &Address::null(), *is_smtputf8).await {
                     return Verdict { answer, standing };
                 }
+                self.note_smtputf8(&question, "sender", sender);
                 match address_only {
                     true => Verdict { answer: Answer::Accept, standing },
                     false => self.mail(&question, sender, *size_bytes).await,
@@ -222,6 +227,7 @@ impl<R: Resolve> Judge<R> {
         if let Some(answer) = self.illegal(recipient, sender, is_smtputf8).await {
             return Verdict { answer, standing: question.standing.clone() };
         }
+        self.note_smtputf8(question, "recipient", recipient);
         if address_only {
             return Verdict { answer: Answer::Accept, standing: question.standing.clone() };
         }

@@ -31,7 +31,11 @@ impl<R: Resolve> Walk<'_, R> {
         if let Some(status) = self.by_transport(&resolved, subject) {
             return Ok(status);
         }
-        self.by_class(&resolved, subject).await
+        let status = self.by_class(&resolved, subject).await?;
+        if status == Status::Dunno && resolved.class == AddressClass::Relay {
+            self.judge.note_relay_address(self.question, address);
+        }
+        Ok(status)
     }
 
     /// Transports `error` and `retry` refuse what they would return.

@@ -215,28 +215,44 @@ impl<R: Resolve> Walk<'_, R> {
         }
         self.defer_if_permit = self.standing.defer_sender.clone();
         self.reset();
+        let mut status = self.check_both_lists(recipient).await;
         let restrictions = &self.judge.settings.restrictions;
-        let mut lists = [
-            Rc::clone(&restrictions.smtpd_relay_restrictions),
-            Rc::clone(&restrictions.smtpd_recipient_restrictions),
-        ];
-        if !restrictions.smtpd_relay_before_recipient_restrictions {
-            lists.reverse();
-        }
-        let subject = Subject { name: recipient.as_bstr(), class: RECIPIENT };
-        let mut status = Status::Dunno;
-        for rules in lists {
-            status = self.list(&rules, subject).await;
-            if matches!(status, Status::Reject(_)) {
-                break;
-            }
-        }
         status = self.deferred_unless_rejected(status);
         let is_open = !matches!(status, Status::Reject(_)) && !self.recipient_checked;
         if restrictions.smtpd_reject_unlisted_recipient && is_open {
             status = self.unlisted_recipient(recipient).await;
         }
         status.refusal()
+    }
+
+    /// The restrictions of relaying and of recipients, in the order that is asked for.
+    async fn check_both_lists(&mut self, recipient: &Address) -> Status {
+        let (judge, question) = (self.judge, self.question);
+        let restrictions = &judge.settings.restrictions;
+        let subject = Subject { name: recipient.as_bstr(), class: RECIPIENT };
+        let old = judge.old_defaults.smtpd_relay_restrictions.as_ref();
+        let relay = old.unwrap_or(&restrictions.smtpd_relay_restrictions);
+        let mut lists = [
+            (Rc::clone(relay), old.is_some()),
+            (Rc::clone(&restrictions.smtpd_recipient_restrictions), false),
+        ];
+        if !restrictions.smtpd_relay_before_recipient_restrictions || old.is_some() {
+            lists.reverse();
+        }
+        let mut status = Status::Dunno;
+        for (at, (rules, is_trial)) in lists.into_iter().enumerate() {
+            status = self.list(&rules, subject).await;
+            if is_trial && status == Status::Dunno {
+                judge.note_relay_restrictions(question, recipient);
+            }
+            if matches!(status, Status::Reject(_)) {
+                if at == 0 {
+                    judge.note_refused_first(question, recipient);
+                }
+                break;
+            }
+        }
+        status
     }
 
     /// A `defer_if_permit` that fired earlier takes effect where nothing rejected.
@@ -304,7 +320,13 @@ impl<R: Resolve> Walk<'_, R> {
             Rule::PermitInetInterfaces => {
                 permit_if(judge.own_addresses.contains(&self.question.peer.address))
             }
-            Rule::PermitMynetworks => permit_if(judge.in_mynetworks(self.question).await?),
+            Rule::PermitMynetworks => {
+                let is_inside = judge.in_mynetworks(self.question).await?;
+                if is_inside {
+                    judge.note_mynetworks(self.question).await;
+                }
+                permit_if(is_inside)
+            }
             Rule::PermitSaslAuthenticated => Status::Dunno,
             Rule::RejectNonFqdnHeloHostname | Rule::RejectInvalidHeloHostname => self.helo_rule(rule),
             Rule::RejectNonFqdnSender | Rule::RejectUnknownSenderDomain | Rule::RejectUnlistedSender => {
@@ -401,7 +423,11 @@ impl<R: Resolve> Walk<'_, R> {
         if resolved.recipient.domain().is_none() {
             return Ok(true);
         }
-        Ok((allow_routing || !resolved.is_routed) && resolved.class != AddressClass::Default)
+        let is_ours = (allow_routing || !resolved.is_routed) && resolved.class != AddressClass::Default;
+        if is_ours && resolved.class == AddressClass::Relay {
+            self.judge.note_relay_domain(self.question, address);
+        }
+        Ok(is_ours)
     }
 
     /// Resolves an address; the answer for the last one is kept.

@@ -52,6 +52,7 @@ pub(super) fn all(configuration: &Configuration) -> Vec<Report> {
     let mut reports = configuration.shared.main.warnings.clone();
     main_values(configuration, &mut reports);
     reports.extend(configuration.master.warnings.iter().cloned());
+    row_options(configuration, &mut reports);
     row_values(configuration, &mut reports);
     names(configuration, &mut reports);
     reports
@@ -115,6 +116,25 @@ fn main_values(configuration: &Configuration, reports: &mut Vec<Report>) {
     for finding in by_default(values).into_iter().filter(is_used).chain(together::check(values)) {
         let line = finding.set.map_or(0, |id| configuration.line_of(id));
         say(finding, line);
+    }
+}
+
+/// What daemons of Postfix are told to say, or to be watched by.
+fn row_options(configuration: &Configuration, reports: &mut Vec<Report>) {
+    let master = &configuration.master;
+    for row in &master.rows {
+        let verbose = (row.verbose > 0).then_some("-v has no effect: there is no log of internal steps");
+        let debugger =
+            row.debugger.then_some("-D has no effect: services share processes; attach to one by its id");
+        for what in verbose.into_iter().chain(debugger) {
+            let text = format!("service {}: {what}", row.name);
+            reports.push(Report {
+                severity: Severity::Note,
+                file: master.file.clone(),
+                line: row.line,
+                text,
+            });
+        }
     }
 }
 

@@ -279,3 +279,17 @@ fn a_hostile_file_costs_no_more_than_its_size() {
         let _ = configuration.values().text(p::mynetworks);
     }
 }
+
+#[test]
+fn what_daemons_cannot_be_told_is_said_once() {
+    let reports = load("", "\na unix - - n - - local -v -v -D\nb unix - - n - - local\n").reports();
+    let notes: Vec<String> =
+        reports.iter().map(ToString::to_string).filter(|text| text.contains("service ")).collect();
+    assert_eq!(
+        notes,
+        [
+            "note: /e/master.cf, line 2: service a: -v has no effect: there is no log of internal steps",
+            "note: /e/master.cf, line 2: service a: -D has no effect: services share processes; attach to one by its id",
+        ]
+    );
+}

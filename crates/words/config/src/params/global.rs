@@ -10,7 +10,7 @@ rows! {
     anvil_status_update_time: time(1, 0), "600s", "anvil", NotYet, "How often the greatest counts of the recent past are logged.";
     append_dot_mydomain: flag(), "${{$compatibility_level} <level {1} ? {yes} : {no}}", "trivial-rewrite", Honoured("rewrite"), "Completes a domain without dot with mydomain.";
     application_event_drain_time: time(1, 0), "100s", "global", NoEffect("the kernel keeps what was sent to a service even after its sender has ended"), "How long postkick waits until its request was taken from the socket.";
-    compatibility_level: text(0, 0), "0", "global,postfix", Honoured("config"), "Which version's defaults count.";
+    compatibility_level: text(0, 0), "0", "global,postfix", Honoured("commands, config"), "Which version's defaults count.";
     connection_cache_status_update_time: time(1, 0), "600s", "scache", NoEffect("idle connections stay in the process that uses them; there is no cache server with statistics"), "How often the connection cache server logs how useful it was.";
     connection_cache_ttl_limit: time(1, 0), "2s", "scache", NotYet, "The longest time for which the connection cache server keeps an idle connection.";
     daemon_table_open_error_is_fatal: flag(), "no", "global", NotYet, "Ends a daemon that cannot open a table, rather than letting it go on without.";
@@ -20,7 +20,7 @@ rows! {
     debugger_command: text(0, 0), "", "", NoEffect("services share two processes, so that none can be debugged alone; attach to the process by its id"), "The command that is run beside a daemon whose row in master.cf has -D.";
     default_delivery_status_filter: text(0, 0), "", "global", Honoured("deliver"), "Tables that change status codes and texts of deliveries, for all delivery agents.";
     default_privs: text(1, 0), "nobody", "global", NotYet, "The user as whom commands and files of aliases are served if the alias table belongs to root.";
-    default_process_limit: int(1, 0), "100", "global", Honoured("config, master, tables-net"), "How many processes of a service run if its row does not say.";
+    default_process_limit: int(1, 0), "100", "global", Honoured("config, master, process, tables-net"), "How many processes of a service run if its row does not say.";
     default_verp_delimiters: text(2, 2), "+=", "global", Honoured("commands"), "The two characters that a VERP sender is composed with.";
     deliver_lock_attempts: int(1, 0), "20", "global", Honoured("local, master"), "How often a mailbox lock is tried.";
     deliver_lock_delay: time(1, 0), "1s", "global", Honoured("local, master"), "The pause between attempts to lock a mailbox.";
@@ -70,15 +70,15 @@ rows! {
     mydomain: text(1, 0), COMPUTED, "bounce,global,postconf,trivial-rewrite", Honoured("config, rewrite"), "The domain of this host.";
     myhostname: text(1, 0), COMPUTED, "bounce,global,postconf", Honoured("bounce, cleanup, config, logsink, qmgr, rewrite, smtp, smtpd"), "The name of this host.";
     mynetworks: text(0, 0), COMPUTED, "global,smtpd", Honoured("config, smtpd"), "Clients that may relay.";
-    mynetworks_style: text(1, 0), "${{$compatibility_level} <level {2} ? {subnet} : {host}}", "global,postconf,smtpd", Honoured("config"), "How mynetworks is made if it is not set.";
+    mynetworks_style: text(1, 0), "${{$compatibility_level} <level {2} ? {subnet} : {host}}", "global,postconf,smtpd", Honoured("config, smtpd"), "How mynetworks is made if it is not set.";
     myorigin: text(1, 0), "$myhostname", "global,smtpd,trivial-rewrite", Honoured("rewrite, smtpd"), "The domain of mail that is sent here.";
     owner_request_special: flag(), "yes", "global", Honoured("local, rewrite, smtpd"), "Gives owner- and -request addresses their meaning.";
-    parent_domain_matches_subdomains: text(0, 0), "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps", "global,smtpd", Honoured("postdrop, rewrite, smtpd"), "Lists in which a domain means its subdomains too.";
+    parent_domain_matches_subdomains: text(0, 0), "debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps", "global,smtpd", Honoured("deliver, postdrop, rewrite, smtpd"), "Lists in which a domain means its subdomains too.";
     pipe_delivery_status_filter: text(0, 0), "$default_delivery_status_filter", "pipe", NotYet, "Tables that change status codes and texts of deliveries by pipe.";
     process_id: read_only(), COMPUTED, "global,postconf", Honoured("config"), "The number of the running process.";
     process_name: read_only(), COMPUTED, "global,master,postalias,postconf,postdrop,postfix,postkick,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail,tls", Honoured("config"), "The name of the running program.";
     recipient_delimiter: text(0, 0), "", "global,smtpd", Honoured("local, qmgr, rewrite, smtpd"), "What separates a user from an address extension.";
-    relay_domains: text(0, 0), "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", "global,smtpd,trivial-rewrite", Honoured("rewrite"), "Domains whose mail is relayed.";
+    relay_domains: text(0, 0), "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", "global,smtpd,trivial-rewrite", Honoured("rewrite, smtpd"), "Domains whose mail is relayed.";
     relayhost: text(0, 0), "", "global,smtp,trivial-rewrite", Honoured("rewrite, smtp"), "The next hop for what is not delivered here.";
     requiretls_enable: flag(), "yes", "global,sendmail", NotYet, "Offers REQUIRETLS, and carries out what such mail asks for.";
     send_cyrus_sasl_authzid: flag(), "no", "global", NotYet, "Sends the login name as the authorization name too, when the Cyrus library logs in to a server.";

@@ -32,7 +32,7 @@ rows! {
     qmgr_daemon_timeout: time(1, 0), "1000s", "oqmgr,qmgr", NotYet, "After what time the queue manager is taken to hang and ends itself.";
     qmgr_fudge_factor: int(10, 100), "100", "oqmgr", NoEffect("it is for Postfix's old queue manager only"), "How much of the delivery agents one big message may take, in percent.";
     qmgr_ipc_timeout: time(1, 0), "60s", "oqmgr,qmgr", NoEffect("the queue manager and its agents are in one process"), "How long a message between the queue manager and its agents may take.";
-    qmgr_message_active_limit: int(1, 0), "20000", "oqmgr,qmgr", Honoured("qmgr"), "How many messages are active.";
+    qmgr_message_active_limit: int(1, 0), "20000", "oqmgr,qmgr", Honoured("deliver, qmgr"), "How many messages are active.";
     qmgr_message_recipient_limit: int(1, 0), "20000", "oqmgr,qmgr", Honoured("qmgr"), "How many recipients are held in memory.";
     qmgr_message_recipient_minimum: int(1, 0), "10", "qmgr", Honoured("qmgr"), "How many recipients of each message are held in memory at least.";
     queue_run_delay: time(1, 0), "300s", "oqmgr,qmgr,smtp", Honoured("qmgr"), "The pause between two looks at deferred mail.";

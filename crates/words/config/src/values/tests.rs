@@ -107,3 +107,17 @@ fn rows_are_found_by_name() {
         );
     }
 }
+
+#[test]
+fn a_low_compatibility_level_keeps_old_defaults() {
+    let check = |settings: &[(&str, &str)], id: Id, expected: bool| {
+        assert_eq!(Values::for_tests(settings).has_old_default(id), expected, "{settings:?} {}", id.name());
+    };
+    check(&[], p::append_dot_mydomain, true);
+    check(&[("compatibility_level", "1")], p::append_dot_mydomain, false);
+    check(&[("compatibility_level", "1")], p::relay_domains, true);
+    check(&[("compatibility_level", "1"), ("relay_domains", "")], p::relay_domains, false);
+    check(&[("compatibility_level", "3.5")], p::smtpd_relay_before_recipient_restrictions, true);
+    check(&[("compatibility_level", "3.11")], p::smtpd_relay_before_recipient_restrictions, false);
+    check(&[], p::soft_bounce, false);
+}
