@@ -17,7 +17,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -82,7 +82,12 @@ pub struct Machine {
     directory: tempfile::TempDir,
     holder: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// One word for each time that the reader of the log came to a [`MARK`].
+    marks: Mutex<mpsc::Receiver<()>>,
 }
+
+/// What [`Machine::log`] puts behind all that was logged before, to know when it has been read.
+const MARK: &[u8] = b"\0";
 
 impl Machine {
     /// A machine on which `which` is installed and not started. `main_cf` follows the package's own text.
@@ -104,16 +109,22 @@ impl Machine {
         set_mode(&base.join("dev/log"), 0o666);
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
+        let (marked, marks) = mpsc::channel();
         // Ends with the test process: the socket stays open until then.
         thread::spawn(move || {
             let mut buffer = vec![0; 1 << 16];
             while let Ok(size) = socket.recv(&mut buffer) {
+                if &buffer[..size] == MARK {
+                    // Nobody waits for it any more when the machine is gone.
+                    let _ = marked.send(());
+                    continue;
+                }
                 let text = String::from_utf8_lossy(&buffer[..size]).into_owned();
                 lines.lock().expect("no other thread fails").push(text);
             }
         });
         let holder = hold(&base);
-        let machine = Self { which, directory, holder, log };
+        let machine = Self { which, directory, holder, log, marks: Mutex::new(marks) };
         machine.command("/usr/sbin/postalias", &["hash:/etc/aliases"]);
         machine
     }
@@ -221,8 +232,12 @@ impl Machine {
         replies.pop().unwrap_or_default()
     }
 
-    /// Lines that reached /dev/log, as they came.
+    /// Lines that were sent to /dev/log so far, as they came.
     pub fn log(&self) -> Vec<String> {
+        let marks = self.marks.lock().expect("no other thread fails");
+        let socket = UnixDatagram::unbound().expect("a socket");
+        socket.send_to(MARK, self.path("dev/log")).expect("the log is read");
+        marks.recv_timeout(PATIENCE).expect("the log is read to its end");
         self.log.lock().expect("no other thread fails").clone()
     }
 

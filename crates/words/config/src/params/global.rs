@@ -48,7 +48,7 @@ rows! {
     import_environment: text(0, 0), "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", "global,master,postalias,postcat,postdrop,postfix,postkick,postlock,postlog,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail", Honoured("master"), "Which variables of the environment are kept.";
     in_flow_delay: time(0, 10), "1s", "global", NotYet, "How long new mail is held back while more comes in than goes out.";
     inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("config, master"), "The addresses that mail is received on.";
-    inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("config, master, smtp"), "The protocols used: ipv4, ipv6 or both.";
+    inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("config, master, receive, smtp"), "The protocols used: ipv4, ipv6 or both.";
     internal_mail_filter_classes: text(0, 0), "", "global", NotYet, "Which mail made by the system itself is filtered like mail from outside.";
     ipc_idle: time(1, 0), "5s", "global", NoEffect("clean-up and rewriting are function calls; there are no connections between daemons to close"), "After what idle time a connection between two daemons is closed.";
     ipc_timeout: time(1, 0), "3600s", "global", Honoured("deliver"), "How long a delivery agent may take over one mailbox before its mail is deferred.";
@@ -68,7 +68,7 @@ rows! {
     mime_nesting_limit: int(1, 0), "100", "global", Honoured("cleanup, commands, smtp"), "How deep MIME parts may be nested.";
     mydestination: text(0, 0), "$myhostname, localhost.$mydomain, localhost", "global,smtpd,trivial-rewrite", Honoured("rewrite"), "Domains whose mail is delivered on this host.";
     mydomain: text(1, 0), COMPUTED, "bounce,global,postconf,trivial-rewrite", Honoured("config, rewrite"), "The domain of this host.";
-    myhostname: text(1, 0), COMPUTED, "bounce,global,postconf", Honoured("bounce, cleanup, config, logsink, qmgr, rewrite, smtp, smtpd"), "The name of this host.";
+    myhostname: text(1, 0), COMPUTED, "bounce,global,postconf", Honoured("bounce, cleanup, config, logsink, qmgr, receive, rewrite, smtp, smtpd"), "The name of this host.";
     mynetworks: text(0, 0), COMPUTED, "global,smtpd", Honoured("config, smtpd"), "Clients that may relay.";
     mynetworks_style: text(1, 0), "${{$compatibility_level} <level {2} ? {subnet} : {host}}", "global,postconf,smtpd", Honoured("config, smtpd"), "How mynetworks is made if it is not set.";
     myorigin: text(1, 0), "$myhostname", "global,smtpd,trivial-rewrite", Honoured("rewrite, smtpd"), "The domain of mail that is sent here.";

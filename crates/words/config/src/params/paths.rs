@@ -19,7 +19,7 @@ rows! {
     newaliases_path: text(1, 0), "/usr/bin/newaliases", "postfix", Honoured("postconf"), "Where newaliases is installed, for those who ask postconf.";
     openssl_path: text(1, 0), "openssl", "tls", NotYet, "The openssl command that `postfix tls` runs.";
     process_id_directory: text(1, 0), "pid", "global", Honoured("commands, master"), "Where lock files of processes are, below queue_directory.";
-    queue_directory: text(1, 0), "/var/spool/postfix", "global,master,postconf,postfix,postmulti", Honoured("commands, logsink, master, postdrop, process"), "The queue.";
+    queue_directory: text(1, 0), "/var/spool/postfix", "global,master,postconf,postfix,postmulti", Honoured("commands, logsink, master, postdrop, process, receive, submit"), "The queue.";
     readme_directory: text(1, 0), "no", "postfix", Honoured("postconf"), "Where README files are, for those who ask postconf.";
     require_home_directory: flag(), "no", "local", NotYet, "Waits with mail for a user whose home directory is missing.";
     sample_directory: text(1, 0), "/etc/postfix", "postfix", Honoured("postconf"), "Where sample configurations are, for those who ask postconf.";
