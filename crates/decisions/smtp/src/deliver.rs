@@ -260,6 +260,13 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
 
     async fn unix(&mut self, path: &str) {
         self.ledger.is_last_server = true;
+        let settings = &self.client.settings;
+        if !settings.fallback_relay.is_empty() {
+            let (prefix, list) = (settings.protocol.prefix(), settings.fallback_relay.join(", "));
+            self.logger.warning(&format!(
+                "ignoring \"{prefix}_fallback_relay = {list}\" setting for non-TCP connections"
+            ));
+        }
         self.decide_reuse(path, path).await;
         while let Some(connection) = self.open_for_destination() {
             if self.reuse(connection).await {

@@ -210,13 +210,34 @@ impl Search<'_> {
             }
         }
         if self.settings.host_lookup.native {
-            let addresses = (self.network.native)(name);
-            let before = hosts.len();
-            hosts.extend(addresses.into_iter().filter(|address| self.is_enabled(address)).map(make));
-            if hosts.len() == before {
-                let text = format!("unable to look up host {name}: Name or service not known");
-                self.fail(Dsn::permanent(4, 4), &text);
+            match self.native(name).await {
+                Ok(addresses) => hosts.extend(addresses.into_iter().map(make)),
+                Err((dsn, why)) => self.fail(dsn, &format!("unable to look up host {name}: {why}")),
             }
+        }
+    }
+
+    /// As the system's own look-up does: /etc/hosts, then the DNS, whatever `smtp_dns_support_level` says of ours.
+    async fn native(&self, name: &str) -> Result<Vec<IpAddr>, (Dsn, &'static str)> {
+        let mut addresses = (self.network.native)(name);
+        addresses.retain(|address| self.is_enabled(address));
+        let types = [(RecordType::A, self.settings.ipv4), (RecordType::Aaaa, self.settings.ipv6)];
+        let mut is_temporary = false;
+        if addresses.is_empty() && !self.settings.host_lookup.dns {
+            for (record_type, _) in types.into_iter().filter(|(_, enabled)| *enabled) {
+                match self.dns.dns.query(name, record_type).await {
+                    DnsAnswer::Records { records, .. } => {
+                        addresses.extend(records.iter().filter_map(|record| record.data.address()));
+                    }
+                    DnsAnswer::TryAgain(_) => is_temporary = true,
+                    DnsAnswer::NoName | DnsAnswer::NoData | DnsAnswer::Invalid(_) => {}
+                }
+            }
+        }
+        match (addresses.is_empty(), is_temporary) {
+            (false, _) => Ok(addresses),
+            (true, false) => Err((Dsn::permanent(4, 4), "Name or service not known")),
+            (true, true) => Err((Dsn::temporary(4, 4), "Temporary failure in name resolution")),
         }
     }
 
@@ -239,11 +260,7 @@ impl Search<'_> {
             };
             match answer {
                 DnsAnswer::Records { records, .. } => {
-                    addresses.extend(records.into_iter().filter_map(|record| match record.data {
-                        RecordData::A(address) => Some(IpAddr::V4(address)),
-                        RecordData::Aaaa(address) => Some(IpAddr::V6(address)),
-                        _ => None,
-                    }));
+                    addresses.extend(records.iter().filter_map(|record| record.data.address()));
                 }
                 DnsAnswer::NoName => absent = Some(absent_text(name, record_type, "Host not found")),
                 DnsAnswer::NoData => {

@@ -1,7 +1,7 @@
 //! Questions to the domain name system.
 
 use crate::Answer;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::Trouble;
 
 /// The record types that a mail server asks for.
@@ -80,6 +80,18 @@ pub enum RecordData {
     Tlsa(u8, u8, u8, Vec<u8>),
     /// TXT: character strings joined
     Txt(Vec<u8>),
+}
+
+impl RecordData {
+    /// The address, of an address record.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::A(address) => Some(IpAddr::V4(*address)),
+            Self::Aaaa(address) => Some(IpAddr::V6(*address)),
+            _ => None,
+        }
+    }
 }
 
 /// One record of an answer.

@@ -12,6 +12,7 @@ mod aliases;
 mod bounces;
 mod generic;
 mod handshake;
+mod lmtp;
 mod network;
 mod records;
 mod retry;
