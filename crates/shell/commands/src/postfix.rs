@@ -7,6 +7,7 @@
 
 mod check;
 mod logrotate;
+mod plugins;
 
 use config::{Configuration, Values, params as p};
 use logsink::{LogSettings, LogSink};
@@ -311,6 +312,9 @@ impl System {
     fn report(&self) {
         for report in self.configuration.reports() {
             eprintln!("postfix: {report}");
+        }
+        for text in plugins::warnings(self) {
+            eprintln!("postfix: warning: {text}");
         }
     }
 

@@ -15,7 +15,7 @@ rows! {
     mail_spool_directory: text(0, 0), "/var/mail", "local,virtual", Honoured("local, master"), "Where mailboxes are.";
     mailq_path: text(1, 0), "/usr/bin/mailq", "postfix", Honoured("postconf"), "Where mailq is installed, for those who ask postconf.";
     manpage_directory: text(1, 0), "/usr/share/man", "postfix", Honoured("postconf"), "Where manual pages are, for those who ask postconf.";
-    meta_directory: text(1, 0), "/etc/postfix", "global,postfix,postmulti,smtpd", NotYet, "Where files are that all instances share: postfix-files, dynamicmaps.cf, templates of main.cf and master.cf.";
+    meta_directory: text(1, 0), "/etc/postfix", "global,postfix,postmulti,smtpd", Honoured("commands"), "Where files are that all instances share: postfix-files, dynamicmaps.cf, templates of main.cf and master.cf.";
     newaliases_path: text(1, 0), "/usr/bin/newaliases", "postfix", Honoured("postconf"), "Where newaliases is installed, for those who ask postconf.";
     openssl_path: text(1, 0), "openssl", "tls", NotYet, "The openssl command that `postfix tls` runs.";
     process_id_directory: text(1, 0), "pid", "global", Honoured("commands, master"), "Where lock files of processes are, below queue_directory.";
