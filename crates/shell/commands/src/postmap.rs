@@ -1,18 +1,25 @@
 //! postmap(1), and what postalias(1) has in common with it: building, querying and listing table files.
 //!
 //! # Diagnostics
-//! Warnings about lines of a table name the file and the line. What ends the command is `fatal:` on standard error and exit
-//! code 1, as is a query or deletion that finds nothing. Postfix's words are kept; where it does not say what to
-//! do, a half-sentence is added.
+//! Warnings about lines of a table name the file and the line. What ends the command is `fatal:` on standard error, and
+//! exit code 1, as is a query or deletion that finds nothing. Postfix's words are kept; where it does not say what to
+//! do, a half-sentence is added. All of it goes to the log, too.
 
-use std::{ffi::OsString, io::Write as _, os::unix::ffi::OsStrExt as _, rc::Rc};
+use std::{
+    cell::{Cell, OnceCell},
+    ffi::OsString,
+    io::Write as _,
+    rc::Rc,
+};
 
 use config::{Values, params as p};
-use maillog::{Line, Logger, Sink};
+use logsink::{LogSettings, LogSink};
+use maillog::{Line, Logger, Severity, Sink};
 use message::MimeLimits;
 
 mod create;
 mod options;
+mod progress;
 mod query;
 mod streams;
 mod waiting;
@@ -29,38 +36,74 @@ impl From<tables::OpenError> for Fatal {
     }
 }
 
-/// Standard error under the program's name.
+/// Standard error under the program's name, and the log once the configuration says where that is.
 #[derive(Clone)]
-pub(crate) struct Console(Rc<str>);
+pub(crate) struct Console {
+    name: &'static str,
+    log: Rc<OnceCell<Logger>>,
+    /// A line that is not done stands on the terminal.
+    unfinished: Rc<Cell<bool>>,
+}
+
+/// Clears the line on which the cursor of a terminal is.
+const CLEAR: &str = "\r\x1b[K";
 
 impl Console {
     fn new(tool: Tool) -> Self {
-        let program = std::env::args_os().next().unwrap_or_default();
-        let name = program.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-        let name = String::from_utf8_lossy(name);
         // The program also runs under other names; messages are the tool's.
-        Self(if name == tool.name() { name.as_ref().into() } else { tool.name().into() })
+        Self { name: tool.name(), log: Rc::default(), unfinished: Rc::default() }
     }
 
-    pub(crate) fn say(&self, severity: &str, text: &str) {
+    fn open_log(&self, values: &Values) {
+        let opened = LogSettings::load(values).ok().and_then(|settings| {
+            let sink = LogSink::open(&settings).ok()?;
+            Some(Logger::new(Rc::new(sink), &settings.tag(self.name), std::process::id()))
+        });
+        if let Some(log) = opened {
+            // Opened once, when the configuration has been read.
+            let _ = self.log.set(log);
+        }
+    }
+
+    pub(crate) fn say(&self, severity: Severity, text: &str) {
+        self.show(severity, text);
+        if let Some(log) = self.log.get() {
+            log.write(severity, text);
+        }
+    }
+
+    fn show(&self, severity: Severity, text: &str) {
         // Nobody can be told that standard error is gone.
         let text = maillog::printable(text.as_bytes());
-        let _ = writeln!(std::io::stderr().lock(), "{}: {severity}: {text}", self.0);
+        let (clear, name) = (self.clear(), self.name);
+        let _ = writeln!(std::io::stderr().lock(), "{clear}{name}: {}{text}", severity.prefix());
+    }
+
+    /// What removes an unfinished line.
+    fn clear(&self) -> &'static str {
+        if self.unfinished.take() { CLEAR } else { "" }
+    }
+
+    /// Shows a line that the next one replaces, on a terminal.
+    fn show_unfinished(&self, text: &str) {
+        let clear = self.clear();
+        self.unfinished.set(!text.is_empty());
+        let _ = write!(std::io::stderr().lock(), "{clear}{text}");
     }
 
     pub(crate) fn warn(&self, text: &str) {
-        self.say("warning", text);
+        self.say(Severity::Warning, text);
     }
 
     /// For tables that log.
     fn logger(&self) -> Logger {
-        Logger::new(Rc::new(self.clone()), &self.0, std::process::id())
+        Logger::new(Rc::new(self.clone()), self.name, std::process::id())
     }
 }
 
 impl Sink for Console {
     fn write(&self, line: Line<'_>) {
-        let _ = writeln!(std::io::stderr().lock(), "{}: {}{}", self.0, line.severity.prefix(), line.text);
+        self.say(line.severity, line.text);
     }
 }
 
@@ -116,7 +159,7 @@ pub(crate) fn run(tool: Tool, args: &[OsString]) -> i32 {
     match run_or_fail(tool, args, &console) {
         Ok(code) => code,
         Err(Fatal(text)) => {
-            console.say("fatal", &text);
+            console.say(Severity::Fatal, &text);
             1
         }
     }
@@ -126,6 +169,7 @@ fn run_or_fail(tool: Tool, args: &[OsString], console: &Console) -> Result<i32, 
     let request = options::parse(tool, args, console)?;
     let directory = config_files::directory(request.config_directory.as_deref());
     let configuration = config_files::load_main(&directory).map_err(|trouble| Fatal(trouble.to_string()))?;
+    console.open_log(configuration.values());
     let run = Run::new(tool, request, console.clone(), configuration.values());
     let found = match &run.request.job {
         Job::Query(key) if key == b"-" => query::bulk(&run)?,

@@ -17,7 +17,7 @@ use tables::{
     build::{self, Builder, file_to_base64},
 };
 
-use super::{Fatal, Run, options::Tool, query};
+use super::{Fatal, Run, options::Tool, progress::Progress, query};
 use crate::postalias;
 
 /// Builds each table from its file.
@@ -36,7 +36,9 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
         }
         as_owner(run, Some(owner), || {
             let mut builder = Builder::new(map_type, path, &run.options)?;
-            fill(run, &mut builder, BufReader::with_capacity(1 << 16, source), path)?;
+            let mut progress = Progress::new(&run.console, map_type, path);
+            fill(run, &mut builder, &mut progress, (BufReader::with_capacity(1 << 16, source), path))?;
+            progress.writing(builder.count());
             Ok(builder.finish(path, mode(run, &data))?)
         })?;
     }
@@ -49,7 +51,8 @@ pub(super) fn update(run: &Run) -> Result<bool, Fatal> {
         let (map_type, path) = run.table(argument);
         as_owner(run, build::owner_of(map_type, path), || {
             let mut builder = Builder::update(map_type, path, &run.options)?;
-            fill(run, &mut builder, io::stdin().lock(), "stdin")?;
+            let mut progress = Progress::new(&run.console, map_type, path);
+            fill(run, &mut builder, &mut progress, (io::stdin().lock(), "stdin"))?;
             Ok(builder.finish("stdin", 0o644)?)
         })?;
     }
@@ -90,16 +93,28 @@ fn as_owner<T>(
     })
 }
 
-fn fill(run: &Run, builder: &mut Builder, source: impl BufRead, path: &str) -> Result<(), Fatal> {
+/// Adds the entries of a text, which has a name.
+fn fill<R: BufRead>(
+    run: &Run,
+    builder: &mut Builder,
+    progress: &mut Progress,
+    (source, path): (R, &str),
+) -> Result<(), Fatal> {
     match run.tool {
-        Tool::Postmap => fill_map(run, builder, source, path),
+        Tool::Postmap => fill_map(run, builder, progress, (source, path)),
         Tool::Postalias => postalias::fill(&run.options, builder, source, path),
     }
 }
 
-fn fill_map(run: &Run, builder: &mut Builder, source: impl BufRead, path: &str) -> Result<(), Fatal> {
+fn fill_map<R: BufRead>(
+    run: &Run,
+    builder: &mut Builder,
+    progress: &mut Progress,
+    (source, path): (R, &str),
+) -> Result<(), Fatal> {
     let failed = |error: io::Error| Fatal(format!("read {path}: {}", config_files::reason(&error)));
     EntryReader::new(source, path, &run.options).each(failed, |entry| {
+        progress.at(builder.count());
         if !run.request.rhs_is_file {
             return Ok(builder.add(entry.key, entry.value, entry.line)?);
         }
