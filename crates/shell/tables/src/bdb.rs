@@ -174,8 +174,10 @@ impl Snapshot {
         }
         let place = self.pages.fetch(u64::from(number) * self.page_size as u64, self.page_size)?;
         let page = self.pages.at(place);
-        let right_type = page.get(TYPE_AT).is_some_and(|kind| types.contains(kind));
-        if right_type && u32_at(page, 8) == Some(number) { Ok(page) } else { Err(self.bad()) }
+        let kind = page.get(TYPE_AT).copied().filter(|kind| types.contains(kind));
+        // A page that was never used has no number.
+        let own = if kind == Some(0) { 0 } else { number };
+        if kind.is_some() && u32_at(page, 8) == Some(own) { Ok(page) } else { Err(self.bad()) }
     }
 
     /// Takes an item that is too large for its page: a chain of pages.

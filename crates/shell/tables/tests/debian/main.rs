@@ -150,6 +150,25 @@ fn their_files_by_our_readers() {
     }
 }
 
+/// The library leaves parts of a small file unused.
+#[test]
+fn their_smallest_files() {
+    let place = Place::new("smallest");
+    for map_type in ["hash", "btree", "lmdb", "cdb"] {
+        for count in 0..6 {
+            let text: String = (0..count).map(|n| format!("key{n} value{n}\n")).collect();
+            let path = place.file(&format!("{map_type}-{count}"), &text);
+            let spec = format!("{map_type}:{path}");
+            postmap(&place, &[&spec], "");
+            check(&place, &spec, &(0..40).map(|n| format!("key{n}")).collect::<Vec<_>>());
+            let table = tables::open(map_type, &path, &options()).unwrap();
+            let mut listed = 0;
+            table.each(&mut |_, _| listed += 1).unwrap();
+            assert_eq!(listed, count, "{spec}");
+        }
+    }
+}
+
 #[test]
 fn our_files_by_their_readers() {
     let place = Place::new("write");
