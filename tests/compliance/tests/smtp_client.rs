@@ -149,7 +149,9 @@ impl World {
             };
             let mut reports = Vec::new();
             for nexthop in nexthops {
-                reports.push(deliver(&client, &logger, &request(nexthop, recipients), &message()).await);
+                reports.push(
+                    deliver(&client, &logger, &request(nexthop, recipients), &message(), &|_| ()).await,
+                );
             }
             reports
         })

@@ -37,12 +37,14 @@ pub struct Client<W: World> {
     pub cache: ConnectionCache<W::Stream>,
 }
 
-/// Delivers one request; there is a report for each of its recipients.
+/// Delivers one request; there is a report for each of its recipients. `progress` hears, before anything that may take
+/// long, who has the message already.
 pub async fn deliver<W: World, C: Content>(
     client: &Client<W>,
     logger: &Logger,
     request: &DeliveryRequest,
     content: &C,
+    progress: &dyn Fn(DeliveryReport),
 ) -> DeliveryReport {
     let started = client.world.now();
     let ledger = Ledger::new(request, logger, client.settings.soft_bounce);
@@ -51,6 +53,9 @@ pub async fn deliver<W: World, C: Content>(
         logger,
         request,
         content,
+        progress,
+        told: Vec::new(),
+        offered: Vec::new(),
         ledger,
         started,
         connected: None,
@@ -69,6 +74,11 @@ struct Delivery<'a, W: World, C> {
     logger: &'a Logger,
     request: &'a DeliveryRequest,
     content: &'a C,
+    progress: &'a dyn Fn(DeliveryReport),
+    // Indices of recipients that `progress` has heard of.
+    told: Vec<usize>,
+    // Indices of the recipients of the present transaction.
+    offered: Vec<usize>,
     ledger: Ledger<'a>,
     started: Instant,
     // When MAIL was first sent in the current session.
@@ -335,6 +345,28 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                 world.connect(to, None, limit).await
             }
             connected => connected,
+        }
+    }
+
+    /// Says who has the message, if that is news.
+    fn tell(&mut self, session: Option<&Session>) {
+        let mut news = self.ledger.sent_besides(&self.told);
+        if let Some(session) = session.filter(|session| session.sent().next().is_some()) {
+            let (host, relay) = (&session.peer().name, Relay::Host(session.peer().with_port()));
+            for (place, reply) in session.sent() {
+                let Some(&index) = self.offered.get(place) else { continue };
+                let is_news = !self.told.contains(&index) && !news.iter().any(|report| report.index == index);
+                if is_news {
+                    self.ledger.connection_uses = session.uses();
+                    self.ledger.success = self.success(session.features());
+                    news.push(self.ledger.report_of_taken(index, host, reply, &relay, self.clock()));
+                }
+            }
+        }
+        if !news.is_empty() {
+            self.told.extend(news.iter().map(|report| report.index));
+            let session = self.logger.session();
+            (self.progress)(DeliveryReport { recipients: news, session, ..DeliveryReport::default() });
         }
     }
 

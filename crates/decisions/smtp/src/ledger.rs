@@ -115,11 +115,33 @@ impl<'a> Ledger<'a> {
         relay: &Relay,
         clock: Clock,
     ) {
+        self.left.retain(|&left| left != index);
+        let report = self.report_of_taken(index, host, reply, relay, clock);
+        self.report.recipients.push(report);
+    }
+
+    /// What is reported of a recipient whom the server has taken the message for.
+    pub(crate) fn report_of_taken(
+        &self,
+        index: usize,
+        host: &str,
+        reply: &ServerReply,
+        relay: &Relay,
+        clock: Clock,
+    ) -> RecipientReport {
         let text = reply.one_line();
         let mut status = Status::new(reply.dsn, text.as_slice());
         status.remote_mta = Some(format!("dns; {host}"));
         status.diagnostic = Some(("smtp".to_owned(), text));
-        self.close(index, Outcome::Sent, status, relay, clock);
+        self.report_on(index, Outcome::Sent, status, relay, clock)
+    }
+
+    /// The reports on those who have the message, but for some.
+    pub(crate) fn sent_besides(&self, known: &[usize]) -> Vec<RecipientReport> {
+        let reports = self.report.recipients.iter();
+        let is_news =
+            |report: &&RecipientReport| report.outcome == Outcome::Sent && !known.contains(&report.index);
+        reports.filter(is_news).cloned().collect()
     }
 
     /// Applies a failure to `whom`: keeps them for the next server if the failure is worth another try there, or gives
@@ -138,7 +160,9 @@ impl<'a> Ledger<'a> {
             status.dsn = status.dsn.with_class(DsnClass::Temporary);
         }
         for &index in whom {
-            self.close(index, outcome, status.clone(), relay, clock);
+            self.left.retain(|&left| left != index);
+            let report = self.report_on(index, outcome, status.clone(), relay, clock);
+            self.report.recipients.push(report);
         }
         let counts = is_soft || self.soft_bounce;
         if failure.scope == Scope::Site && counts && !self.had_session {
@@ -147,8 +171,14 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn close(&mut self, index: usize, outcome: Outcome, status: Status, relay: &Relay, clock: Clock) {
-        self.left.retain(|&left| left != index);
+    fn report_on(
+        &self,
+        index: usize,
+        outcome: Outcome,
+        status: Status,
+        relay: &Relay,
+        clock: Clock,
+    ) -> RecipientReport {
         let request = self.request;
         // A failure before MAIL: all of the time went into connecting.
         let connection = clock.connected.unwrap_or(clock.now);
@@ -159,8 +189,6 @@ impl<'a> Ledger<'a> {
             transmission: clock.now.saturating_sub(connection),
         };
         let report = RecipientReport::new(index, outcome, status, relay.clone(), timing);
-        let connection_uses = self.connection_uses;
-        let success = self.success;
-        self.report.recipients.push(RecipientReport { connection_uses, success, ..report });
+        RecipientReport { connection_uses: self.connection_uses, success: self.success, ..report }
     }
 }

@@ -252,6 +252,14 @@ impl Session {
         std::mem::take(&mut self.verdicts)
     }
 
+    /// Recipients that the server has taken the message for, as far as [`Self::take_verdicts`] has not told.
+    pub(crate) fn sent(&self) -> impl Iterator<Item = (usize, &ServerReply)> {
+        self.verdicts.iter().filter_map(|verdict| match verdict {
+            Verdict::Sent(place, reply) => Some((*place, reply)),
+            Verdict::Failed(..) | Verdict::AllFailed(_) => None,
+        })
+    }
+
     /// What the log should be told.
     pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)

@@ -24,7 +24,7 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
     let context = Rc::clone(context);
     let world = context.shared.world.clone();
     world.spawn(async move {
-        let event = match contain(pin!(deliver(&context, &request))).await {
+        let event = match contain(pin!(deliver(&context, ticket, &request))).await {
             Ok(report) => Event::Report(ticket, report),
             Err(why) => {
                 // A bug: this delivery is over, and its recipients are tried again.
@@ -41,7 +41,11 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
     });
 }
 
-async fn deliver<W: World>(context: &Rc<Context<W>>, request: &Rc<DeliveryRequest>) -> DeliveryReport {
+async fn deliver<W: World>(
+    context: &Rc<Context<W>>,
+    ticket: Ticket,
+    request: &Rc<DeliveryRequest>,
+) -> DeliveryReport {
     let Some(service) = context.services.get(&request.transport) else { return DeliveryReport::default() };
     let Some(active) = context.work.active(&request.queue_id) else {
         return context.deferred(request, Dsn::temporary(3, 0), "queue file is not open");
@@ -49,7 +53,10 @@ async fn deliver<W: World>(context: &Rc<Context<W>>, request: &Rc<DeliveryReques
     let logger = context.shared.log.session(&service.tag);
     context.shared.faults.at("delivery");
     let mut report = match &service.program {
-        Program::Smtp(client) => smtp::deliver(client, &logger, request, active.file.file()).await,
+        Program::Smtp(client) => {
+            let progress = |report| context.shared.events.push(Event::Progress(ticket, report));
+            smtp::deliver(client, &logger, request, active.file.file(), &progress).await
+        }
         Program::Local(local) => local_delivery::deliver(context, local, &logger, request, &active).await,
         Program::Virtual(virtual_) => {
             virtual_delivery::deliver(context, virtual_, &logger, request, &active).await

@@ -93,6 +93,9 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let which = self.ledger.left().to_vec();
         let verdicts = self.transaction(connection, &which).await;
         self.apply(&connection.session, &which, verdicts);
+        if !self.ledger.left().is_empty() {
+            self.tell(None);
+        }
     }
 
     /// The same on a connection that was used before; false, and nothing has happened, when it is of no use any more.
@@ -111,6 +114,9 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         };
         if !is_stale {
             self.apply(&connection.session, &which, verdicts);
+            if !self.ledger.left().is_empty() {
+                self.tell(None);
+            }
         }
         !is_stale
     }
@@ -133,6 +139,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             }
         };
         self.connected = Some(now);
+        self.offered = which.to_vec();
         let session = &mut connection.session;
         let envelope = Envelope::new(&client.settings, session.features(), self.request, which, &mapped);
         let first = session.begin(envelope, self.keeps_open());
@@ -200,6 +207,8 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                     Err(ending) => Input::Lost(ending),
                 },
                 Action::Read(limit) => {
+                    // The server may let us wait, for other recipients or for a farewell.
+                    self.tell(Some(&connection.session));
                     let replies = connection.session.replies();
                     let is_begun = awaited.filter(|(number, _)| *number == replies);
                     let mut patience =
