@@ -112,7 +112,7 @@ impl SimDisk {
         lock(&self.state).latency_max = span;
     }
 
-    /// From now on one in so many writes and syncs fails; 0 for none.
+    /// From now on one in so many syncs, and writes that make a file longer, fails; 0 for none.
     pub fn set_trouble(&self, seed: u64, one_in: usize) {
         lock(&self.state).trouble = (one_in > 0).then(|| (Chance::new(seed), one_in));
     }
@@ -378,10 +378,16 @@ impl SimFile {
 
     fn change(&self, change: impl FnOnce(&Inode) -> Change) -> io::Result<()> {
         let mut state = self.state()?;
-        state.call_to_write()?;
+        let change = change(state.inode_mut(self.inode)?);
+        // What is there already is overwritten in its place, and times and modes need no space.
+        if state.inode_mut(self.inode)?.grows_by(&change) {
+            state.call_to_write()?;
+        } else {
+            state.call()?;
+        }
         let (now, lie) = (state.now, state.lie);
         let inode = state.inode_mut(self.inode)?;
-        match (change(inode), lie) {
+        match (change, lie) {
             (Change::Write(_, bytes), Some(Lie::DropsMarks)) if bytes.len() == 1 => {}
             (change, _) => inode.apply(now, change),
         }

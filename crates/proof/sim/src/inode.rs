@@ -68,6 +68,15 @@ impl Inode {
         self.unsynced.push((now, change));
     }
 
+    pub(crate) fn grows_by(&self, change: &Change) -> bool {
+        let size = self.content.bytes.len() as u64;
+        match change {
+            Change::Write(offset, bytes) => offset.saturating_add(bytes.len() as u64) > size,
+            Change::Length(length) => *length > size,
+            Change::Mode(_) | Change::Modified(_) => false,
+        }
+    }
+
     pub(crate) fn name(&mut self, now: Instant, name: Option<PathBuf>) {
         self.names.push((now, name));
     }

@@ -42,7 +42,7 @@ pub use network::{SimListener, Weather};
 pub use no_loss::NoLoss;
 pub use no_spurious_dup::NoSpuriousDup;
 pub use one_final_status::{FinalStatus, OneFinalStatus};
-pub use quiesce::quiesced;
+pub use quiesce::{logs, quiesced};
 pub use stored::{Stored, stored, todo_by_name};
 pub use stream::SimStream;
 pub use unchanged::Unchanged;

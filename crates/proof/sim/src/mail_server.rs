@@ -39,7 +39,7 @@ pub struct MailServer {
     /// How it is now.
     pub temper: Cell<Temper>,
     taken: Box<dyn Fn(&Taken)>,
-    unanswered: Box<dyn Fn(&Taken)>,
+    answered: Box<dyn Fn(&Taken)>,
 }
 
 /// Longer than any client waits.
@@ -52,20 +52,20 @@ struct Transaction {
 }
 
 impl MailServer {
-    /// Listens. `taken` hears of every message at the moment at which the server has it; `unanswered`, when it turns out that the
-    /// client may not know.
+    /// Listens. `taken` hears of every message at the moment at which the server has it; `answered`, when it is certain
+    /// that the client has read that.
     pub fn start(
         world: &SimWorld,
         (at, is_lmtp): (Endpoint, bool),
         taken: impl Fn(&Taken) + 'static,
-        unanswered: impl Fn(&Taken) + 'static,
+        answered: impl Fn(&Taken) + 'static,
     ) -> Rc<Self> {
         let server = Rc::new(Self {
             world: world.clone(),
             is_lmtp,
             temper: Cell::default(),
             taken: Box::new(taken),
-            unanswered: Box::new(unanswered),
+            answered: Box::new(answered),
         });
         let (listener, accepting) = (world.bind(at), Rc::clone(&server));
         world.spawn(async move {
@@ -91,17 +91,40 @@ impl MailServer {
         }
         let piece_bytes_max = if self.one_in(4) { 1 } else { 10_000 };
         let mut talk = Talk::new(self.world.clone(), stream, PATIENCE, piece_bytes_max);
-        self.trouble(&mut talk).await?;
-        talk.say(b"220 mx.sim.test ESMTP\r\n").await?;
+        let mut open = Vec::new();
+        let ended = self.commands(&mut talk, &mut open).await;
+        if ended.is_ok() {
+            talk.read_to_end().await;
+        }
+        self.confirm(&talk, &mut open);
+        ended
+    }
+
+    fn confirm(&self, talk: &Talk, open: &mut Vec<(Taken, u64)>) {
+        open.retain(|(taken, answer_ends)| {
+            let is_read = talk.stream.read_bytes() >= *answer_ends;
+            if is_read {
+                (self.answered)(taken);
+            }
+            !is_read
+        });
+    }
+
+    /// Until QUIT. What was taken is in `open`, with the number of bytes that the client must have read to know it,
+    /// for as long as it has not.
+    async fn commands(&self, talk: &mut Talk, open: &mut Vec<(Taken, u64)>) -> io::Result<()> {
+        self.trouble(talk).await?;
+        talk.say(b"220 peer.sim.test ESMTP\r\n").await?;
         let mut transaction = Transaction::default();
         loop {
             let line = talk.line().await?;
+            self.confirm(talk, open);
             let text = String::from_utf8_lossy(&line).into_owned();
-            self.trouble(&mut talk).await?;
+            self.trouble(talk).await?;
             let verb = text.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" | "LHLO" => talk.say(self.features().as_bytes()).await?,
-                "HELO" | "NOOP" => talk.say(b"250 mx.sim.test\r\n").await?,
+                "HELO" | "NOOP" => talk.say(b"250 peer.sim.test\r\n").await?,
                 "RSET" => {
                     transaction = Transaction::default();
                     talk.say(b"250 2.0.0 Ok\r\n").await?;
@@ -110,10 +133,10 @@ impl MailServer {
                     transaction = Transaction { sender: Some(path(&text)), recipients: Vec::new() };
                     talk.say(b"250 2.1.0 Ok\r\n").await?;
                 }
-                "RCPT" => self.recipient(&mut talk, &mut transaction, path(&text)).await?,
+                "RCPT" => self.recipient(talk, &mut transaction, path(&text)).await?,
                 "DATA" => {
                     let transaction = std::mem::take(&mut transaction);
-                    self.data(&mut talk, transaction).await?;
+                    self.data(talk, transaction, open).await?;
                 }
                 "QUIT" => return talk.say(b"221 2.0.0 Bye\r\n").await,
                 _ => talk.say(b"502 5.5.2 Error: command not recognized\r\n").await?,
@@ -124,7 +147,7 @@ impl MailServer {
     fn features(&self) -> String {
         let pipelining = if self.one_in(3) { "" } else { "250-PIPELINING\r\n" };
         let size = if self.one_in(3) { "" } else { "250-SIZE 50000000\r\n" };
-        format!("250-mx.sim.test\r\n{pipelining}{size}250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n")
+        format!("250-peer.sim.test\r\n{pipelining}{size}250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n")
     }
 
     /// Goes wrong, perhaps: the error ends the session.
@@ -132,10 +155,12 @@ impl MailServer {
         if !self.one_in(self.temper.get().trouble_one_in) {
             return Ok(());
         }
-        match self.world.chance(|chance| chance.below(5)) {
+        // Nonsense may be taken for a refusal.
+        let kinds = if self.temper.get().refuses_one_in > 0 { 5 } else { 3 };
+        match self.world.chance(|chance| chance.below(kinds)) {
             0 => talk.stream.reset(),
             1 => self.world.sleep(PATIENCE).await,
-            2 => talk.say(b"421 4.3.2 mx.sim.test closing\r\n").await?,
+            2 => talk.say(b"421 4.3.2 peer.sim.test closing\r\n").await?,
             3 => talk.say(b"This is no reply\r\n\r\n999\r\n").await?,
             _ => {
                 // A reply that does not end, for as long as somebody reads.
@@ -169,7 +194,12 @@ impl MailServer {
         }
     }
 
-    async fn data(&self, talk: &mut Talk, transaction: Transaction) -> io::Result<()> {
+    async fn data(
+        &self,
+        talk: &mut Talk,
+        transaction: Transaction,
+        open: &mut Vec<(Taken, u64)>,
+    ) -> io::Result<()> {
         let Transaction { sender: Some(sender), recipients } = transaction else {
             return talk.say(b"503 5.5.1 Need MAIL command\r\n").await;
         };
@@ -190,30 +220,18 @@ impl MailServer {
         let of = |index: usize| verdicts.get(index).or(verdicts.first()).is_some_and(Result::is_ok);
         let accepted = recipients.into_iter().enumerate().filter(|(index, _)| of(*index)).map(|(_, to)| to);
         let taken = Taken { at: self.world.now(), sender, recipients: accepted.collect(), lines };
+        let answer = verdicts.iter().map(|verdict| verdict.err().unwrap_or(b"250 2.0.0 Taken\r\n"));
+        let answer: Vec<u8> = answer.flatten().copied().collect();
         if !taken.recipients.is_empty() {
             (self.taken)(&taken);
+            open.push((taken, u64::MAX));
         }
-        let answer: Vec<u8> = verdicts
-            .iter()
-            .flat_map(|verdict| verdict.err().unwrap_or(b"250 2.0.0 Taken\r\n").to_vec())
-            .collect();
-        let answered = self.answer(talk, &answer).await;
-        if answered.is_err() && !taken.recipients.is_empty() {
-            (self.unanswered)(&taken);
-        }
-        answered
-    }
-
-    /// The reply to the end of data. An error when the client may not have heard all of it.
-    async fn answer(&self, talk: &mut Talk, answer: &[u8]) -> io::Result<()> {
         self.trouble(talk).await?;
-        debug_assert!(talk.is_drained(), "nobody pipelines after the end of data");
-        talk.say(answer).await?;
-        match talk.more().await {
-            Err(_) if !talk.stream.is_all_read() => Err(io::ErrorKind::Interrupted.into()),
-            // It was read; what ends the session is seen at the next line.
-            _ => Ok(()),
+        talk.say(&answer).await?;
+        if let Some((_, answer_ends)) = open.last_mut().filter(|(_, ends)| *ends == u64::MAX) {
+            *answer_ends = talk.stream.written_bytes();
         }
+        Ok(())
     }
 }
 

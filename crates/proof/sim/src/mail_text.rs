@@ -37,7 +37,10 @@ impl Mail {
         recipients: Vec<String>,
         (limits, chance): (TextLimits, &mut Chance),
     ) -> Self {
-        let mut lines: Vec<Vec<u8>> = vec![format!("{NAME_HEADER}: {name}").into_bytes()];
+        let mut lines: Vec<Vec<u8>> = vec![
+            format!("{NAME_HEADER}: {name}").into_bytes(),
+            format!("Message-ID: <{name}@sim.test>").into_bytes(),
+        ];
         if chance.one_in(3) {
             lines.push(b"Subject: a long one,".to_vec());
             lines.push(b"\tfolded".to_vec());

@@ -20,6 +20,11 @@ impl NoLoss {
         self.finished.insert((message.to_owned(), recipient.to_owned()));
     }
 
+    /// Nobody is told what became of a message any more: the notification itself was given up, as it should be.
+    pub fn forget(&mut self, message: &str) {
+        self.acknowledged.remove(message);
+    }
+
     /// Compares with the queue as it is after recovery: the messages there, each with the recipients that are
     /// still to be done.
     pub fn check(&self, queued: &BTreeMap<String, BTreeSet<String>>) -> Result<(), String> {

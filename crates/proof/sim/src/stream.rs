@@ -145,10 +145,17 @@ pub(crate) fn connection(
 }
 
 impl SimStream {
-    /// Whether all that was written has been read at the other end.
+    /// How many bytes were written.
     #[must_use]
-    pub fn is_all_read(&self) -> bool {
-        self.outgoing.borrow().flying_bytes == 0
+    pub fn written_bytes(&self) -> u64 {
+        self.outgoing.borrow().written
+    }
+
+    /// How many of them have been read at the other end.
+    #[must_use]
+    pub fn read_bytes(&self) -> u64 {
+        let half = self.outgoing.borrow();
+        half.written.saturating_sub(half.flying_bytes as u64)
     }
 
     /// Breaks the connection: what is under way is lost, and the other end hears of a reset.
@@ -195,6 +202,7 @@ impl SimStream {
         let Some(inner) = self.inner.upgrade() else { return false };
         let mut half = self.outgoing.borrow_mut();
         half.written += bytes.len() as u64;
+        half.flying_bytes += bytes.len();
         if half.written >= half.reset_after {
             return false;
         }
@@ -206,7 +214,6 @@ impl SimStream {
         } else {
             soonest.max(inner.now() + Duration::from_nanos(latency as u64))
         };
-        half.flying_bytes += bytes.len();
         match half.flying.back_mut() {
             Some((last, queue)) if *last == arrival => queue.extend(bytes),
             _ => half.flying.push_back((arrival, bytes.iter().copied().collect())),

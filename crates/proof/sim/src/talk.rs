@@ -25,11 +25,6 @@ impl Talk {
         Self { world, stream, input: Vec::new(), patience, piece_bytes_max }
     }
 
-    /// Nothing has been read beyond what was asked for.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.input.is_empty()
-    }
-
     async fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         let read = self.world.timeout(self.patience, self.stream.read(&mut buffer)).await;
@@ -54,9 +49,11 @@ impl Talk {
         }
     }
 
-    /// Waits until the other end says something more or goes away.
-    pub(crate) async fn more(&mut self) -> io::Result<()> {
-        if self.input.is_empty() { self.fill().await } else { Ok(()) }
+    /// Reads until the other end goes away.
+    pub(crate) async fn read_to_end(&mut self) {
+        while self.fill().await.is_ok() {
+            self.input.clear();
+        }
     }
 
     /// A whole reply: its code and its lines. What is no reply is an error.

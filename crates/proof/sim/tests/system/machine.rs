@@ -1,22 +1,27 @@
 //! The whole system on a simulated machine.
 
 use config::{Configuration, Environment, Paths};
+use deliver::{Agents, Deliver};
 use maillog::{Line, Sink};
 use message::LocalZone;
 use process::{Host, Process};
 use queue::{Queue, QueueSettings};
 use receive::Receive;
-use sim::{Chance, SimDisk, SimListener, SimWorld, Simulation};
+use sim::{Chance, SimDisk, SimWorld, Simulation, WRITEBACK};
 use std::{
     cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    rc::Rc,
+    path::PathBuf,
+    rc::{Rc, Weak},
+    time::Duration,
 };
 use sys::control::{EndpointKind, ServedRow};
-use world::Endpoint;
+use world::{Endpoint, World};
 
 pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 pub(crate) const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53)), 53);
+/// qmgr's wake-up time in every master.cf.
+const QMGR_WAKEUP: Duration = Duration::from_secs(300);
 const SPOOL: &str = "/sim/spool";
 
 pub(crate) fn smtp_endpoint() -> Endpoint {
@@ -64,7 +69,6 @@ pub(crate) struct Lines {
 
 impl Sink for Lines {
     fn write(&self, line: Line<'_>) {
-        use world::World;
         let nanos = self.world.now().as_nanos();
         let text = format!(
             "{:>12.6} {}[{}]: {}{}",
@@ -74,11 +78,15 @@ impl Sink for Lines {
             line.severity.prefix(),
             line.text
         );
-        if std::env::var_os("SIM_LOG").is_some() {
+        if is_loud() {
             eprintln!("{text}");
         }
         self.lines.borrow_mut().push(text);
     }
+}
+
+fn is_loud() -> bool {
+    std::env::var_os("SIM_LOG").is_some()
 }
 
 /// A machine with its disk, which comes up and goes down.
@@ -93,6 +101,8 @@ pub(crate) struct Machine {
 pub(crate) struct Up {
     pub(crate) world: SimWorld,
     pub(crate) receive: Rc<Receive<SimWorld>>,
+    /// Held for as long as it runs.
+    _deliver: Option<Rc<Deliver<SimWorld>>>,
 }
 
 /// How it goes down.
@@ -102,6 +112,25 @@ pub(crate) enum Down {
     Power,
     /// The programs are killed.
     Kill,
+}
+
+impl Down {
+    /// What may be forgotten: after a power cut what the kernel had not written, else what had not reached the kernel.
+    pub(crate) const fn reach(self) -> Duration {
+        match self {
+            Self::Power => WRITEBACK,
+            Self::Kill => Duration::from_secs(5),
+        }
+    }
+}
+
+/// What master does by the wake-up column of master.cf.
+async fn wake_up(world: SimWorld, deliver: Weak<Deliver<SimWorld>>) {
+    loop {
+        world.sleep(QMGR_WAKEUP).await;
+        let Some(deliver) = deliver.upgrade() else { return };
+        deliver.wake_up("qmgr");
+    }
 }
 
 impl Machine {
@@ -121,7 +150,8 @@ impl Machine {
         Queue::new(self.disk.clone(), QueueSettings::default())
     }
 
-    pub(crate) fn boot(&self, simulation: &Simulation) -> Up {
+    /// Comes up; `agents` deliver to mailboxes, and without them nothing is delivered at all.
+    pub(crate) fn boot(&self, simulation: &Simulation, agents: Option<Rc<dyn Agents>>) -> Up {
         let world = simulation.host(ADDRESS, self.disk.clone());
         let paths = Paths::in_directory("/sim");
         let (main, master) = (self.main_cf.as_bytes(), self.master_cf.as_bytes());
@@ -137,16 +167,29 @@ impl Machine {
         let row = |service: &str, kind, program: &str, endpoint| {
             let (service, program) = (service.to_owned(), program.to_owned());
             let row = ServedRow { service, kind, program, listeners: Vec::new() };
-            (row, vec![world.bind(endpoint)])
+            vec![(row, vec![world.bind(endpoint)])]
         };
-        let rows: Vec<(ServedRow, Vec<SimListener>)> =
-            vec![row("smtp", EndpointKind::Inet, "smtpd", smtp_endpoint())];
+        let word = Endpoint::Unix(PathBuf::from(SPOOL).join("public/qmgr"));
+        let deliver = agents.map(|agents| {
+            let rows = row("qmgr", EndpointKind::Unix, "qmgr", word);
+            let queue = Queue::new(self.disk.clone(), queue.settings().clone());
+            let deliver = Deliver::new(&world, queue, &process, agents).expect("the settings are good");
+            deliver.start(rows);
+            let deliver = Rc::new(deliver);
+            world.spawn(wake_up(world.clone(), Rc::downgrade(&deliver)));
+            deliver
+        });
+        let rows = row("smtp", EndpointKind::Inet, "smtpd", smtp_endpoint());
         let receive = Receive::start(&world, queue, &process, rows).expect("the settings are good");
-        Up { world, receive: Rc::new(receive) }
+        Up { world, receive: Rc::new(receive), _deliver: deliver }
     }
 
     /// The machine goes down as it is, and its disk is what is left of it.
     pub(crate) fn down(&self, simulation: &Simulation, up: Up, how: Down, chance: &mut Chance) {
+        self.log.borrow_mut().push(format!("{:?}: down by {how:?}", simulation.now()));
+        if is_loud() {
+            eprintln!("{:?}: down by {how:?}", simulation.now());
+        }
         self.disk.stop();
         simulation.crash(&up.world);
         drop(up);

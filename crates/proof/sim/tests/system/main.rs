@@ -2,5 +2,8 @@
 //! break. A failing seed says how to repeat it.
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod book;
+mod deliver;
 mod machine;
+mod mailboxes;
 mod receive;

@@ -125,7 +125,7 @@ impl Story {
         for _ in 0..BOOTS {
             self.foul_weather();
             let mischief_one_in = self.chance.below(12);
-            let up = self.machine.boot(&self.simulation);
+            let up = self.machine.boot(&self.simulation, None);
             let clients = self.clients(mischief_one_in);
             let until = Duration::from_secs(1 + self.chance.below(200) as u64);
             self.live(&up, until, || clients.iter().all(|client| client.is_done.get()))?;
@@ -142,7 +142,7 @@ impl Story {
     fn last_day(&mut self) -> Result<(), String> {
         self.fair_weather();
         let before = self.unfinished()?;
-        let up = self.machine.boot(&self.simulation);
+        let up = self.machine.boot(&self.simulation, None);
         let clients = self.clients(0);
         let all_done = || clients.iter().all(|client| client.is_done.get());
         self.live(&up, Duration::from_secs(3600), all_done)?;
