@@ -202,7 +202,11 @@ impl Search<'_> {
             match self.ask_addresses(name).await {
                 Ok(addresses) => {
                     let room = ADDRESSES_MAX.saturating_sub(hosts.len());
-                    hosts.extend(addresses.into_iter().take(room).map(make));
+                    let overrides = self.settings.cname_overrides_servername;
+                    hosts.extend(addresses.into_iter().take(room).map(|(address, alias)| {
+                        let host = make(address);
+                        if overrides { Host { name: alias, ..host } } else { host }
+                    }));
                     return;
                 }
                 Err(is_absent) if !is_absent => return,
@@ -245,8 +249,8 @@ impl Search<'_> {
         if address.is_ipv4() { self.settings.ipv4 } else { self.settings.ipv6 }
     }
 
-    /// A and AAAA records; an error says whether the name certainly has no address.
-    async fn ask_addresses(&mut self, name: &str) -> Result<Vec<IpAddr>, bool> {
+    /// A and AAAA records, and the name that has them; an error says whether the name certainly has no address.
+    async fn ask_addresses(&mut self, name: &str) -> Result<Vec<(IpAddr, String)>, bool> {
         let mut addresses = Vec::new();
         let (mut temporary, mut invalid, mut absent, mut dropped) = (None, None, None, None);
         let types = [(RecordType::A, self.settings.ipv4), (RecordType::Aaaa, self.settings.ipv6)];
@@ -260,7 +264,9 @@ impl Search<'_> {
             };
             match answer {
                 DnsAnswer::Records { records, .. } => {
-                    addresses.extend(records.iter().filter_map(|record| record.data.address()));
+                    addresses.extend(
+                        records.into_iter().filter_map(|record| Some((record.data.address()?, record.name))),
+                    );
                 }
                 DnsAnswer::NoName => absent = Some(absent_text(name, record_type, "Host not found")),
                 DnsAnswer::NoData => {

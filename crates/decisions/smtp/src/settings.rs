@@ -100,6 +100,8 @@ pub struct AddressSettings {
     pub ignore_mx_lookup_error: bool,
     /// `smtp_defer_if_no_mx_address_found`
     pub defer_if_no_mx_address_found: bool,
+    /// `smtp_cname_overrides_servername`: a host is known by the name that its alias stands for.
+    pub cname_overrides_servername: bool,
     /// `smtp_bind_address`
     pub bind_address: Option<IpAddr>,
     /// `smtp_bind_address6`

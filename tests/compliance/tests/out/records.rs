@@ -43,6 +43,27 @@ fn run(which: Which, settings: &str) -> Vec<String> {
 }
 
 #[test]
+fn hosts_are_known_by_the_names_behind_their_aliases() {
+    let zone =
+        "web.test CNAME real.test\nreal.test A 127.0.0.2\nmail.test MX 10 web.test\nplain.test A 127.0.0.2\n";
+    alone("records::hosts_are_known_by_the_names_behind_their_aliases", zone, || {
+        let _server = Sink::start("127.0.0.2:25", &[]);
+        for setting in ["no", "yes"] {
+            let relays = |which| {
+                let system = System::start(which, &format!("smtp_cname_overrides_servername = {setting}\n"));
+                let recipients = ["u@web.test", "u@mail.test", "u@plain.test"];
+                recipients.map(|recipient| {
+                    submit(&system, "s@client.test", &[recipient], "Subject: x\r\n\r\nbody");
+                    system.wait_until("it has a fate", || fates(&system.log()).contains_key(recipient));
+                    fates(&system.log()).remove(recipient)
+                })
+            };
+            assert_eq!(relays(Which::Posthaste), relays(Which::Postfix), "{setting}");
+        }
+    });
+}
+
+#[test]
 fn unwanted_records_are_ignored() {
     alone("records::unwanted_records_are_ignored", ZONE, || {
         let _servers = [Sink::start("127.0.0.2:25", &[]), Sink::start("127.0.0.3:25", &[])];

@@ -124,6 +124,13 @@ fn addresses(v: &Values, protocol: Protocol) -> Result<AddressSettings, config::
             smtp_defer_if_no_mx_address_found,
             lmtp_defer_if_no_mx_address_found
         ),
+        cname_overrides_servername: pick!(
+            v,
+            protocol,
+            bool,
+            smtp_cname_overrides_servername,
+            lmtp_cname_overrides_servername
+        ),
         bind_address: bind_address(v, pick(protocol, p::smtp_bind_address, p::lmtp_bind_address))?,
         bind_address6: bind_address(v, pick(protocol, p::smtp_bind_address6, p::lmtp_bind_address6))?,
         bind_address_enforce: pick!(v, protocol, bool, smtp_bind_address_enforce, lmtp_bind_address_enforce),

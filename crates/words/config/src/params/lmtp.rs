@@ -12,7 +12,7 @@ rows! {
     lmtp_bind_address6: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv6 address that connections come from.";
     lmtp_bind_address_enforce: flag(), "no", "smtp", Honoured("smtp"), "Waits with mail if the address that connections should come from cannot be used.";
     lmtp_body_checks: text(0, 0), "", "smtp", NotYet, "Tables of patterns that each line of an outgoing body is held against.";
-    lmtp_cname_overrides_servername: flag(), "no", "smtp", NotYet, "Takes the name that a server's alias leads to for its name.";
+    lmtp_cname_overrides_servername: flag(), "no", "smtp", Honoured("smtp"), "Takes the name that a server's alias leads to for its name.";
     lmtp_connect_timeout: time(0, 0), "0s", "smtp", Honoured("smtp"), "How long connecting may take.";
     lmtp_connection_cache_destinations: text(0, 0), "", "smtp", Honoured("smtp"), "Destinations whose connections are always kept: names, tables, !names.";
     lmtp_connection_cache_on_demand: flag(), "yes", "smtp", Honoured("smtp"), "Keeps connections open while there is mail.";
