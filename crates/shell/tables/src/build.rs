@@ -118,7 +118,7 @@ impl Builder {
 
     /// Starts with what is in the file, to which entries are added (`postmap -i`). There may be no file yet.
     pub fn update(map_type: &str, path: &str, options: &Options) -> Result<Self, OpenError> {
-        let format = changeable(map_type, path)?;
+        let format = changeable(map_type, path, "update")?;
         let Some(method) = format.method() else {
             if !Path::new(&format!("{path}{}", format.suffix())).exists() {
                 return Self::new(map_type, path, options);
@@ -273,7 +273,7 @@ impl Builder {
 
 /// Takes keys out of a table (`postmap -d`), and says how many were there.
 pub fn delete(map_type: &str, path: &str, options: &Options, keys: &[Vec<u8>]) -> Result<usize, OpenError> {
-    let format = changeable(map_type, path)?;
+    let format = changeable(map_type, path, "delete")?;
     let Some(method) = format.method() else { return delete_lmdb(path, options, keys) };
     if owner_of(map_type, path).is_none() {
         // Says what is missing, and what to do.
@@ -332,12 +332,15 @@ pub fn owner_of(map_type: &str, path: &str) -> Option<(u32, u32)> {
 }
 
 /// The format of a table whose entries can be changed one by one.
-fn changeable(map_type: &str, path: &str) -> Result<Format, OpenError> {
+fn changeable(map_type: &str, path: &str, operation: &str) -> Result<Format, OpenError> {
     match Format::of(map_type) {
         Some(Format::Cdb) => Err(OpenError::new(format!(
             "unsupported non-bulk change request; change the text and run \"postmap cdb:{path}\" (or postalias)"
         ))),
         Some(format) => Ok(format),
+        None if matches!(map_type, "static" | "environ" | "internal" | "fail") => {
+            Err(OpenError::new(format!("table {map_type}:{path}: {operation} operation is not supported")))
+        }
         None if open::is_supported(map_type) => {
             Err(OpenError::new(format!("{map_type}:{path} map requires O_RDONLY access mode")))
         }

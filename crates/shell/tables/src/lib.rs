@@ -38,5 +38,5 @@ pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};
 pub use pages::StoredNull;
 pub use registry::{Opener, Openers, Registry, Settings};
 pub use slow::{Direct, Slow, SystemUsers};
-pub use source::{Duplicates, Each, OpenError, Options, Source, Warn, errno_text};
+pub use source::{Duplicates, Each, NOT_LISTABLE, OpenError, Options, Source, Warn, errno_text};
 pub use users::process_user;

@@ -55,9 +55,12 @@ pub trait Source {
 
     /// Visits every entry, in the table's own order.
     fn each(&self, _visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), Trouble> {
-        Err(Trouble::new("this type of table cannot be listed"))
+        Err(Trouble::new(NOT_LISTABLE))
     }
 }
+
+/// What [`Source::each`] says where entries cannot be listed.
+pub const NOT_LISTABLE: &str = "sequence operation is not supported";
 
 /// Takes a key and what a table says to it; false when it has had enough.
 pub type Each<'a> = dyn FnMut(&[u8], Result<Option<&[u8]>, Trouble>) -> bool + 'a;

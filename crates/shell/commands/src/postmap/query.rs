@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice as _;
 use message::{Scanner, ScannerLimits, Step};
-use tables::{Source, build::base64_to_content};
+use tables::{NOT_LISTABLE, Source, build::base64_to_content};
 use types::Trouble;
 
 use super::{
@@ -226,6 +226,8 @@ fn ask_message(bulk: &mut Bulk<'_>) -> Result<(), Fatal> {
                     }
                 }
                 Step::HeadersEnd { .. } if !whole => return Ok(false),
+                // The line that should end the headers is part of the body, also where it is missing.
+                Step::HeadersEnd { is_separator_missing: true } if body => bulk.ask(b"")?,
                 Step::HeadersEnd { .. } => {}
             }
         }
@@ -265,6 +267,9 @@ pub(super) fn list(run: &Run) -> Result<bool, Fatal> {
     });
     output.flush()?;
     outcome?;
-    listed.map_err(|trouble| Fatal(format!("table {}: sequence error: {trouble}", table.shown)))?;
+    listed.map_err(|trouble| match trouble.to_string() {
+        why if why == NOT_LISTABLE => Fatal(format!("table {}: {why}", table.shown)),
+        why => Fatal(format!("table {}: sequence error: {why}", table.shown)),
+    })?;
     Ok(true)
 }
