@@ -5,7 +5,7 @@
 
 use crate::records::{Judge, Records, Verdict};
 use config::{Values, params as p};
-use logsink::{LogSettings, LogSink};
+use logsink::{Diagnostics, LogSettings, LogSink};
 use maillog::{Logger, Severity};
 use queue_format::{RecordType, encode_record};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -45,7 +45,7 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
             Err(why) => submission.fatal(&why),
         },
         Err(why) => {
-            eprintln!("postdrop: fatal: {why}");
+            Diagnostics::early("postdrop").fatal(&why);
             1
         }
     }
@@ -96,7 +96,7 @@ impl Submission {
         let account =
             credentials::account_by_uid(self.uid).map_err(|error| format!("user {}: {error}", self.uid))?;
         let user = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-        if config_files::is_user_listed(&self.values, p::authorized_submit_users, &user)? {
+        if tables::is_user_listed(&self.values, p::authorized_submit_users, &user, self.log.clone())? {
             Ok(())
         } else {
             Err(format!("User {user}({}) is not allowed to submit mail", self.uid))

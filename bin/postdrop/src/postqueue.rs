@@ -9,6 +9,7 @@
 
 use client::Client;
 use config::{Values, params as p};
+use logsink::Diagnostics;
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Write},
@@ -42,20 +43,22 @@ enum Mode {
 
 /// Runs postqueue with its arguments, the program's name not among them; gives the exit code.
 pub(crate) fn main(args: &[OsString]) -> i32 {
-    match run(args) {
+    let mut diagnostics = Diagnostics::early("postqueue");
+    match run(args, &mut diagnostics) {
         Ok(()) => 0,
         Err(Fatal(text)) => {
-            eprintln!("postqueue: fatal: {text}");
+            diagnostics.fatal(&text);
             EX_UNAVAILABLE
         }
     }
 }
 
-fn run(args: &[OsString]) -> Result<(), Fatal> {
+fn run(args: &[OsString], diagnostics: &mut Diagnostics) -> Result<(), Fatal> {
     let (mode, config_directory) = parse(args)?;
     let directory = config_files::directory(config_directory.as_deref());
     let configuration = config_files::load_main(&directory).map_err(|trouble| Fatal(trouble.to_string()))?;
     let values = configuration.values();
+    *diagnostics = Diagnostics::new("postqueue", values);
     let root = Path::new(values.text(p::queue_directory));
     if let Err(error) = std::env::set_current_dir(root) {
         let reason = config_files::reason(&error);
@@ -63,22 +66,22 @@ fn run(args: &[OsString]) -> Result<(), Fatal> {
     }
     match mode {
         Mode::List | Mode::Json => {
-            authorize(values, p::authorized_mailq_users, "view")?;
-            show(values, matches!(mode, Mode::Json))
+            authorize(values, p::authorized_mailq_users, "view", diagnostics)?;
+            show(values, matches!(mode, Mode::Json), diagnostics)
         }
         Mode::FlushQueue => {
-            authorize(values, p::authorized_flush_users, "flush")?;
-            flush_queue(values)
+            authorize(values, p::authorized_flush_users, "flush", diagnostics)?;
+            flush_queue(values, diagnostics)
         }
         Mode::FlushSite(site) => {
             check_site(&site)?;
-            authorize(values, p::authorized_flush_users, "flush")?;
-            flush(values, "send_site", "site", &site)
+            authorize(values, p::authorized_flush_users, "flush", diagnostics)?;
+            flush(values, ("send_site", "site", &site), diagnostics)
         }
         Mode::FlushFile(id) => {
             check_id(&id)?;
-            authorize(values, p::authorized_flush_users, "flush")?;
-            flush(values, "send_file", "queue_id", &id)
+            authorize(values, p::authorized_flush_users, "flush", diagnostics)?;
+            flush(values, ("send_file", "queue_id", &id), diagnostics)
         }
     }
 }
@@ -124,7 +127,12 @@ fn parse(args: &[OsString]) -> Result<(Mode, Option<OsString>), Fatal> {
 }
 
 /// Root and the mail owner may everything; others what the parameter's list says.
-fn authorize(values: &Values, parameter: config::params::Id, verb: &str) -> Result<(), Fatal> {
+fn authorize(
+    values: &Values,
+    parameter: config::params::Id,
+    verb: &str,
+    diagnostics: &Diagnostics,
+) -> Result<(), Fatal> {
     let uid = sys::credentials::real_uid();
     let owner = sys::credentials::account_by_name(values.text(p::mail_owner)).ok().flatten();
     if uid == 0 || owner.is_some_and(|owner| owner.uid == uid) {
@@ -132,7 +140,7 @@ fn authorize(values: &Values, parameter: config::params::Id, verb: &str) -> Resu
     }
     let account = sys::credentials::account_by_uid(uid).ok().flatten();
     let name = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-    if config_files::is_user_listed(values, parameter, &name).map_err(Fatal)? {
+    if tables::is_user_listed(values, parameter, &name, diagnostics.logger()).map_err(Fatal)? {
         return Ok(());
     }
     Err(Fatal(format!("User {name}({uid}) is not allowed to {verb} the mail queue")))
@@ -176,7 +184,7 @@ fn check_id(id: &OsStr) -> Result<(), Fatal> {
     Err(Fatal(format!("Cannot flush queue ID - invalid name: \"{}\"", shorten(id))))
 }
 
-fn show(values: &Values, is_json: bool) -> Result<(), Fatal> {
+fn show(values: &Values, is_json: bool, diagnostics: &Diagnostics) -> Result<(), Fatal> {
     let service = values.text(p::showq_service_name);
     let style = listing::Style { is_json, has_long_ids: values.bool(p::enable_long_queue_ids) };
     let mut out = io::BufWriter::new(io::stdout().lock());
@@ -193,8 +201,8 @@ fn show(values: &Values, is_json: bool) -> Result<(), Fatal> {
                 let text = format!("Queue report unavailable - mail system is down ({why})");
                 return Err(Fatal(text));
             }
-            eprintln!("postqueue: warning: Mail system is down -- accessing queue directly ({why})");
-            show_directly(values, style, &mut out)
+            diagnostics.warning(&format!("Mail system is down -- accessing queue directly ({why})"));
+            show_directly(values, style, &mut out, diagnostics)
         }
     };
     match result.and_then(|()| Ok(out.flush()?)) {
@@ -212,6 +220,7 @@ fn show_directly(
     values: &Values,
     style: listing::Style,
     out: &mut dyn Write,
+    diagnostics: &Diagnostics,
 ) -> Result<(), listing::Trouble> {
     let owner = sys::credentials::account_by_name(values.text(p::mail_owner))?;
     let owner = owner.ok_or_else(|| io::Error::other("mail_owner has no account"))?;
@@ -220,7 +229,7 @@ fn show_directly(
     let queue = queue::Queue::new(disk, queue::QueueSettings::load(values));
     let settings = queue::showq::ShowqSettings::load(values);
     let mut printer = listing::Printer::new(style);
-    let mut warn = |text: &str| eprintln!("postqueue: warning: {text}");
+    let mut warn = |text: &str| diagnostics.warning(text);
     let mut trouble = None;
     let listed = queue::showq::list(
         &queue,
@@ -240,7 +249,7 @@ fn show_directly(
     }
 }
 
-fn flush_queue(values: &Values) -> Result<(), Fatal> {
+fn flush_queue(values: &Values, diagnostics: &Diagnostics) -> Result<(), Fatal> {
     let limit = values.time(p::trigger_timeout);
     // D: deferred, I: incoming, F: forget dead destinations, A: whatever their times.
     let triggers: [(&str, &[u8]); 2] =
@@ -248,7 +257,7 @@ fn flush_queue(values: &Values) -> Result<(), Fatal> {
     for (service, request) in triggers {
         if let Err(error) = client::trigger(service, request, limit) {
             let reason = config_files::reason(&error);
-            eprintln!("postqueue: warning: unable to look up public/{service}: {reason}");
+            diagnostics.warning(&format!("unable to look up public/{service}: {reason}"));
             let text = "Cannot flush mail queue - mail system is down".to_owned();
             return Err(Fatal(text));
         }
@@ -256,13 +265,18 @@ fn flush_queue(values: &Values) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn flush(values: &Values, request: &str, name: &str, what: &OsStr) -> Result<(), Fatal> {
+fn flush(
+    values: &Values,
+    (request, name, what): (&str, &str, &OsStr),
+    diagnostics: &Diagnostics,
+) -> Result<(), Fatal> {
     if request == "send_site" && !is_flush_domain(values, &what.to_string_lossy()) {
         let text = format!("Flush service is not configured for destination \"{}\"", what.display());
         return Err(Fatal(text));
     }
     let service = values.text(p::flush_service_name);
-    let status = client::ask_flush(service, request, name, what.as_bytes()).unwrap_or(FLUSH_FAIL);
+    let status = client::ask_flush(service, (request, name, what.as_bytes()), diagnostics);
+    let status = status.unwrap_or(FLUSH_FAIL);
     let shown = what.display();
     match status {
         FLUSH_OK => Ok(()),

@@ -66,11 +66,13 @@ for device in null zero full random urandom tty; do
     touch "$1/dev/$device"; mount --bind "/dev/$device" "$1/dev/$device"
 done
 ln -s /proc/self/fd "$1/dev/fd"
+mkdir "$1/dev/pts"; ln -s pts/ptmx "$1/dev/ptmx"
 mount --bind "$1/etc" /etc
 mount --bind "$1/spool" /var/spool/postfix
 mount --bind "$1/data" /var/lib/postfix
 mount --bind "$1/mail" /var/mail
 mount --rbind "$1/dev" /dev
+mount -t devpts -o newinstance,ptmxmode=0666 devpts /dev/pts
 echo ready
 read -r _ || true
 "#;

@@ -1,5 +1,6 @@
 //! Talks to the mail system through its sockets in `public`.
 
+use logsink::Diagnostics;
 use std::{
     io::{self, Read, Write},
     os::unix::{fs::FileTypeExt, net::UnixStream},
@@ -43,10 +44,15 @@ pub(super) fn trigger(service: &str, request: &[u8], limit: Duration) -> io::Res
 }
 
 /// Asks flush(8) for something and returns its status; `None` when it gave no answer.
-pub(super) fn ask_flush(service: &str, request: &str, name: &str, what: &[u8]) -> Option<i32> {
+pub(super) fn ask_flush(
+    service: &str,
+    (request, name, what): (&str, &str, &[u8]),
+    diagnostics: &Diagnostics,
+) -> Option<i32> {
     let path = socket(service);
     let failed = |error: &io::Error| {
-        eprintln!("postqueue: warning: connect to {}: {}", path.display(), config_files::reason(error));
+        let (path, reason) = (path.display(), config_files::reason(error));
+        diagnostics.warning(&format!("connect to {path}: {reason}"));
     };
     let mut stream = UnixStream::connect(&path).inspect_err(failed).ok()?;
     let mut received = Vec::new();

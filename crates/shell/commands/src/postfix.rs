@@ -6,19 +6,21 @@
 //! Root may do all this; so may the owner of the queue directory, for a system that runs as a normal user.
 
 mod check;
+mod directories;
 mod logrotate;
 mod plugins;
 
+use crate::getopt::GetOpt;
 use config::{Configuration, Values, params as p};
-use logsink::{LogSettings, LogSink};
-use maillog::{Logger, Severity, Sink};
+use logsink::{Diagnostics, LogSettings, LogSink};
+use maillog::{Logger, Severity};
 use std::{
     ffi::OsString,
     fs,
     io::IsTerminal,
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     rc::Rc,
     time::Duration,
 };
@@ -28,9 +30,9 @@ use sys::{
     process::{Kill, signal_group, signal_process},
 };
 
-pub(crate) use check::make_directories;
+pub(crate) use directories::make_directories;
 
-/// A message that ends the command with exit code 1.
+/// A message that ends the command with exit code 1; empty when everything has been said.
 pub(crate) struct Fatal(pub(crate) String);
 
 type Outcome = Result<i32, Fatal>;
@@ -42,74 +44,73 @@ const COMMANDS: &str = "start (or stop, reload, abort, flush, check, status, set
                         logrotate, tls, non-bdb)";
 
 pub(crate) fn main(args: &[OsString]) -> i32 {
-    let (directory, words) = match options(args) {
-        Ok(options) => options,
-        Err(why) => return early_fatal(&why),
+    let early = Diagnostics::early("postfix");
+    let opened = options(args).and_then(|options| System::open(&options.directory).map(|it| (it, options)));
+    let is_allowed = match &opened {
+        Ok((system, _)) => system.may_be_run_by_us(),
+        // Whoever has no mail system here has no use for the reason.
+        Err(_) => System::open(&config_files::directory(None)).is_ok_and(|it| it.may_be_run_by_us()),
     };
-    let system = match System::open(&directory) {
-        Ok(system) => system,
-        Err(why) => return early_fatal(&why),
+    if credentials::real_uid() != 0 && !is_allowed {
+        early.say(Severity::Error, "to submit mail, use the Postfix sendmail command");
+        early.fatal("the postfix command is reserved for the superuser");
+        return 1;
+    }
+    let (mut system, Options { words, .. }) = match opened {
+        Ok(opened) => opened,
+        Err(why) => {
+            early.fatal(&why);
+            return 1;
+        }
     };
-    let outcome = system.may_be_run_by_us().and_then(|()| {
-        system.note_old_defaults();
-        system.run(&words)
-    });
-    outcome.unwrap_or_else(|Fatal(why)| {
-        system.log.write(Severity::Fatal, &why);
-        eprintln!("postfix/postfix-script: fatal: {why}");
+    system.note_old_defaults();
+    system.run(&words).unwrap_or_else(|Fatal(why)| {
+        if !why.is_empty() {
+            system.fatal(&why);
+        }
         1
     })
 }
 
-fn early_fatal(why: &str) -> i32 {
-    eprintln!("postfix: fatal: {why}");
-    1
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    directory: PathBuf,
+    words: Vec<String>,
 }
 
-fn options(args: &[OsString]) -> Result<(PathBuf, Vec<String>), String> {
+fn options(args: &[OsString]) -> Result<Options, String> {
     let mut directory = None;
-    let mut words = args.iter();
-    let usage = || "usage: postfix [-c config_dir] [-Dv] command".to_owned();
-    while let Some(word) = words.next() {
-        match word.to_str() {
-            Some("-c") => directory = Some(words.next().ok_or_else(usage)?.clone()),
-            Some("-v" | "-D" | "-vv") => {}
-            Some(option) if option.starts_with('-') => return Err(usage()),
-            _ => {
-                let mut rest = vec![word.to_string_lossy().into_owned()];
-                rest.extend(words.map(|word| word.to_string_lossy().into_owned()));
-                return Ok((checked(directory.as_ref())?, rest));
+    let mut given = GetOpt::new("postfix", "c:Dv", args);
+    while let Some(option) = given.next_option() {
+        let usage = |()| "usage: postfix [-c config_dir] [-Dv] command".to_owned();
+        match option.map_err(usage)? {
+            ('c', value) if !Path::new(&value).is_absolute() => {
+                return Err("-c requires absolute pathname".to_owned());
             }
+            ('c', value) => directory = Some(value),
+            // -D runs daemons under a debugger; -v makes them say more than there is to say here.
+            _ => {}
         }
     }
-    Ok((checked(directory.as_ref())?, Vec::new()))
-}
-
-fn checked(directory: Option<&OsString>) -> Result<PathBuf, String> {
-    if directory.is_some_and(|directory| !Path::new(directory).is_absolute()) {
-        return Err("-c requires absolute pathname".to_owned());
-    }
-    Ok(config_files::directory(directory.map(OsString::as_os_str)))
+    let words = given.operands().iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    Ok(Options { directory: config_files::directory(directory.as_deref()), words })
 }
 
 /// A mail system, running or not.
 pub(crate) struct System {
     pub(crate) directory: PathBuf,
+    /// main.cf; master.cf is read by what needs it, so that a broken one can be stopped.
     pub(crate) configuration: Configuration,
     pub(crate) log: Logger,
-    /// The log under the program's own name.
-    own_log: Logger,
 }
 
 impl System {
     pub(crate) fn open(directory: &Path) -> Result<Self, String> {
-        let configuration = config_files::load(directory).map_err(|trouble| trouble.to_string())?;
+        let configuration = config_files::load_main(directory).map_err(|trouble| trouble.to_string())?;
         let settings = LogSettings::load(configuration.values()).map_err(|invalid| invalid.to_string())?;
         let sink = LogSink::open(&settings).map_err(|error| format!("log: {error}"))?;
-        let sink: Rc<dyn Sink> = Rc::new(sink);
-        let log = |name| Logger::new(Rc::clone(&sink), &settings.tag(name), std::process::id());
-        let (log, own_log) = (log("postfix-script"), log("postfix"));
-        Ok(Self { directory: directory.to_owned(), configuration, log, own_log })
+        let log = Logger::new(Rc::new(sink), &settings.tag("postfix-script"), std::process::id());
+        Ok(Self { directory: directory.to_owned(), configuration, log })
     }
 
     pub(crate) fn values(&self) -> &Values {
@@ -120,16 +121,9 @@ impl System {
         PathBuf::from(self.values().text(p::queue_directory))
     }
 
-    fn may_be_run_by_us(&self) -> Result<(), Fatal> {
+    fn may_be_run_by_us(&self) -> bool {
         let ours = |path: &Path| fs::metadata(path).is_ok_and(|facts| facts.uid() == credentials::real_uid());
-        if credentials::real_uid() == 0 || ours(&self.queue_directory()) {
-            return Ok(());
-        }
-        eprintln!("postfix: error: to submit mail, use the Postfix sendmail command");
-        Err(Fatal(
-            "the postfix command is reserved for the superuser and the owner of the queue directory"
-                .to_owned(),
-        ))
+        credentials::real_uid() == 0 || ours(&self.queue_directory())
     }
 
     /// Alerts administrators whose settings mean what they meant in an older version.
@@ -144,12 +138,8 @@ impl System {
                      and \"postfix reload\""
                 ),
             ];
-            for line in lines {
-                self.own_log.write(Severity::Info, line);
-                if std::io::stderr().is_terminal() {
-                    eprintln!("postfix: {line}");
-                }
-            }
+            let diagnostics = Diagnostics::new("postfix", self.values());
+            lines.iter().for_each(|line| diagnostics.say(Severity::Info, line));
         }
     }
 
@@ -167,6 +157,11 @@ impl System {
         }
     }
 
+    fn fatal(&self, text: &str) {
+        self.log.write(Severity::Fatal, text);
+        eprintln!("postfix/postfix-script: fatal: {text}");
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.queue_directory().join(self.values().text(p::process_id_directory)).join("master.pid")
     }
@@ -182,67 +177,62 @@ impl System {
         self.master()?.ok_or_else(|| Fatal("the Postfix mail system is not running".to_owned()))
     }
 
-    fn run(&self, words: &[String]) -> Outcome {
-        match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            ["start"] => self.start(false),
-            ["start-fg"] => self.start(true),
-            ["stop"] => self.stop(),
-            ["quick-stop"] => self.quick_stop(),
-            ["abort"] => {
+    fn run(&mut self, words: &[String]) -> Outcome {
+        let verb = words.first().map(String::as_str).unwrap_or_default();
+        match verb {
+            "start" => self.start(false),
+            "start-fg" => self.start(true),
+            "stop" => self.stop(),
+            "quick-stop" => self.quick_stop(),
+            "abort" => {
                 let pid = self.running()?;
                 self.info("aborting the Postfix mail system");
                 kill(pid, Kill::Terminate)
             }
-            ["drain"] => {
+            "drain" => {
                 let pid = self.running()?;
                 self.info("stopping the Postfix mail system");
                 kill(pid, Kill::Kill)
             }
-            ["reload"] => {
-                let pid = self.running()?;
-                self.report();
-                self.info("refreshing the Postfix mail system");
-                kill(pid, Kill::Hangup)
-            }
-            ["flush"] => self.flush(),
-            ["status"] => self.status(),
-            ["check"] => {
+            "reload" => self.reload(),
+            "flush" => self.flush(),
+            "status" => self.status(),
+            "check" => {
                 self.check_fatal()?;
                 check::warn(self);
                 Ok(0)
             }
-            ["logrotate"] => logrotate::rotate(self),
-            ["logrotate", ..] => Err(Fatal("usage postfix logrotate (no arguments)".to_owned())),
-            ["set-permissions", ..] => {
+            // Alone among them it wants to be called as it is meant.
+            "logrotate" if words.len() > 1 => Err(Fatal("usage postfix logrotate (no arguments)".to_owned())),
+            "logrotate" => logrotate::rotate(self),
+            "set-permissions" => {
                 make_directories(self, true)?;
                 Ok(0)
             }
             // Our configuration is always complete: what a file does not say has its default.
-            ["upgrade-configuration", ..] => Ok(0),
-            other => {
-                let command = other.first().copied().unwrap_or_default();
-                Err(Fatal(format!("unknown command: '{command}'. Usage: postfix {COMMANDS}")))
-            }
+            "upgrade-configuration" => Ok(0),
+            other => Err(Fatal(format!("unknown command: '{other}'. Usage: postfix {COMMANDS}"))),
         }
     }
 
-    fn start(&self, foreground: bool) -> Outcome {
+    fn start(&mut self, foreground: bool) -> Outcome {
         if self.master()?.is_some() {
             return Err(Fatal("the Postfix mail system is already running".to_owned()));
         }
         let quick = self.queue_directory().join("quick-start");
         if fs::remove_file(quick).is_err() {
-            self.check_fatal().map_err(|Fatal(why)| {
-                self.log.write(Severity::Fatal, &why);
-                eprintln!("postfix/postfix-script: fatal: {why}");
-                Fatal("Postfix integrity check failed!".to_owned())
-            })?;
+            if let Err(Fatal(why)) = self.check_fatal() {
+                if !why.is_empty() {
+                    self.fatal(&why);
+                }
+                return Err(Fatal("Postfix integrity check failed!".to_owned()));
+            }
             check::warn(self);
         }
+        self.info("starting the Postfix mail system");
         if foreground && !self.values().list(p::multi_instance_directories).is_empty() {
             return Err(Fatal("start-fg does not support multi_instance_directories".to_owned()));
         }
-        self.info("starting the Postfix mail system");
         let mut master = Command::new(sys::spawn::own_program());
         master.arg0("master").arg("-c").arg(&self.directory);
         if foreground {
@@ -255,6 +245,32 @@ impl System {
             return Ok(0);
         }
         Err(Fatal("mail system startup failed".to_owned()))
+    }
+
+    fn reload(&mut self) -> Outcome {
+        let pid = self.running()?;
+        self.report();
+        self.info("refreshing the Postfix mail system");
+        self.repair(&["active"])?;
+        kill(pid, Kill::Hangup)?;
+        // The other queues in their own time: nobody waits for it.
+        let _ = self.postsuper(&[]).stdin(Stdio::null()).spawn();
+        Ok(0)
+    }
+
+    fn postsuper(&self, queues: &[&str]) -> Command {
+        let mut command = Command::new(sys::spawn::own_program());
+        command.arg0("postsuper").arg("-c").arg(&self.directory).args(queues);
+        command
+    }
+
+    /// Puts what is in the wrong place right, and removes old unfinished files. It has said what is wrong.
+    fn repair(&self, queues: &[&str]) -> Result<(), Fatal> {
+        let ended = self.postsuper(queues).status();
+        if ended.is_ok_and(|status| status.success()) {
+            return Ok(());
+        }
+        Err(Fatal(String::new()))
     }
 
     fn stop(&self) -> Outcome {
@@ -281,8 +297,7 @@ impl System {
     fn quick_stop(&self) -> Outcome {
         // As in Postfix: the next start skips its checks, whatever became of the stop.
         if let Err(Fatal(why)) = self.stop() {
-            self.log.write(Severity::Fatal, &why);
-            eprintln!("postfix/postfix-script: fatal: {why}");
+            self.fatal(&why);
         }
         let file = self.queue_directory().join("quick-start");
         fs::write(&file, "").map_err(|error| Fatal(format!("{}: {error}", file.display())))?;
@@ -318,8 +333,14 @@ impl System {
         }
     }
 
-    fn check_fatal(&self) -> Result<(), Fatal> {
+    fn check_fatal(&mut self) -> Result<(), Fatal> {
         make_directories(self, false)?;
+        let master_cf = self.directory.join("master.cf");
+        if !master_cf.is_file() {
+            return Err(Fatal(format!("no {} file found", master_cf.display())));
+        }
+        self.configuration =
+            config_files::load(&self.directory).map_err(|trouble| Fatal(trouble.to_string()))?;
         self.report();
         let worst = self.configuration.reports().into_iter().find(|r| r.severity == config::Severity::Fatal);
         if let Some(worst) = worst {
@@ -333,7 +354,7 @@ impl System {
                 "missing 'postlog' service in master.cf - run 'postfix upgrade-configuration'".to_owned(),
             ));
         }
-        Ok(())
+        self.repair(&[])
     }
 }
 
@@ -348,7 +369,12 @@ mod tests {
     #[test]
     fn the_configuration_directory_is_absolute_and_the_command_comes_last() {
         let parse = |words: &[&str]| options(&words.iter().map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(parse(&["-c", "/x", "-v", "stop"]), Ok(("/x".into(), vec!["stop".to_owned()])));
+        let check = |words: &[&str], directory: &str, command: &[&str]| {
+            let words_after = command.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(parse(words), Ok(Options { directory: directory.into(), words: words_after }));
+        };
+        check(&["-c", "/x", "-v", "stop"], "/x", &["stop"]);
+        check(&["-vDc/x", "stop", "-x"], "/x", &["stop", "-x"]);
         assert_eq!(parse(&["-c", "x", "stop"]), Err("-c requires absolute pathname".to_owned()));
         assert!(parse(&["-z", "stop"]).is_err());
         assert!(parse(&["-c"]).is_err());

@@ -7,15 +7,14 @@
 //! What cannot be done ends the command with `fatal:` and exit code 1; single bad names are warnings.
 
 use crate::getopt::GetOpt;
-use logsink::{LogSettings, LogSink};
-use maillog::{Logger, Severity};
+use logsink::Diagnostics;
+use maillog::Severity;
 use queue::QueueSettings;
 use std::{
     ffi::{OsStr, OsString},
     io::BufRead,
     os::unix::ffi::OsStrExt,
     path::Path,
-    rc::Rc,
 };
 
 mod messages;
@@ -102,14 +101,15 @@ struct Super {
     settings: QueueSettings,
     verbose: bool,
     counts: Counts,
-    log: Option<Logger>,
+    diagnostics: Diagnostics,
 }
 
 pub(crate) fn main(args: &[OsString]) -> i32 {
-    match parse(args).and_then(|options| run(&options)) {
+    let mut diagnostics = Diagnostics::early("postsuper");
+    match parse(args).and_then(|options| run(&options, &mut diagnostics)) {
         Ok(()) => 0,
         Err(Fatal(text)) => {
-            eprintln!("postsuper: fatal: {text}");
+            diagnostics.fatal(&text);
             1
         }
     }
@@ -117,19 +117,11 @@ pub(crate) fn main(args: &[OsString]) -> i32 {
 
 impl Super {
     fn info(&self, text: &str) {
-        self.say(Severity::Info, text);
+        self.diagnostics.say(Severity::Info, text);
     }
 
     fn warning(&self, text: &str) {
-        self.say(Severity::Warning, text);
-    }
-
-    /// To the terminal and to the mail log.
-    fn say(&self, severity: Severity, text: &str) {
-        eprintln!("postsuper: {}{text}", severity.prefix());
-        if let Some(log) = &self.log {
-            log.write(severity, text);
-        }
+        self.diagnostics.warning(text);
     }
 }
 
@@ -160,16 +152,12 @@ fn parse(args: &[OsString]) -> Result<Options, Fatal> {
     Ok(options)
 }
 
-fn run(options: &Options) -> Result<(), Fatal> {
+fn run(options: &Options, diagnostics: &mut Diagnostics) -> Result<(), Fatal> {
     if sys::credentials::is_elevated() {
         return Err(Fatal("this postfix command must not run as a set-uid process".to_owned()));
     }
-    let mut work = open(options)?;
-    let result = perform(options, &mut work);
-    if let (Err(Fatal(text)), Some(log)) = (&result, &work.log) {
-        log.write(Severity::Fatal, text);
-    }
-    result
+    let mut work = open(options, diagnostics)?;
+    perform(options, &mut work)
 }
 
 fn perform(options: &Options, work: &mut Super) -> Result<(), Fatal> {
@@ -183,7 +171,7 @@ fn perform(options: &Options, work: &mut Super) -> Result<(), Fatal> {
     let by_name = |value: &OsStr| value != "ALL";
     let renamed = work.counts.inode_mismatch > 0 || work.counts.inode_fixed > 0;
     if renamed && options.actions.iter().any(|(_, value)| by_name(value)) {
-        work.say(Severity::Error, "QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
+        work.diagnostics.say(Severity::Error, "QUEUE FILE NAMES WERE CHANGED TO MATCH INODE NUMBERS");
         return Err(Fatal("CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND".to_owned()));
     }
     for (action, value) in &options.actions {
@@ -203,12 +191,14 @@ fn perform(options: &Options, work: &mut Super) -> Result<(), Fatal> {
 
 /// Reads main.cf, goes to the queue, and becomes the mail owner: whoever controls the queue
 /// must not gain from what is done there.
-fn open(options: &Options) -> Result<Super, Fatal> {
+fn open(options: &Options, diagnostics: &mut Diagnostics) -> Result<Super, Fatal> {
     let fatal = |text: String| Fatal(text);
     let is_root = sys::credentials::real_uid() == 0;
     let directory = config_files::directory(options.config_directory.as_deref());
     let configuration = config_files::load_main(&directory).map_err(|trouble| fatal(trouble.to_string()))?;
     let values = configuration.values();
+    // Before the rights to a log file are given up.
+    *diagnostics = Diagnostics::new("postsuper", values);
     let owner = values.text(config::params::mail_owner);
     let account = sys::credentials::account_by_name(owner)
         .map_err(|error| fatal(format!("look up user {owner}: {error}")))?
@@ -225,11 +215,8 @@ fn open(options: &Options) -> Result<Super, Fatal> {
             .map_err(|error| fatal(format!("set_ugid: {error}")))?;
     }
     let settings = QueueSettings::load(values);
-    let log = LogSettings::load(values).ok().and_then(|settings| {
-        let sink = Rc::new(LogSink::open(&settings).ok()?);
-        Some(Logger::new(sink, &settings.tag("postsuper"), std::process::id()))
-    });
-    Ok(Super { disk, settings, verbose: options.verbose, counts: Counts::default(), log })
+    let (verbose, diagnostics) = (options.verbose, diagnostics.clone());
+    Ok(Super { disk, settings, verbose, counts: Counts::default(), diagnostics })
 }
 
 fn report(options: &Options, work: &Super) {

@@ -149,7 +149,7 @@ impl Sendmail {
         let uid = credentials::real_uid();
         let account = credentials::account_by_uid(uid).ok().flatten();
         let user = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-        match config_files::is_user_listed(&self.values, p::authorized_submit_users, &user) {
+        match tables::is_user_listed(&self.values, p::authorized_submit_users, &user, self.log.clone()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Fatal(format!("User {user}({uid}) is not allowed to submit mail"))),
             Err(why) => Err(Fatal(why)),

@@ -17,11 +17,9 @@ use config::{Configuration, Environment, HostAddress, Invalid, MainCf, Paths};
 
 mod edit;
 mod interfaces;
-mod user_list;
 
 pub use edit::edit;
 pub use interfaces::interfaces;
-pub use user_list::is_user_listed;
 
 /// Where the configuration is unless something else is asked for.
 pub const DEFAULT_DIRECTORY: &str = "/etc/postfix";

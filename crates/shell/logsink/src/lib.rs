@@ -5,29 +5,29 @@
 //! whole lines, is one `write`, which the kernel appends as a whole. Programs that a user runs cannot open the file and send their lines to
 //! `public/postlog`, as in Postfix.
 //!
-//! Diagnostics: nothing here fails or waits. What could not be written is counted, and the count is written as a
-//! warning before the next line that gets through.
+//! Diagnostics: nothing here fails, or waits for long. What could not be written is counted, and the count is written as
+//! a warning before the next line that gets through.
 
 mod batch;
+mod diagnostics;
+mod peer;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
 pub use batch::Batch;
+pub use diagnostics::Diagnostics;
 pub use settings::{Destination, Facility, Format, LogSettings};
 
 use maillog::{Line, Severity, Sink};
+use peer::Peer;
 use std::{
     cell::{Cell, RefCell},
     fmt::Write as _,
     fs::File,
     io::{self, Write},
-    os::{
-        fd::OwnedFd,
-        unix::{fs::OpenOptionsExt, net::UnixDatagram},
-    },
-    path::{Path, PathBuf},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     time::{SystemTime, UNIX_EPOCH},
 };
 use sys::clock::LocalTime;
@@ -65,20 +65,22 @@ enum Target {
     Stream(File),
     /// A file whose lines wait for the end of a turn.
     Batched(Batch),
-    /// The system's logger, connected when first needed and again when it was restarted.
-    Syslog { path: PathBuf, socket: RefCell<Option<UnixDatagram>> },
+    /// The system's logger.
+    Syslog(Peer),
     /// postlogd's socket.
-    Postlog { path: PathBuf, socket: RefCell<Option<UnixDatagram>> },
+    Postlog(Peer),
 }
 
 impl LogSink {
     /// For a process that master started: `file` is the log file, from [`open_file`], when the destination is one.
     pub fn new(settings: &LogSettings, file: Option<OwnedFd>) -> io::Result<Self> {
         let target = match (&settings.destination, file) {
-            (Destination::Syslog, _) => Target::syslog(DEV_LOG),
+            (Destination::Syslog, _) => return Ok(Self::to_syslog(settings)),
             (Destination::Stdout, _) => Target::Stream(duplicate_stdout()?),
             (Destination::File(_), Some(file)) => Target::Stream(File::from(file)),
-            (Destination::File(_), None) => Target::postlog(&settings.postlog_socket),
+            (Destination::File(_), None) => {
+                Target::Postlog(Peer::new(&settings.postlog_socket, settings.wait_limit))
+            }
         };
         Ok(Self::with(target, settings))
     }
@@ -90,6 +92,10 @@ impl LogSink {
             Destination::Syslog | Destination::Stdout => None,
         };
         Self::new(settings, file)
+    }
+
+    fn to_syslog(settings: &LogSettings) -> Self {
+        Self::with(Target::Syslog(Peer::new(DEV_LOG, settings.wait_limit)), settings)
     }
 
     fn with(target: Target, settings: &LogSettings) -> Self {
@@ -120,7 +126,7 @@ impl LogSink {
         let stamp = self.stamp.borrow();
         // A String takes all that is written to it.
         let _ = match (&self.target, self.format) {
-            (Target::Syslog { .. }, _) => {
+            (Target::Syslog(_), _) => {
                 let priority = self.facility.code() * 8 + level(severity);
                 write!(into, "<{priority}>{} {tag}[{session}]: {prefix}{text}", stamp.text)
             }
@@ -143,7 +149,7 @@ impl LogSink {
         if stamp.seconds != seconds || stamp.text.is_empty() {
             let time = LocalTime::at(i64::try_from(seconds).unwrap_or(0));
             let text = match self.target {
-                Target::Syslog { .. } => time.syslog_stamp(),
+                Target::Syslog(_) => time.syslog_stamp(),
                 _ => time.file_stamp(),
             };
             *stamp = Stamp { seconds, time, text };
@@ -184,14 +190,6 @@ impl Sink for LogSink {
 }
 
 impl Target {
-    fn syslog(path: impl Into<PathBuf>) -> Self {
-        Self::Syslog { path: path.into(), socket: RefCell::default() }
-    }
-
-    fn postlog(path: &Path) -> Self {
-        Self::Postlog { path: path.to_owned(), socket: RefCell::default() }
-    }
-
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Stream(file) => {
@@ -202,28 +200,9 @@ impl Target {
                 batch.add(bytes, true);
                 Ok(())
             }
-            Self::Syslog { path, socket } | Self::Postlog { path, socket } => {
-                // A logger that was restarted has a new socket under the old name.
-                let connected = match socket.take() {
-                    Some(connected) if connected.send(bytes).is_ok() => connected,
-                    _ => {
-                        let fresh = connect(path)?;
-                        fresh.send(bytes)?;
-                        fresh
-                    }
-                };
-                socket.replace(Some(connected));
-                Ok(())
-            }
+            Self::Syslog(peer) | Self::Postlog(peer) => peer.write(bytes),
         }
     }
-}
-
-fn connect(path: &Path) -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect(path)?;
-    Ok(socket)
 }
 
 fn duplicate_stdout() -> io::Result<File> {

@@ -1,7 +1,7 @@
 //! What the configuration says about logging.
 
 use config::{Invalid, Values, params as p};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ const FACILITIES: [(&str, u8); 12] = [
 ];
 
 impl Facility {
+    /// The default.
+    pub const MAIL: Self = Self(2);
+
     /// Reads its name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
@@ -78,9 +81,14 @@ pub struct LogSettings {
     pub host: String,
     /// `public/postlog` below `queue_directory`.
     pub postlog_socket: PathBuf,
+    /// User-defined `maillog_wait_limit`: how long to wait for a logger that does not read; 0 for not at all.
+    pub wait_limit: Duration,
 }
 
 impl LogSettings {
+    /// How long to wait for a logger, unless main.cf says otherwise.
+    pub const WAIT_LIMIT: Duration = Duration::from_secs(1);
+
     /// Makes the view.
     pub fn load(values: &Values) -> Result<Self, Invalid> {
         let facility = values.text(p::syslog_facility);
@@ -108,6 +116,7 @@ impl LogSettings {
             format,
             host: host.split('.').next().unwrap_or(host).to_owned(),
             postlog_socket: format!("{}/public/postlog", values.text(p::queue_directory)).into(),
+            wait_limit: values.named_time("maillog_wait_limit", Self::WAIT_LIMIT, 's'),
         })
     }
 

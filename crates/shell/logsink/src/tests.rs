@@ -1,5 +1,10 @@
 use super::*;
 use config::Values;
+use std::{
+    os::unix::net::UnixDatagram,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 fn settings(pairs: &[(&str, &str)]) -> Result<LogSettings, config::Invalid> {
     let mut all = vec![("myhostname", "mx.example.test")];
@@ -38,7 +43,8 @@ fn a_file_gets_lines_as_postlogd_writes_them_with_the_first_label_of_the_host() 
 fn syslog_gets_priority_stamp_and_tag_and_what_was_lost_is_told_later() {
     let directory = temporary("syslog");
     let path = directory.join("log");
-    let sink = LogSink::with(Target::syslog(&path), &settings(&[("syslog_facility", "local3")]).unwrap());
+    let peer = Peer::new(&path, LogSettings::WAIT_LIMIT);
+    let sink = LogSink::with(Target::Syslog(peer), &settings(&[("syslog_facility", "local3")]).unwrap());
     sink.write(line("nobody hears this"));
     let logger = UnixDatagram::bind(&path).unwrap();
     sink.write(line("heard"));
@@ -57,12 +63,47 @@ fn syslog_gets_priority_stamp_and_tag_and_what_was_lost_is_told_later() {
 fn a_full_log_socket_does_not_stop_the_mail_system() {
     let directory = temporary("full");
     let path = directory.join("log");
-    let _logger = UnixDatagram::bind(&path).unwrap();
-    let sink = LogSink::with(Target::syslog(&path), &settings(&[]).unwrap());
+    let logger = UnixDatagram::bind(&path).unwrap();
+    let peer = Peer::new(&path, Duration::from_millis(100));
+    let sink = LogSink::with(Target::Syslog(peer), &settings(&[]).unwrap());
+    let start = Instant::now();
     for _ in 0..10_000 {
         sink.write(line("x"));
     }
-    assert!(sink.dropped.get() > 0);
+    // Waited for once, and not for each line.
+    assert!(start.elapsed() < Duration::from_secs(20));
+    let dropped = sink.dropped.get();
+    assert!(dropped > 0);
+    let count = 10_000 - dropped;
+    for _ in 0..count {
+        logger.recv(&mut [0; 4096]).unwrap();
+    }
+    sink.write(line("y"));
+    let mut buffer = [0; 4096];
+    let size = logger.recv(&mut buffer).unwrap();
+    let text = String::from_utf8_lossy(&buffer[..size]).into_owned();
+    assert!(text.contains(&format!("{dropped} log lines were lost")), "{text}");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn a_logger_that_reads_gets_every_line() {
+    const LINES: usize = 5_000;
+    let directory = temporary("slow");
+    let path = directory.join("log");
+    let logger = UnixDatagram::bind(&path).unwrap();
+    let reading = std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        for number in 0..LINES {
+            let size = logger.recv(&mut buffer).unwrap();
+            let text = String::from_utf8_lossy(&buffer[..size]);
+            assert!(text.ends_with(&format!(" number {number}")), "{text}");
+        }
+    });
+    let peer = Peer::new(&path, Duration::from_secs(60));
+    let sink = LogSink::with(Target::Syslog(peer), &settings(&[]).unwrap());
+    (0..LINES).for_each(|number| sink.write(line(&format!("number {number}"))));
+    reading.join().unwrap();
     std::fs::remove_dir_all(directory).unwrap();
 }
 

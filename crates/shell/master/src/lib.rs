@@ -107,8 +107,14 @@ fn wait_for_start(options: &Options) -> Result<i32, String> {
     }
     let mut word = [0];
     let started = (&reading).read(&mut word).is_ok_and(|got| got == 1);
-    // Without the word, the daemon has already said what is wrong.
-    Ok(i32::from(!started))
+    if started {
+        return Ok(0);
+    }
+    let why = "daemon initialization failure -- see logs for details".to_owned();
+    if let Ok(log) = Settings::load(&options.config_directory).and_then(|settings| open_log(&settings)) {
+        log.write(Severity::Fatal, &why);
+    }
+    Err(why)
 }
 
 fn run(options: &Options) -> Result<i32, String> {
@@ -136,8 +142,11 @@ fn take_monitor() -> Result<File, String> {
 fn start(options: &Options, settings: Settings, log: &Logger, monitor: Option<File>) -> Result<i32, String> {
     let queue = settings.queue_directory.clone();
     std::env::set_current_dir(&queue).map_err(|error| format!("chdir {}: {error}", queue.display()))?;
-    let _pid = take_lock(&settings.pid_file())?;
-    let locked = with_effective(settings.owner, || Ok(take_lock(&settings.data_lock())));
+    let _pid = take_lock(&settings.pid_file(), &settings.pid_file_below_queue())?;
+    let locked = with_effective(settings.owner, || {
+        let path = settings.data_lock();
+        Ok(take_lock(&path, &path))
+    });
     let _data = locked.map_err(|error| format!("mail_owner: {error}"))??;
     if options.detach && !options.own_group {
         // Already leading a session is as good.
@@ -151,17 +160,20 @@ fn start(options: &Options, settings: Settings, log: &Logger, monitor: Option<Fi
     if let Some(mut monitor) = monitor {
         let _ = monitor.write_all(b"+");
     }
-    Ok(supervisor.run())
+    let signal = supervisor.run();
+    // In the foreground somebody waits for the status, and knows that of a shell.
+    Ok(if options.keep_stdout && !options.own_group { 128 + signal.number() } else { 0 })
 }
 
-fn take_lock(path: &Path) -> Result<PidFile, String> {
+fn take_lock(path: &Path, shown: &Path) -> Result<PidFile, String> {
+    let shown = shown.display();
     PidFile::take(path).map_err(|error| match error {
         PidFileError::Held => {
-            let path = path.display();
-            format!("open lock file {path}: unable to set exclusive lock: Resource temporarily unavailable")
+            format!("open lock file {shown}: unable to set exclusive lock: Resource temporarily unavailable")
         }
         PidFileError::Io(error) => {
-            format!("open lock file {}: {}", path.display(), config_files::reason(&error))
+            let what = if path.exists() { "cannot open file" } else { "cannot create file exclusively" };
+            format!("open lock file {shown}: {what}: {}", config_files::reason(&error))
         }
     })
 }

@@ -69,7 +69,11 @@ impl Settings {
     }
 
     pub(crate) fn pid_file(&self) -> PathBuf {
-        self.queue_directory.join(&self.process_id_directory).join("master.pid")
+        self.queue_directory.join(self.pid_file_below_queue())
+    }
+
+    pub(crate) fn pid_file_below_queue(&self) -> PathBuf {
+        Path::new(&self.process_id_directory).join("master.pid")
     }
 
     pub(crate) fn data_lock(&self) -> PathBuf {

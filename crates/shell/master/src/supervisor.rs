@@ -107,8 +107,8 @@ impl Supervisor {
         self.log.write(Severity::Info, &format!("{what} -- version {version}, configuration {directory}"));
     }
 
-    /// Runs until told to stop; returns the exit code.
-    pub(crate) fn run(&mut self) -> i32 {
+    /// Runs until told to stop, and says by which signal.
+    pub(crate) fn run(&mut self) -> Signal {
         loop {
             let now = Instant::now();
             self.fill_posts(now);
@@ -118,7 +118,10 @@ impl Supervisor {
                 match signal {
                     Signal::Hangup => self.reload(),
                     Signal::Child => {}
-                    Signal::Terminate | Signal::Interrupt => return self.stop(signal),
+                    Signal::Terminate | Signal::Interrupt => {
+                        self.stop(signal);
+                        return signal;
+                    }
                 }
             }
             self.hear();
@@ -397,7 +400,7 @@ impl Supervisor {
     }
 
     /// Ends everything, within bounds.
-    fn stop(&mut self, signal: Signal) -> i32 {
+    fn stop(&mut self, signal: Signal) {
         self.log.write(Severity::Info, &format!("terminating on signal {}", signal.number()));
         self.listeners.keep(&[]);
         self.children.iter().for_each(|child| child.tell(&ToChild::Stop));
@@ -410,7 +413,7 @@ impl Supervisor {
             }
             let left = until.saturating_duration_since(Instant::now());
             if self.children.is_empty() && self.agents.is_empty() {
-                return 0;
+                return;
             }
             if left.is_zero() {
                 break;
@@ -426,7 +429,6 @@ impl Supervisor {
         self.children.iter().for_each(|child| child.kill(Kill::Kill));
         self.agents.signal_all(Kill::Kill);
         self.log.warning("stopped with force: not all processes ended in time");
-        0
     }
 }
 

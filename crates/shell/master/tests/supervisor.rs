@@ -395,7 +395,7 @@ fn report_of_agent_for(system: &System, user: &str) -> String {
     fs::create_dir_all(system.directory.join("spool")).unwrap();
     let done = system.command("-w").env("AGENT_FOR", user).env("AGENT_REPORT", &report).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    until("the agent's report", || report.exists());
+    until("the agent's report", || fs::read_to_string(&report).is_ok_and(|text| !text.is_empty()));
     fs::read_to_string(report).unwrap()
 }
 

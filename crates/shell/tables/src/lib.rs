@@ -30,6 +30,7 @@ mod source;
 mod sqlite;
 mod template;
 mod unix;
+mod user_list;
 mod users;
 
 pub use entries::{Entry, EntryReader};
@@ -39,4 +40,5 @@ pub use pages::StoredNull;
 pub use registry::{Opener, Openers, Registry, Settings};
 pub use slow::{Direct, Slow, SystemUsers};
 pub use source::{Duplicates, Each, NOT_LISTABLE, OpenError, Options, Source, Warn, errno_text};
+pub use user_list::is_user_listed;
 pub use users::process_user;

@@ -76,13 +76,16 @@ impl Super {
             names.push(name.to_owned());
             true
         });
-        if let Err(error) = listed {
-            self.warning(&format!(
-                "open directory {}: {}",
-                directory.display(),
-                config_files::reason(&error)
-            ));
-            return Ok(());
+        match listed {
+            Ok(()) => {}
+            // A level of a hashed queue that somebody else has removed.
+            Err(error) if error.kind() == ErrorKind::NotFound && directory.components().count() > 1 => {
+                return Ok(());
+            }
+            Err(error) => {
+                let (path, why) = (directory.display(), config_files::reason(&error));
+                return Err(Fatal(format!("scan_dir_push: open directory {path}: {why}")));
+            }
         }
         for name in names {
             let path = directory.join(&name);
