@@ -115,7 +115,7 @@ fn queries() {
 
 #[test]
 fn listings() {
-    check_all("postmap");
+    check_all("postmap", &[(&["-s", "btree:btree"], ""), (&["-s", "lmdb:lmdb"], ""), (&["-s"], "")]);
     check_all(
         "postalias",
         &[
