@@ -52,6 +52,62 @@ impl MailboxLocks {
     }
 }
 
+/// Where a destination was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expanded {
+    /// In an alias.
+    Alias,
+    /// In a user's forward file.
+    Forward,
+    /// In an :include: file.
+    Include,
+}
+
+/// A list of the words `alias`, `forward`, `include`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expansions {
+    alias: bool,
+    forward: bool,
+    include: bool,
+}
+
+impl Expansions {
+    fn load(values: &Values, id: p::Id) -> Self {
+        let words = values.list(id);
+        let has = |name: &str| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+        Self { alias: has("alias"), forward: has("forward"), include: has("include") }
+    }
+
+    /// Whether the list has the word for it.
+    #[must_use]
+    pub const fn has(self, place: Expanded) -> bool {
+        match place {
+            Expanded::Alias => self.alias,
+            Expanded::Forward => self.forward,
+            Expanded::Include => self.include,
+        }
+    }
+}
+
+/// How commands are run (local(8), EXTERNAL COMMAND DELIVERY).
+#[derive(Clone, Debug)]
+pub struct CommandSettings {
+    /// command_time_limit
+    pub command_time_limit: Duration,
+    /// command_expansion_filter
+    pub command_expansion_filter: String,
+    /// command_execution_directory, with its `$home` forms
+    pub command_execution_directory: String,
+    /// execution_directory_expansion_filter
+    pub execution_directory_expansion_filter: String,
+    /// local_command_shell
+    pub local_command_shell: String,
+    /// export_environment: names, and `name=value`
+    pub export_environment: Vec<String>,
+    /// mailbox_size_limit bounds what a command may write, too; 0 means no limit
+    pub file_size_limit: u64,
+}
+
 /// What local(8) reads.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
@@ -63,7 +119,7 @@ pub struct LocalSettings {
     pub expand_owner_alias: bool,
     /// reset_owner_alias
     pub reset_owner_alias: bool,
-    /// duplicate_filter_limit, in addresses; 0 means no limit
+    /// duplicate_filter_limit, in entries; 0 means no limit
     pub duplicate_filter_limit: usize,
     /// home_mailbox, below the user's home directory
     pub home_mailbox: String,
@@ -71,27 +127,52 @@ pub struct LocalSettings {
     pub mail_spool_directory: String,
     /// mailbox_size_limit, in bytes; 0 means no limit
     pub mailbox_size_limit: u64,
+    /// mailbox_command, for the shell
+    pub mailbox_command: String,
+    /// mailbox_transport, `transport:nexthop`
+    pub mailbox_transport: String,
+    /// fallback_transport, `transport:nexthop`
+    pub fallback_transport: String,
+    /// luser_relay, with its `$user` forms
+    pub luser_relay: String,
     /// forward_path, with its `$user`, `$home`, `$extension` forms
     pub forward_path: String,
+    /// forward_expansion_filter
+    pub forward_expansion_filter: String,
+    /// require_home_directory
+    pub require_home_directory: bool,
+    /// allow_mail_to_commands
+    pub allow_mail_to_commands: Expansions,
+    /// allow_mail_to_files
+    pub allow_mail_to_files: Expansions,
+    /// propagate_unmatched_extensions
+    pub propagate_unmatched_extensions: Expansions,
+    /// prepend_delivered_header contains `command`
+    pub delivered_header_in_command: bool,
     /// prepend_delivered_header contains `file`
     pub delivered_header_in_file: bool,
     /// prepend_delivered_header contains `forward`
     pub delivered_header_in_forward: bool,
+    /// biff
+    pub biff: bool,
+    /// soft_bounce: what would be returned is tried again
+    pub soft_bounce: bool,
+    /// line_length_limit, in bytes: longer lines of lists are cut
+    pub line_length_limit: usize,
+    /// message_size_limit, in bytes: no list is larger; 0 means no limit
+    pub list_size_limit: u64,
+    /// Commands of aliases, forward files and mailbox_command.
+    pub command: CommandSettings,
     /// mailbox_delivery_lock and its companions
     pub locks: MailboxLocks,
-    /// A parameter that asks for another way to deliver to users, which does not exist yet.
-    pub unsupported_delivery: Option<&'static str>,
-    /// A parameter that asks for another way to treat unknown users, which does not exist yet.
-    pub unsupported_fallback: Option<&'static str>,
 }
 
 impl LocalSettings {
     /// From the values of a master.cf row.
     #[must_use]
     pub fn load(values: &Values) -> Self {
-        let set = |names: &[(&'static str, p::Id)]| {
-            names.iter().find(|(_, id)| !values.text(*id).is_empty()).map(|(name, _)| *name)
-        };
+        let text = |id| values.text(id).to_owned();
+        let size = |id| u64::try_from(values.int(id)).unwrap_or(0);
         let headers = values.list(p::prepend_delivered_header);
         let limit = usize::try_from(values.int(p::duplicate_filter_limit)).unwrap_or(0);
         Self {
@@ -104,24 +185,36 @@ impl LocalSettings {
             expand_owner_alias: values.bool(p::expand_owner_alias),
             reset_owner_alias: values.bool(p::reset_owner_alias),
             duplicate_filter_limit: if limit == 0 { usize::MAX } else { limit },
-            home_mailbox: values.text(p::home_mailbox).into(),
-            mail_spool_directory: values.text(p::mail_spool_directory).into(),
-            mailbox_size_limit: u64::try_from(values.int(p::mailbox_size_limit)).unwrap_or(0),
-            forward_path: values.text(p::forward_path).into(),
+            home_mailbox: text(p::home_mailbox),
+            mail_spool_directory: text(p::mail_spool_directory),
+            mailbox_size_limit: size(p::mailbox_size_limit),
+            mailbox_command: text(p::mailbox_command),
+            mailbox_transport: text(p::mailbox_transport),
+            fallback_transport: text(p::fallback_transport),
+            luser_relay: text(p::luser_relay),
+            forward_path: text(p::forward_path),
+            forward_expansion_filter: text(p::forward_expansion_filter),
+            require_home_directory: values.bool(p::require_home_directory),
+            allow_mail_to_commands: Expansions::load(values, p::allow_mail_to_commands),
+            allow_mail_to_files: Expansions::load(values, p::allow_mail_to_files),
+            propagate_unmatched_extensions: Expansions::load(values, p::propagate_unmatched_extensions),
+            delivered_header_in_command: headers.contains(&"command"),
             delivered_header_in_file: headers.contains(&"file"),
             delivered_header_in_forward: headers.contains(&"forward"),
+            biff: values.bool(p::biff),
+            soft_bounce: values.bool(p::soft_bounce),
+            line_length_limit: usize::try_from(values.int(p::line_length_limit)).unwrap_or(usize::MAX),
+            list_size_limit: size(p::message_size_limit),
+            command: CommandSettings {
+                command_time_limit: values.time(p::command_time_limit),
+                command_expansion_filter: text(p::command_expansion_filter),
+                command_execution_directory: text(p::command_execution_directory),
+                execution_directory_expansion_filter: text(p::execution_directory_expansion_filter),
+                local_command_shell: text(p::local_command_shell),
+                export_environment: values.list(p::export_environment).iter().map(|&w| w.into()).collect(),
+                file_size_limit: size(p::mailbox_size_limit),
+            },
             locks: MailboxLocks::load(values, &values.list(p::mailbox_delivery_lock)),
-            unsupported_delivery: set(&[
-                ("mailbox_transport_maps", p::mailbox_transport_maps),
-                ("mailbox_transport", p::mailbox_transport),
-                ("mailbox_command_maps", p::mailbox_command_maps),
-                ("mailbox_command", p::mailbox_command),
-            ]),
-            unsupported_fallback: set(&[
-                ("fallback_transport_maps", p::fallback_transport_maps),
-                ("fallback_transport", p::fallback_transport),
-                ("luser_relay", p::luser_relay),
-            ]),
         }
     }
 
@@ -167,5 +260,12 @@ mod tests {
         let all = LockStyle { flock: true, fcntl: true, dotlock: true };
         assert_eq!(LockStyle::parse(&["fcntl", "dotlock", "FLOCK"]), all);
         assert!(LockStyle::parse(&[]).fcntl);
+    }
+
+    #[test]
+    fn commands_and_files_are_for_aliases_and_forward_files() {
+        let allowed = LocalSettings::for_tests().allow_mail_to_commands;
+        assert!(allowed.has(Expanded::Alias) && allowed.has(Expanded::Forward));
+        assert!(!allowed.has(Expanded::Include));
     }
 }

@@ -332,6 +332,7 @@ impl Core {
                         self.finished(step, key, disposition);
                     }
                 }
+                Outcome::Bounced if disposition.report.is_notified => self.finished(step, key, disposition),
                 Outcome::Bounced => bounced.push(disposition),
                 Outcome::Deferred => deferred.push(disposition),
             }

@@ -12,15 +12,35 @@ use sys::{
 #[derive(Debug)]
 pub struct Errands(OwnedFd);
 
-/// A mailbox that master has locked; dropped, it is unlocked, and that has been done then.
+/// A mailbox that master has locked, or a file of a maildir that it has begun. Dropped, it is unlocked, or gone, and that
+/// has been done then.
 #[derive(Debug)]
-pub(crate) struct Locked<'a>(&'a Errands);
+pub(crate) struct Held<'a>(Option<&'a Errands>);
 
-impl Drop for Locked<'_> {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
-        // Master takes the lock away, too, when we are gone.
-        let _ = self.0.ask(&Errand::Done);
+        if let Some(errands) = self.0.take() {
+            // Master takes the lock away, too, when we are gone.
+            let _ = errands.ask(&Errand::Done { keep: false });
+        }
     }
+}
+
+impl Held<'_> {
+    /// The mail is in it: a maildir's file gets its name.
+    pub(crate) fn keep(mut self) -> Result<(), Refused> {
+        let Some(errands) = self.0.take() else { return Ok(()) };
+        match errands.ask(&Errand::Done { keep: true }) {
+            Ok(Answer::Done) => Ok(()),
+            Ok(Answer::Refused(refused)) => Err(refused),
+            Ok(_) => Err(lost("unexpected answer")),
+            Err(error) => Err(lost(&error.to_string())),
+        }
+    }
+}
+
+fn lost(why: &str) -> Refused {
+    Refused { errno: Errno::AGAIN, text: format!("ask master for the mailbox: {why}") }
 }
 
 impl Errands {
@@ -30,15 +50,24 @@ impl Errands {
         errand::inherited_socket().map(Self)
     }
 
-    /// Locks and opens the user's mailbox for appending.
-    pub(crate) fn open_mailbox(&self) -> Result<(File, Locked<'_>), Refused> {
-        let lost =
-            |why: &str| Refused { errno: Errno::AGAIN, text: format!("ask master for the mailbox: {why}") };
+    /// Locks and opens the user's mailbox for appending, or begins a file in the user's maildir.
+    pub(crate) fn open_mailbox(&self) -> Result<(File, Held<'_>), Refused> {
         match self.ask(&Errand::OpenMailbox) {
-            Ok(Answer::Opened(file)) => Ok((file, Locked(self))),
+            Ok(Answer::Opened(file)) => Ok((file, Held(Some(self)))),
             Ok(Answer::Refused(refused)) => Err(refused),
-            Ok(Answer::Done) => Err(lost("unexpected answer")),
+            Ok(_) => Err(lost("unexpected answer")),
             Err(error) => Err(lost(&error.to_string())),
+        }
+    }
+
+    /// The user's forward file with its name, and whether the extension is a part of that.
+    pub(crate) fn open_forward(&self, extension: String) -> Result<Option<(File, String, bool)>, String> {
+        match self.ask(&Errand::OpenForward { extension }) {
+            Ok(Answer::Forward(file, path, is_extension_used)) => Ok(Some((file, path, is_extension_used))),
+            Ok(Answer::Nothing) => Ok(None),
+            Ok(Answer::Refused(refused)) => Err(refused.text),
+            Ok(_) => Err("ask master for the forward file: unexpected answer".to_owned()),
+            Err(error) => Err(format!("ask master for the forward file: {error}")),
         }
     }
 

@@ -6,7 +6,7 @@ use rustix::{
     io::Errno,
 };
 use std::fs::File;
-use sys::{dotlock::Patience, mailbox::Dotlock};
+use sys::dotlock::Patience;
 
 /// How long to try.
 pub(crate) fn patience(locks: &MailboxLocks) -> Patience {
@@ -15,11 +15,6 @@ pub(crate) fn patience(locks: &MailboxLocks) -> Patience {
         deliver_lock_delay: locks.deliver_lock_delay,
         stale_lock_time: locks.stale_lock_time,
     }
-}
-
-/// The lock file of a mailbox.
-pub(crate) fn dotlock<'a>(locks: &MailboxLocks, patience: &'a Patience) -> Dotlock<'a> {
-    if locks.style.dotlock { Dotlock::Must(patience) } else { Dotlock::None }
 }
 
 /// Takes the kernel locks of the configured styles; closing the file releases them.

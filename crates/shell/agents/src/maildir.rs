@@ -1,15 +1,13 @@
 //! Maildir: one file a message, written in `tmp` and linked into `new` when it is complete and synced.
-//!
-//! Names are Postfix's: `seconds.VdeviceIinodeMmicroseconds.host`.
 
-use crate::{content::Content, trouble::Trouble};
+use crate::{content::Content, errands::Errands, trouble::Trouble};
+use rustix::io::Errno;
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
-use sys::credentials;
+use sys::{credentials, maildir::MaildirFile, safe_open::Refused};
 use types::{Dsn, WallTime};
 
 /// What a delivery to a maildir needs besides its path.
@@ -24,58 +22,53 @@ pub(crate) struct Delivery<'a> {
     pub(crate) default_dsn: Dsn,
 }
 
+/// Where the maildir is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place<'a> {
+    /// Where its user may make files.
+    Own(&'a Path),
+    /// Where only master may.
+    Asked(&'a Errands),
+}
+
 /// Delivers, or says why not; nothing is left behind in `tmp`. Warnings are for the log.
 pub(crate) fn deliver(
-    maildir: &Path,
+    place: Place<'_>,
     delivery: &Delivery<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<(), Trouble> {
-    attempt(maildir, delivery, warnings).map_err(|trouble| trouble.within("maildir delivery failed: "))
-}
-
-fn attempt(maildir: &Path, delivery: &Delivery<'_>, warnings: &mut Vec<String>) -> Result<(), Trouble> {
-    let host = delivery.hostname.replace('/', "\\057").replace(':', "\\072");
-    let seconds = delivery.now.seconds;
-    let temporary = maildir.join("tmp").join(format!("{seconds}.P{}.{host}", std::process::id()));
-    let mut fail = |error: &io::Error, path: &Path| {
-        let what = format!("create maildir file {}", path.display());
-        let trouble = Trouble::io(error, delivery.default_dsn, what);
-        if error.kind() == io::ErrorKind::PermissionDenied {
+    let mut refused = |refused: Refused| {
+        if refused.errno == Errno::ACCESS {
             let (uid, gid) = (credentials::effective_uid(), credentials::effective_gid());
-            let reason = &trouble.reason;
+            let reason = &refused.text;
             warnings.push(format!("maildir access problem for UID/GID={uid}/{gid}: {reason}"));
             warnings.push("perhaps you need to create the maildirs in advance".into());
         }
-        trouble
+        Trouble::refused(refused, delivery.default_dsn)
     };
-    let file = create(&temporary).map_err(|error| fail(&error, &temporary))?;
-    let result = write(file, delivery).and_then(|(device, inode)| {
-        let name = format!("{seconds}.V{device:x}I{inode:x}M{}.{host}", delivery.now.micros);
-        let final_path = maildir.join("new").join(name);
-        link(&temporary, &final_path, maildir).map_err(|error| fail(&error, &final_path))
-    });
-    // After the link the mail is delivered: a name that stays in tmp does no harm there.
-    let _ = fs::remove_file(&temporary);
-    result
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    match (open(), path.parent()) {
-        (Err(error), Some(tmp)) if error.kind() == io::ErrorKind::NotFound => {
-            make_directory(tmp)?;
-            open()
+    let result = match place {
+        Place::Own(maildir) => {
+            let since_epoch = std::time::Duration::new(
+                u64::try_from(delivery.now.seconds).unwrap_or(0),
+                delivery.now.micros.saturating_mul(1000),
+            );
+            MaildirFile::create(maildir, since_epoch, delivery.hostname).map_err(&mut refused).and_then(
+                |(begun, mut file)| {
+                    write(&mut file, delivery)?;
+                    begun.keep(&file).map_err(&mut refused)
+                },
+            )
         }
-        (result, _) => result,
-    }
+        Place::Asked(errands) => errands.open_mailbox().map_err(&mut refused).and_then(|(mut file, held)| {
+            write(&mut file, delivery)?;
+            held.keep().map_err(&mut refused)
+        }),
+    };
+    result.map_err(|trouble| trouble.within("maildir delivery failed: "))
 }
 
-fn make_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Writes and syncs; returns device and inode, which make the name unique.
-fn write(mut file: File, delivery: &Delivery<'_>) -> Result<(u64, u64), Trouble> {
+/// Writes and syncs.
+fn write(file: &mut File, delivery: &Delivery<'_>) -> Result<(), Trouble> {
     let failed = |error: io::Error| Trouble::copying(&error, Dsn::permanent(3, 0), "error writing message");
     let mut written = 0_u64;
     let mut last = b'\n';
@@ -83,7 +76,7 @@ fn write(mut file: File, delivery: &Delivery<'_>) -> Result<(u64, u64), Trouble>
         written += bytes.len() as u64;
         last = bytes.last().copied().unwrap_or(last);
         if delivery.size_limit > 0 && written > delivery.size_limit {
-            return Err(failed(io::Error::from(rustix::io::Errno::FBIG)));
+            return Err(failed(io::Error::from(Errno::FBIG)));
         }
         file.write_all(bytes).map_err(failed)
     };
@@ -94,21 +87,5 @@ fn write(mut file: File, delivery: &Delivery<'_>) -> Result<(u64, u64), Trouble>
     if last != b'\n' {
         file.write_all(b"\n").map_err(failed)?;
     }
-    file.sync_all().map_err(failed)?;
-    let status = file.metadata().map_err(failed)?;
-    Ok((status.dev(), status.ino()))
-}
-
-fn link(temporary: &Path, final_path: &Path, maildir: &Path) -> io::Result<()> {
-    match fs::hard_link(temporary, final_path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            make_directory(&maildir.join("cur"))?;
-            make_directory(&maildir.join("new"))?;
-            fs::hard_link(temporary, final_path)?;
-        }
-        result => result?,
-    }
-    // The name must survive a power cut as the content does; without it the mail would be lost,
-    // because its queue file is removed next.
-    File::open(maildir.join("new"))?.sync_all()
+    file.sync_all().map_err(failed)
 }

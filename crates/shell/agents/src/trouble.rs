@@ -1,7 +1,7 @@
 //! What an error of the file system means for the mail (Postfix: mbox_dsn).
 
 use rustix::io::Errno;
-use std::io;
+use std::{borrow::Cow, io};
 use sys::safe_open::Refused;
 use types::{Dsn, DsnClass, Outcome, Status};
 
@@ -10,8 +10,8 @@ use types::{Dsn, DsnClass, Outcome, Status};
 pub(crate) struct Trouble {
     pub(crate) dsn: Dsn,
     pub(crate) reason: String,
-    /// The kind of error in the words of sysexits(3), for notifications.
-    pub(crate) diagnostic: Option<&'static str>,
+    /// What a command said, or the kind of error in the words of sysexits(3), for notifications.
+    pub(crate) diagnostic: Option<Cow<'static, str>>,
 }
 
 impl Trouble {
@@ -21,7 +21,7 @@ impl Trouble {
 
     /// `what` names the operation and the file.
     pub(crate) fn io(error: &io::Error, default: Dsn, what: impl std::fmt::Display) -> Self {
-        Self::new(mailbox_dsn(error, default), format!("{what}: {}", text(error)))
+        Self::new(errno_dsn(Errno::from_io_error(error), default), format!("{what}: {}", text(error)))
     }
 
     /// A file that was not opened.
@@ -31,7 +31,7 @@ impl Trouble {
 
     /// Content could not be read or written.
     pub(crate) fn copying(error: &io::Error, default: Dsn, what: &str) -> Self {
-        Self { diagnostic: Some("input/output error"), ..Self::io(error, default, what) }
+        Self { diagnostic: Some("input/output error".into()), ..Self::io(error, default, what) }
     }
 
     /// The same trouble with words put before its reason.
@@ -44,7 +44,7 @@ impl Trouble {
             DsnClass::Permanent => Outcome::Bounced,
             DsnClass::Success | DsnClass::Temporary => Outcome::Deferred,
         };
-        let diagnostic = self.diagnostic.map(|text| ("x-unix".to_owned(), text.into()));
+        let diagnostic = self.diagnostic.map(|text| ("x-unix".to_owned(), text.into_owned().into()));
         (outcome, Status { diagnostic, ..Status::new(self.dsn, self.reason) })
     }
 }
@@ -53,10 +53,6 @@ impl Trouble {
 pub(crate) fn text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-fn mailbox_dsn(error: &io::Error, default: Dsn) -> Dsn {
-    errno_dsn(Errno::from_io_error(error), default)
 }
 
 fn errno_dsn(errno: Option<Errno>, default: Dsn) -> Dsn {

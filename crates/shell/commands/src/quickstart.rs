@@ -213,7 +213,14 @@ mod tests {
     #[test]
     fn a_half_made_folder_is_finished_and_what_is_there_stays() {
         let folder = temporary("half");
-        let user = Account { name: "me".into(), uid: 7, gid: 8, gecos: String::new(), home: String::new() };
+        let user = Account {
+            name: "me".into(),
+            uid: 7,
+            gid: 8,
+            gecos: String::new(),
+            home: String::new(),
+            shell: String::new(),
+        };
         let folder = make_folder(&folder).unwrap();
         fs::create_dir(folder.join("etc")).unwrap();
         fs::write(folder.join("etc/mailboxes"), "mine").unwrap();

@@ -1,13 +1,16 @@
 //! Agents that run as the owners of mailboxes: asked for at master, used for several deliveries, let go.
 
+use bstr::{BStr, ByteSlice};
 use config::params as p;
-use local::agent::{MESSAGE_BYTES_MAX, Reply, Request};
+use local::agent::{MESSAGE_BYTES_MAX, Reply, Request, Task};
 use net::Channel;
 use process::{Control, Process, Trigger};
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     fs::File,
+    io::Read,
+    net::{Ipv4Addr, UdpSocket},
     os::fd::{AsFd, OwnedFd},
     rc::Rc,
     time::Duration,
@@ -22,6 +25,9 @@ use world::{Answer, World};
 
 /// How long master may take to start an agent.
 const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// How large a list may be where messages have no limit.
+const LIST_BYTES_MAX: u64 = 64 << 20;
 
 struct Agent {
     channel: Channel,
@@ -43,6 +49,9 @@ pub trait Agents {
         request: &'a Request,
         content: &'a [u8],
     ) -> Answer<'a, Result<Reply, Trouble>>;
+
+    /// Tells biff(1) of new mail at an offset in a user's mailbox; it may be lost.
+    fn biff(&self, _user: &BStr, _offset: u64) {}
 }
 
 /// All agents of this process.
@@ -55,7 +64,13 @@ pub(crate) struct AgentPool<W: World> {
     max_use: u32,
     max_idle: Duration,
     ipc_timeout: Duration,
+    command_time_limit: Duration,
+    /// Of lists, in bytes.
+    list_size_limit: u64,
 }
+
+/// Where comsat(8), which tells users that want to know of new mail, would listen: UDP service `biff`.
+const BIFF: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 512);
 
 /// As whom to deliver, with the configuration of which service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +86,8 @@ pub struct Owner {
 pub enum User {
     /// local(8): a login name.
     Login(String),
+    /// default_privs, for nobody in particular or for a user with number 0.
+    Default(String),
     /// virtual(8): numbers.
     Ids {
         /// User.
@@ -92,6 +109,11 @@ impl<W: World> AgentPool<W> {
             max_use: u32::try_from(values.int(p::max_use)).unwrap_or(1).max(1),
             max_idle: values.time(p::max_idle),
             ipc_timeout: values.time(p::ipc_timeout),
+            command_time_limit: values.time(p::command_time_limit),
+            list_size_limit: match u64::try_from(values.int(p::message_size_limit)) {
+                Ok(limit) if limit > 0 => limit,
+                _ => LIST_BYTES_MAX,
+            },
         };
         pool.start_reaper();
         pool
@@ -111,7 +133,12 @@ impl<W: World> AgentPool<W> {
         let file = memory_file::sealed(&[content]).map_err(|e| failed("copy content", e.to_string()))?;
         let bytes = request.encode();
         let mut agent = self.ask(owner, &bytes, &file).await.map_err(|why| failed("start", why))?;
-        match self.hear(&mut agent).await {
+        // A command may use up its time three times: reading, writing, ending.
+        let limit = match &request.task {
+            Task::Command { .. } => self.ipc_timeout.max(self.command_time_limit * 4),
+            _ => self.ipc_timeout,
+        };
+        match self.hear(&mut agent, limit).await {
             Ok(reply) => {
                 if agent.uses < self.max_use {
                     agent.idle_since = self.world.now();
@@ -128,17 +155,32 @@ impl<W: World> AgentPool<W> {
         }
     }
 
-    async fn hear(&self, agent: &mut Agent) -> Result<Reply, String> {
+    async fn hear(&self, agent: &mut Agent, limit: Duration) -> Result<Reply, String> {
         // No thread waits meanwhile: sixteen mailboxes on a file server that hangs must not stop all others.
         let mut incoming = Incoming::new(MESSAGE_BYTES_MAX);
         let answer = agent.channel.read_with(|socket| incoming.receive(socket));
-        let packet = match self.world.timeout(self.ipc_timeout, answer).await {
+        let packet = match self.world.timeout(limit, answer).await {
             Some(Ok(Some(packet))) => packet,
             Some(Ok(None)) => return Err("it went away without an answer".to_owned()),
             Some(Err(error)) => return Err(error.to_string()),
-            None => return Err(format!("no answer within {:?} (ipc_timeout)", self.ipc_timeout)),
+            None => return Err(format!("no answer within {limit:?} (ipc_timeout)")),
         };
-        Reply::decode(&packet.bytes).map_err(|_| "malformed answer".to_owned())
+        let text = packet.file.map(|file| self.text_of(file)).transpose()?;
+        Reply::decode(&packet.bytes, text).map_err(|_| "malformed answer".to_owned())
+    }
+
+    /// The list beside an answer, in a file that nobody can change any more.
+    fn text_of(&self, file: File) -> Result<Vec<u8>, String> {
+        if !memory_file::is_sealed(&file) {
+            return Err("an answer with a file that is not sealed".to_owned());
+        }
+        let mut text = Vec::new();
+        let read = file.take(self.list_size_limit + 1).read_to_end(&mut text);
+        read.map_err(|error| error.to_string())?;
+        match text.len() as u64 > self.list_size_limit {
+            true => Err("an answer with a list larger than message_size_limit".to_owned()),
+            false => Ok(text),
+        }
     }
 
     /// Hands a request to an agent. An idle one that has died meanwhile took nothing, so another can be asked.
@@ -210,6 +252,12 @@ impl<W: World> Agents for AgentPool<W> {
     ) -> Answer<'a, Result<Reply, Trouble>> {
         Answer::later(self.have_done(owner, request, content))
     }
+
+    fn biff(&self, user: &BStr, offset: u64) {
+        let message = [user.as_bytes(), format!("@{offset}\0").as_bytes()].concat();
+        // Whether anybody listens is not our concern.
+        let _ = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.send_to(&message, BIFF));
+    }
 }
 
 /// Those that have been idle for long enough.
@@ -236,6 +284,11 @@ impl Owner {
         Self { service: service.as_str().to_owned(), user: User::Login(name.to_owned()) }
     }
 
+    /// Nobody in particular, or the named user with number 0, whose rights nothing is done with.
+    pub(crate) fn default_privs(service: &Transport, name: &str) -> Self {
+        Self { service: service.as_str().to_owned(), user: User::Default(name.to_owned()) }
+    }
+
     /// A user that has numbers only, for virtual(8).
     pub(crate) fn ids(service: &Transport, uid: u32, gid: u32) -> Self {
         Self { service: service.as_str().to_owned(), user: User::Ids { uid, gid } }
@@ -244,6 +297,7 @@ impl Owner {
     fn for_master(&self) -> (AgentKind, AgentUser) {
         match &self.user {
             User::Login(name) => (AgentKind::Local, AgentUser::Name(name.clone())),
+            User::Default(name) => (AgentKind::Local, AgentUser::Default { on_behalf_of: name.clone() }),
             User::Ids { uid, gid } => (AgentKind::Virtual, AgentUser::Ids { uid: *uid, gid: *gid }),
         }
     }

@@ -1,6 +1,11 @@
 //! A delivery request goes to its transport, and comes back as a report.
 
-use crate::{context::Context, local_delivery, services::Program, virtual_delivery};
+use crate::{
+    context::Context,
+    local_delivery,
+    services::{Program, Service},
+    virtual_delivery,
+};
 use maillog::Severity;
 use net::contain;
 use qmgr::{AgentFailure, Event, Ticket};
@@ -15,16 +20,12 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
         return events.push(Event::AgentFailed(ticket, AgentFailure::Unavailable));
     };
     if let Program::Internal(program) = &service.program {
-        let mut report = qmgr::agents::deliver(program, &request).unwrap_or_default();
-        let timing = context.timing(&request);
-        report.recipients.iter_mut().for_each(|recipient| recipient.timing = timing);
-        service.statuses.soften(&mut report);
-        return events.push(Event::Report(ticket, report));
+        return events.push(Event::Report(ticket, internal(context, service, program, &request)));
     }
     let context = Rc::clone(context);
     let world = context.shared.world.clone();
     world.spawn(async move {
-        let event = match contain(pin!(deliver(&context, ticket, &request))).await {
+        let event = match contain(pin!(deliver(&context, Asked::Scheduler(ticket), &request))).await {
             Ok(report) => Event::Report(ticket, report),
             Err(why) => {
                 // A bug: this delivery is over, and its recipients are tried again.
@@ -41,9 +42,33 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
     });
 }
 
-async fn deliver<W: World>(
+/// error(8), retry and discard(8): no I/O.
+fn internal<W: World>(
+    context: &Context<W>,
+    service: &Service<W>,
+    program: &str,
+    request: &DeliveryRequest,
+) -> DeliveryReport {
+    let mut report = qmgr::agents::deliver(program, request).unwrap_or_default();
+    let timing = context.timing(request);
+    report.recipients.iter_mut().for_each(|recipient| recipient.timing = timing);
+    service.statuses.soften(&mut report);
+    report
+}
+
+/// Who wants a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asked {
+    /// The scheduler, which also hears of recipients that are done while others are not.
+    Scheduler(Ticket),
+    /// Another transport, which was asked by another one in turn so many times.
+    Transport(u8),
+}
+
+/// Delivers a request.
+pub(crate) async fn deliver<W: World>(
     context: &Rc<Context<W>>,
-    ticket: Ticket,
+    asked: Asked,
     request: &Rc<DeliveryRequest>,
 ) -> DeliveryReport {
     let Some(service) = context.services.get(&request.transport) else { return DeliveryReport::default() };
@@ -54,14 +79,20 @@ async fn deliver<W: World>(
     context.shared.faults.at("delivery");
     let mut report = match &service.program {
         Program::Smtp(client) => {
-            let progress = |report| context.shared.events.push(Event::Progress(ticket, report));
+            let progress = |report| {
+                if let Asked::Scheduler(ticket) = asked {
+                    context.shared.events.push(Event::Progress(ticket, report));
+                }
+            };
             smtp::deliver(client, &logger, request, active.file.file(), &progress).await
         }
-        Program::Local(local) => local_delivery::deliver(context, local, &logger, request, &active).await,
+        Program::Local(local) => {
+            local_delivery::deliver(context, local, &logger, (request, asked), &active).await
+        }
         Program::Virtual(virtual_) => {
             virtual_delivery::deliver(context, virtual_, &logger, request, &active).await
         }
-        Program::Internal(_) => DeliveryReport::default(),
+        Program::Internal(program) => return internal(context, service, program, request),
         Program::Unavailable(why) => {
             logger.warning(&format!("{}: transport {}: {why}", request.queue_id, request.transport));
             context.deferred(request, Dsn::temporary(3, 0), "mail transport unavailable")

@@ -1,47 +1,96 @@
-//! local(8): expansion here, mailboxes by agents, forwarded mail through cleanup.
+//! local(8): the walk through aliases and forward files is in crate `local`; here are its hands. Agents do what needs a
+//! user's rights, other transports are called, copies and notifications go through cleanup.
 
 use crate::{
-    agent_pool::Owner, content, context::Context, queue_work::Active, routing::AliasRouter, services::Local,
+    agent_pool::Owner,
+    content,
+    context::Context,
+    delivery::{self, Asked},
+    queue_work::Active,
+    routing::AliasRouter,
+    services::Local,
 };
-use bstr::ByteSlice;
+use bounce::Kind;
+use bstr::{BStr, BString};
 use local::{
-    DeliveredTo, Expansion, Forward, Step,
+    DeliveredTo, Delivery, Forward, Hands, Rights,
     agent::{Reply, Request, Task},
-    expand, expand_forward_file,
 };
-use maillog::Logger;
-use process::Injected;
-use std::{
-    collections::{HashSet, VecDeque},
-    rc::Rc,
-};
+use maillog::{Logger, Severity};
+use process::{About, Injected};
+use queue_format::LogEntry;
+use std::rc::Rc;
 use types::{
-    Address, DeliveryReport, DeliveryRequest, Dsn, DsnNotify, MemberReport, Outcome, Recipient,
-    RecipientReport, Relay, Status, Timing,
+    Address, DeliveryReport, DeliveryRequest, Dsn, MemberReport, MessageAttributes, Nexthop, Outcome, Passed,
+    Recipient, RecipientReport, Relay, Status, SuccessAction, Timing, Transport,
 };
-use world::World;
+use world::{Answer, World};
+
+/// How often a recipient may be handed on: transports that name each other would go on for ever.
+const PASSES_MAX: u8 = 5;
 
 /// Delivers each recipient of a request.
 pub(crate) async fn deliver<W: World>(
     context: &Rc<Context<W>>,
     local: &Local,
     logger: &Logger,
-    request: &Rc<DeliveryRequest>,
+    (request, asked): (&Rc<DeliveryRequest>, Asked),
     active: &Rc<Active<W::Disk>>,
 ) -> DeliveryReport {
     let content = match content::text(active) {
         Ok(content) => content,
         Err(unreadable) => return context.unreadable(request, logger, &unreadable),
     };
-    let job = Job { context, local, logger, request, delivered: DeliveredTo::scan(&content), content };
+    let delivered = DeliveredTo::scan(&content);
+    let passes = match asked {
+        Asked::Scheduler(_) => 0,
+        Asked::Transport(passes) => passes,
+    };
+    let job = Job { context, local, logger, request, passes, active, content };
+    let environment = environment(&request.message);
+    let delivery = Delivery {
+        settings: &local.settings,
+        aliases: &local.aliases,
+        mailbox_transport_maps: &local.mailbox_transport_maps,
+        mailbox_command_maps: &local.mailbox_command_maps,
+        fallback_transport_maps: &local.fallback_transport_maps,
+        users: local.users.as_ref(),
+        router: &AliasRouter(&local.rewriter),
+        hands: &job,
+        delivered: &delivered,
+        transport: &local.transport,
+        nexthop: &request.nexthop,
+        queue_id: request.queue_id,
+        sender: &request.message.sender,
+        environment: &environment,
+    };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
-        let members = job.recipient(recipient).await;
+        let members = local::deliver(&delivery, recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
         let timing = context.timing(request);
-        report.recipients.push(combine(index, recipient, members, relay, timing));
+        report.recipients.push(combine(index, recipient, members, (relay, timing)));
     }
     report
+}
+
+/// What commands are told of the message, beside sender and recipient.
+fn environment(message: &MessageAttributes) -> Vec<(BString, BString)> {
+    const NAMES: [(&str, &[&str]); 7] = [
+        ("CLIENT_HOSTNAME", &["log_client_name", "client_name"]),
+        ("CLIENT_ADDRESS", &["log_client_address", "client_address"]),
+        ("CLIENT_HELO", &["log_helo_name", "helo_name"]),
+        ("CLIENT_PROTOCOL", &["log_protocol_name", "protocol_name"]),
+        ("SASL_METHOD", &["sasl_method"]),
+        ("SASL_SENDER", &["sasl_sender"]),
+        ("SASL_USERNAME", &["sasl_username"]),
+    ];
+    let found = |(variable, attributes): &(&str, &[&str])| {
+        let value = attributes.iter().find_map(|name| message.named(name))?;
+        (!value.is_empty()).then(|| (BString::from(*variable), value.clone()))
+    };
+    let id = (!message.dsn_envid.is_empty()).then(|| (BString::from("ENVID"), message.dsn_envid.clone()));
+    id.into_iter().chain(NAMES.iter().filter_map(found)).collect()
 }
 
 struct Job<'a, W: World> {
@@ -49,116 +98,132 @@ struct Job<'a, W: World> {
     local: &'a Local,
     logger: &'a Logger,
     request: &'a Rc<DeliveryRequest>,
-    delivered: DeliveredTo,
+    passes: u8,
+    active: &'a Rc<Active<W::Disk>>,
     content: Vec<u8>,
 }
 
-impl<W: World> Job<'_, W> {
-    /// What became of all its steps. Copies under another envelope go out last, and only if nothing has to be
-    /// tried again: the next try would send them again.
-    async fn recipient(&self, recipient: &Recipient) -> Vec<MemberReport> {
-        let router = AliasRouter(&self.local.rewriter);
-        let expansion = Expansion {
-            settings: &self.local.settings,
-            aliases: &self.local.aliases,
-            users: self.local.users.as_ref(),
-            router: &router,
-            delivered: &self.delivered,
-            transport: &self.local.transport,
-        };
-        let sender = &self.request.message.sender;
-        let mut steps = VecDeque::from(expand(&expansion, sender, &recipient.address).await);
-        let (mut members, mut forwards) = (Vec::new(), Vec::new());
-        // Who is named twice gets one copy: forward files that were asked for, mailboxes that were written.
-        let (mut asked, mut written) = (HashSet::new(), HashSet::new());
-        while let Some(step) = steps.pop_front() {
-            let (address, (outcome, status)) = match step {
-                Step::Final { recipient, outcome, status } => (recipient, (outcome, status)),
-                Step::Forward(forward) => {
-                    forwards.push(forward);
-                    continue;
-                }
-                Step::Mailbox { recipient: to, delivered_to, user, extension, mailbox_only } => {
-                    let who = (user.to_ascii_lowercase(), extension.to_ascii_lowercase());
-                    if written.contains(&who) || (!mailbox_only && !asked.insert(who.clone())) {
-                        continue;
-                    }
-                    let task = Task::Local { user: user.clone(), extension, mailbox_only };
-                    let result = match self
-                        .mailbox(recipient, &delivered_to, &user.to_str_lossy(), task)
-                        .await
-                    {
-                        Ok(Reply::Done { outcome, status, warnings }) => {
-                            written.insert(who);
-                            warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
-                            (outcome, status)
-                        }
-                        Ok(Reply::Forward { text, .. }) => {
-                            steps.extend(
-                                expand_forward_file(&expansion, sender, &to, &delivered_to, &text).await,
-                            );
-                            continue;
-                        }
-                        Err(result) => result,
-                    };
-                    (to, result)
-                }
-            };
-            members.push(MemberReport { address, outcome, status });
-        }
-        for forward in forwards {
-            if members.iter().any(|member| member.outcome == Outcome::Deferred) {
-                break;
-            }
-            let (outcome, status) = self.forward(recipient, &forward).await;
-            members.push(MemberReport { address: recipient.address.clone(), outcome, status });
-        }
-        members
+impl<W: World> Hands for Job<'_, W> {
+    fn agent<'a>(&'a self, rights: &'a Rights, request: &'a Request) -> Answer<'a, Reply> {
+        Answer::later(self.ask(rights, request))
     }
 
-    async fn mailbox(
-        &self,
-        recipient: &Recipient,
-        delivered_to: &Address,
-        user: &str,
-        task: Task,
-    ) -> Result<Reply, (Outcome, Status)> {
-        let request = Request {
-            task,
-            sender: self.request.message.sender.clone(),
-            original: recipient.original.clone(),
-            delivered_to: delivered_to.clone(),
+    fn pass<'a>(
+        &'a self,
+        to: &'a (Transport, Nexthop),
+        recipient: &'a Recipient,
+    ) -> Answer<'a, MemberReport> {
+        Answer::later(self.hand_on(to, recipient))
+    }
+
+    fn forward<'a>(&'a self, forward: &'a Forward) -> Answer<'a, (Outcome, Status)> {
+        Answer::later(self.send_copy(forward))
+    }
+
+    fn notify<'a>(
+        &'a self,
+        owner: &'a Address,
+        recipient: &'a Recipient,
+        status: &'a Status,
+    ) -> Answer<'a, bool> {
+        Answer::later(self.tell_owner(owner, recipient, status))
+    }
+
+    fn biff(&self, user: &BStr, offset: u64) {
+        self.context.agents.biff(user, offset);
+    }
+
+    fn inform(&self, text: &str) {
+        self.logger.write(Severity::Info, text);
+    }
+
+    fn warn(&self, text: &str) {
+        self.logger.warning(text);
+    }
+}
+
+impl<W: World> Job<'_, W> {
+    async fn ask(&self, rights: &Rights, request: &Request) -> Reply {
+        let service = &self.request.transport;
+        let owner = match (rights, &request.task) {
+            (Rights::Default, _) => Owner::default_privs(service, ""),
+            // Root's own mailbox is root's; all else is not done with root's rights.
+            (Rights::User(user), Task::Local { .. }) => Owner::login(service, &user.name),
+            (Rights::User(user), _) if user.uid == 0 => Owner::default_privs(service, &user.name),
+            (Rights::User(user), _) => Owner::login(service, &user.name),
         };
-        let owner = Owner::login(&self.request.transport, user);
-        self.context.agents.deliver(&owner, &request, &self.content).await.map_err(|trouble| {
-            self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
-            (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "delivery agent unavailable"))
-        })
+        // A list is read without the message.
+        let content = if matches!(request.task, Task::Include { .. }) { &[][..] } else { &self.content };
+        match self.context.agents.deliver(&owner, request, content).await {
+            Ok(reply) => reply,
+            Err(trouble) => {
+                self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
+                let status = Status::new(Dsn::temporary(3, 0), "delivery agent unavailable");
+                Reply::done(Outcome::Deferred, status)
+            }
+        }
+    }
+
+    async fn hand_on(
+        &self,
+        (transport, nexthop): &(Transport, Nexthop),
+        recipient: &Recipient,
+    ) -> MemberReport {
+        let member = |outcome, status| MemberReport::new(recipient.clone(), outcome, status);
+        let unavailable = |why: &str| {
+            let id = self.request.queue_id;
+            self.logger.warning(&format!("{id}: transport {transport}: {why}"));
+            let status = Status::new(Dsn::temporary(3, 0), "mail transport unavailable");
+            let relay = Relay::None;
+            let timing = self.context.timing(self.request);
+            let transport = self.request.transport.clone();
+            let (connection_uses, session) = (0, self.logger.session());
+            let (soft_bounce, success) = (false, SuccessAction::default());
+            let passed = Passed { transport, relay, timing, connection_uses, session, soft_bounce, success };
+            MemberReport { passed: Some(passed), ..member(Outcome::Deferred, status) }
+        };
+        if self.context.services.get(transport).is_none() {
+            return unavailable("master.cf has no such service");
+        }
+        if self.passes >= PASSES_MAX {
+            return unavailable("mail is handed on in circles: see mailbox_transport, fallback_transport");
+        }
+        let request = Rc::new(DeliveryRequest {
+            transport: transport.clone(),
+            nexthop: nexthop.clone(),
+            recipients: vec![recipient.clone()],
+            agent_since: self.context.shared.world.wall(),
+            ..DeliveryRequest::clone(self.request)
+        });
+        let report = delivery::deliver(self.context, Asked::Transport(self.passes + 1), &request).await;
+        let Some(done) = report.recipients.into_iter().next() else {
+            return unavailable("it gave no status");
+        };
+        let passed = Passed {
+            transport: transport.clone(),
+            relay: done.relay,
+            timing: done.timing,
+            connection_uses: done.connection_uses,
+            soft_bounce: done.soft_bounce,
+            success: done.success,
+            session: report.session,
+        };
+        MemberReport { passed: Some(passed), ..member(done.outcome, done.status) }
     }
 
     /// A copy under another envelope, which says whom the message was for.
-    async fn forward(&self, original: &Recipient, forward: &Forward) -> (Outcome, Status) {
-        let header = if self.local.settings.delivered_header_in_forward {
-            let to = forward.delivered_to.as_bytes().to_ascii_lowercase();
+    async fn send_copy(&self, forward: &Forward) -> (Outcome, Status) {
+        let header = self.local.settings.delivered_header_in_forward.then(|| {
+            let to = maps::casefold(forward.delivered_to.as_bytes()).to_vec();
             [b"Delivered-To: ", &to[..]].concat()
-        } else {
-            Vec::new()
-        };
-        let lines = self.content.lines();
-        let headers = (!header.is_empty()).then_some(&header[..]);
-        let recipients: Vec<Recipient> =
-            forward.recipients.iter().map(|address| forwarded(original, forward.is_list, address)).collect();
-        let injected = self
-            .context
-            .injector
-            .inject(
-                (cleanup::Source::Forward, self.request.message.send_options),
-                &forward.sender,
-                &recipients,
-                headers.into_iter().chain(lines),
-            )
-            .await;
-        match injected {
+        });
+        // The last line ends with the content.
+        let content = self.content.strip_suffix(b"\n").unwrap_or(&self.content);
+        let lines = (!self.content.is_empty()).then(|| content.split(|byte| *byte == b'\n'));
+        let lines = header.as_deref().into_iter().chain(lines.into_iter().flatten());
+        let source = (cleanup::Source::Forward, self.request.message.send_options);
+        let injector = &self.context.injector;
+        match injector.inject(source, &forward.sender, &forward.recipients, lines).await {
             Ok(Injected::Queued(id)) => {
                 (Outcome::Sent, Status::new(Dsn::success(0, 0), format!("forwarded as {id}")))
             }
@@ -169,19 +234,23 @@ impl<W: World> Job<'_, W> {
             }
         }
     }
-}
 
-/// A recipient of a forwarded message: an alias hands on what the sender asked for, a mailing list does not
-/// (RFC 3461 section 5.2.7).
-fn forwarded(recipient: &Recipient, is_list: bool, address: &Address) -> Recipient {
-    if is_list {
-        return Recipient { address: address.clone(), ..Recipient::default() };
+    /// The owner of a list hears of a recipient that failed before anything else happens: the sender does not.
+    async fn tell_owner(&self, owner: &Address, recipient: &Recipient, status: &Status) -> bool {
+        let message =
+            MessageAttributes { sender: owner.clone(), ..MessageAttributes::clone(&self.request.message) };
+        let content = Some(content::of(self.active));
+        let about =
+            About { id: self.request.queue_id, message: &message, returns: message.dsn_return, content };
+        let entries = [LogEntry::new(recipient, status, "failed")];
+        match self.context.notifier.notify(Kind::Failure, &about, &entries).await {
+            Ok(()) => true,
+            Err(trouble) => {
+                self.logger.warning(&format!("{}: notification: {trouble}", self.request.queue_id));
+                false
+            }
+        }
     }
-    let notify = match recipient.dsn_notify.0 {
-        DsnNotify::SUCCESS => DsnNotify::NEVER,
-        other => other & !DsnNotify::SUCCESS,
-    };
-    Recipient { address: address.clone(), offset: 0, dsn_notify: DsnNotify(notify), ..recipient.clone() }
 }
 
 /// One report: the recipient's own result, or the worst of its members and each of them.
@@ -189,15 +258,20 @@ fn combine(
     index: usize,
     recipient: &Recipient,
     mut members: Vec<MemberReport>,
-    relay: Relay,
-    timing: Timing,
+    (relay, timing): (Relay, Timing),
 ) -> RecipientReport {
     let Some(worst) = members.iter().max_by_key(|member| rank(member.outcome)) else {
         let status = Status::new(Dsn::temporary(3, 0), "nothing to deliver to");
         return RecipientReport::new(index, Outcome::Deferred, status, relay, timing);
     };
     let (outcome, status) = (worst.outcome, worst.status.clone());
-    if members.len() == 1 && members.iter().all(|member| member.address == recipient.address) {
+    let stands_for_itself = |member: &MemberReport| {
+        member.recipient.address == recipient.address
+            && member.recipient.original == recipient.original
+            && member.passed.is_none()
+            && !member.is_notified
+    };
+    if members.len() == 1 && members.iter().all(stands_for_itself) {
         members.clear();
     }
     RecipientReport { members, ..RecipientReport::new(index, outcome, status, relay, timing) }

@@ -37,6 +37,9 @@ pub(crate) struct Service<W: World> {
 pub(crate) struct Local {
     pub(crate) settings: LocalSettings,
     pub(crate) aliases: Vec<Rc<dyn Table>>,
+    pub(crate) mailbox_transport_maps: Maps,
+    pub(crate) mailbox_command_maps: Maps,
+    pub(crate) fallback_transport_maps: Maps,
     pub(crate) users: Rc<dyn Users>,
     pub(crate) rewriter: Rc<Rewriter>,
     pub(crate) transport: Transport,
@@ -136,9 +139,21 @@ impl<W: World> Maker<'_, W> {
         let registry = self.registry(values, "local");
         let open = |item| registry.open_with(item, Caution::Paranoid);
         let aliases = maps::split_list(values.text(p::alias_maps)).map(open).collect();
+        let maps = |title, id, caution| Maps::open_with(title, values.text(id), &registry, caution);
         Ok(Program::Local(Box::new(Local {
             settings: LocalSettings::load(values),
             aliases,
+            mailbox_transport_maps: maps(
+                "mailbox_transport_maps",
+                p::mailbox_transport_maps,
+                Caution::NoSubstitution,
+            ),
+            mailbox_command_maps: maps("mailbox_command_maps", p::mailbox_command_maps, Caution::Paranoid),
+            fallback_transport_maps: maps(
+                "fallback_transport_maps",
+                p::fallback_transport_maps,
+                Caution::NoSubstitution,
+            ),
             users: Rc::new(SystemUsers::new(Rc::clone(&self.slow), &tables::slow::nsswitch())),
             rewriter: Rc::new(Rewriter::new(RewriteSettings::load(values)?, &registry)),
             transport: Transport::new(name),

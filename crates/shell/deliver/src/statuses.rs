@@ -4,7 +4,7 @@ use bounce::StatusFilter;
 use config::{Values, params as p};
 use maillog::Logger;
 use tables::Registry;
-use types::{DeliveryReport, Outcome, Status};
+use types::{DeliveryReport, MemberReport, Outcome, Status};
 
 /// The settings of one service (one row of master.cf).
 pub(crate) struct Statuses {
@@ -32,7 +32,9 @@ impl Statuses {
         self.soften(report);
         for recipient in &mut report.recipients {
             self.filter(&mut recipient.outcome, &mut recipient.status, logger).await;
-            for member in &mut recipient.members {
+            // What another transport has said is its own; what somebody was told of stays.
+            let own = |member: &&mut MemberReport| member.passed.is_none() && !member.is_notified;
+            for member in recipient.members.iter_mut().filter(own) {
                 self.filter(&mut member.outcome, &mut member.status, logger).await;
             }
         }

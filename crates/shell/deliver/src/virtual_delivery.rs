@@ -4,7 +4,7 @@ use crate::{agent_pool::Owner, content, context::Context, queue_work::Active, se
 use bstr::ByteSlice;
 use local::{
     VirtualMaps,
-    agent::{Reply, Request, Task},
+    agent::{Answer, Names, Request, Task},
     virtual_mailbox,
 };
 use maillog::Logger;
@@ -58,20 +58,25 @@ impl<W: World> Job<'_, W> {
                 return (outcome, status);
             }
         };
+        let names = Names { recipient: recipient.address.clone(), ..Names::default() };
         let request = Request {
             task: Task::Virtual { mailbox: mailbox.path },
+            names,
             sender: self.request.message.sender.clone(),
             original: recipient.original.clone(),
             delivered_to: recipient.address.clone(),
         };
         let owner = Owner::ids(&self.request.transport, mailbox.uid, mailbox.gid);
         match self.context.agents.deliver(&owner, &request, &self.content).await {
-            Ok(Reply::Done { outcome, status, warnings }) => {
-                warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
-                (outcome, status)
-            }
-            Ok(Reply::Forward { .. }) => {
-                (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "unexpected answer of delivery agent"))
+            Ok(reply) => {
+                reply.warnings.iter().for_each(|warning| self.logger.warning(&warning.to_str_lossy()));
+                match reply.answer {
+                    Answer::Done { outcome, status, .. } => (outcome, status),
+                    _ => {
+                        let what = "unexpected answer of delivery agent";
+                        (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), what))
+                    }
+                }
             }
             Err(trouble) => {
                 self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));

@@ -41,6 +41,15 @@ fn start_lookup(settings: &Settings) -> Result<Started, String> {
     Ok(Started { socket: ours.into(), pid, errands: None })
 }
 
+/// Whom an agent delivers for, and as whom it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Role {
+    /// The agent's last argument.
+    word: &'static str,
+    account: Option<Account>,
+    identity: Identity,
+}
+
 /// Starts an agent. The text of an error defers the delivery.
 pub(crate) fn start(
     settings: &Settings,
@@ -52,27 +61,21 @@ pub(crate) fn start(
         return start_lookup(settings);
     }
     let values = row_values(settings, kind, service)?;
-    let account = account(user)?;
-    let identity = match (settings.owner, user, &account) {
+    let role = role(&values, settings.owner, user)?;
+    let identity = match settings.owner {
         // An ordinary user's mail system cannot become anyone else.
-        (None, ..) => None,
-        (Some(owner), AgentUser::Ids { uid, gid }, _) => {
-            let identity = Identity { uid: *uid, gid: *gid };
-            Some(judge(kind, identity, owner, settings.virtual_minimum_uid)?)
-        }
-        (Some(owner), AgentUser::Name(_), Some(account)) => {
-            let identity = Identity { uid: account.uid, gid: account.gid };
-            Some(judge(kind, identity, owner, settings.virtual_minimum_uid)?)
-        }
-        (Some(_), AgentUser::Name(name), None) => return Err(format!("unknown user: {name}")),
+        None => None,
+        Some(_) if role.word == ROOT && kind == AgentKind::Local => Some(role.identity),
+        Some(owner) => Some(judge(kind, role.identity, owner, settings.virtual_minimum_uid)?),
     };
     let failed = |error: std::io::Error| format!("cannot start {PROGRAM}: {error}");
-    let name = account.as_ref().map(|account| account.name.clone()).unwrap_or_default();
+    let name = role.account.as_ref().map(|account| account.name.clone()).unwrap_or_default();
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let (errands, their_errands) = match account.filter(|_| kind == AgentKind::Local && identity.is_some()) {
+    let asks = kind == AgentKind::Local && identity.is_some();
+    let (errands, their_errands) = match role.account.filter(|_| asks) {
         Some(account) => {
             let (mine, its) = control::pair().map_err(failed)?;
-            (Some((mine, Mailbox::new(&values, account))), Some(its))
+            (Some((mine, Mailbox::new(&values, account, role.word != DEFAULT))), Some(its))
         }
         None => (None, None),
     };
@@ -81,7 +84,13 @@ pub(crate) fn start(
     let pid = spawn::start(Child {
         program: spawn::program_beside_or_own(PROGRAM),
         name: PROGRAM,
-        arguments: vec![kind.as_str().into(), directory.into(), service.into(), name.into()],
+        arguments: vec![
+            kind.as_str().into(),
+            directory.into(),
+            service.into(),
+            name.into(),
+            role.word.into(),
+        ],
         environment: environment.collect(),
         user: identity,
         channel: theirs.into(),
@@ -89,6 +98,45 @@ pub(crate) fn start(
     })
     .map_err(failed)?;
     Ok(Started { socket: ours.into(), pid, errands })
+}
+
+/// It runs as the user that it delivers for.
+const USER: &str = "user";
+/// It writes the mailbox of a user with number 0, as mail_owner, into descriptors that master opens.
+const ROOT: &str = "root";
+/// It runs commands and writes files as default_privs.
+const DEFAULT: &str = "default";
+
+fn role(values: &Values, owner: Option<Identity>, user: &AgentUser) -> Result<Role, String> {
+    let of = |account: &Account| Identity { uid: account.uid, gid: account.gid };
+    match user {
+        AgentUser::Ids { uid, gid } => {
+            Ok(Role { word: USER, account: None, identity: Identity { uid: *uid, gid: *gid } })
+        }
+        AgentUser::Name(name) => {
+            let account = account(name)?;
+            let (word, identity) = match (account.uid, owner) {
+                (0, Some(owner)) => (ROOT, owner),
+                _ => (USER, of(&account)),
+            };
+            Ok(Role { word, identity, account: Some(account) })
+        }
+        AgentUser::Default { on_behalf_of } => {
+            let name = values.text(config::params::default_privs);
+            let privileges = account(name).map_err(|why| format!("default_privs: {why}"))?;
+            if privileges.gid == 0 {
+                return Err(format!("default_privs: user {name} has privileged group ID"));
+            }
+            let account = match on_behalf_of.as_str() {
+                "" => None,
+                name => Some(account(name)?),
+            };
+            if account.as_ref().is_some_and(|account| account.uid != 0) {
+                return Err(format!("{on_behalf_of} has rights of its own"));
+            }
+            Ok(Role { word: DEFAULT, account, identity: of(&privileges) })
+        }
+    }
 }
 
 /// The configuration of the row that the agent is for; its program must be the one of that kind.
@@ -99,17 +147,14 @@ fn row_values(settings: &Settings, kind: AgentKind, service: &str) -> Result<Val
     Ok(settings.configuration.values_for(row))
 }
 
-fn account(user: &AgentUser) -> Result<Option<Account>, String> {
-    match user {
-        AgentUser::Ids { .. } => Ok(None),
-        AgentUser::Name(name) => match credentials::account_by_name(name) {
-            // Databases that do not care for case give back their own spelling; any other name is not this user.
-            Ok(Some(account)) if account.name.eq_ignore_ascii_case(name) => {
-                Ok(Some(Account { name: name.clone(), ..account }))
-            }
-            Ok(_) => Err(format!("unknown user: {name}")),
-            Err(error) => Err(format!("user {name}: {error}")),
-        },
+fn account(name: &str) -> Result<Account, String> {
+    match credentials::account_by_name(name) {
+        // Databases that do not care for case give back their own spelling; any other name is not this user.
+        Ok(Some(account)) if account.name.eq_ignore_ascii_case(name) => {
+            Ok(Account { name: name.to_owned(), ..account })
+        }
+        Ok(_) => Err(format!("unknown user: {name}")),
+        Err(error) => Err(format!("user {name}: {error}")),
     }
 }
 
@@ -147,11 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn users_are_those_of_the_database() {
-        let named = |name: &str| account(&AgentUser::Name(name.into()));
-        assert_eq!(named("root").unwrap().map(|a| a.uid), Some(0));
-        assert!(named("no such user").is_err());
-        assert!(named("../root").is_err());
-        assert_eq!(account(&AgentUser::Ids { uid: 7, gid: 7 }), Ok(None));
+    fn roots_mail_is_written_by_the_mail_system_and_its_commands_run_by_nobody() {
+        let values = Values::for_tests(&[("default_privs", "games")]);
+        let owner = Some(Identity { uid: 105, gid: 110 });
+        let games = credentials::account_by_name("games").unwrap().unwrap().uid;
+        let found = |user: AgentUser| role(&values, owner, &user).map(|role| (role.word, role.identity.uid));
+        let default = |name: &str| AgentUser::Default { on_behalf_of: name.into() };
+        assert_eq!(found(AgentUser::Name("root".into())), Ok((ROOT, 105)));
+        assert_eq!(found(AgentUser::Name("games".into())), Ok((USER, games)));
+        assert_eq!(found(default("")), Ok((DEFAULT, games)));
+        assert_eq!(found(default("root")), Ok((DEFAULT, games)));
+        assert_eq!(found(default("games")).unwrap_err(), "games has rights of its own");
+        assert_eq!(found(AgentUser::Ids { uid: 0, gid: 0 }), Ok((USER, 0)));
+        for name in ["no such user", "../root", ""] {
+            assert_eq!(found(AgentUser::Name(name.into())).unwrap_err(), format!("unknown user: {name}"));
+        }
+        let bad = Values::for_tests(&[("default_privs", "no such user")]);
+        assert!(role(&bad, owner, &default("")).unwrap_err().starts_with("default_privs: unknown user"));
+        let root = Values::for_tests(&[("default_privs", "root")]);
+        assert!(role(&root, owner, &default("")).is_err());
     }
 }

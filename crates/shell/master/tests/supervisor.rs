@@ -109,7 +109,7 @@ fn agent(arguments: &[OsString]) {
     let Some(errands) = sys::errand::inherited_socket() else { return };
     let raw = |bytes: &[u8]| rustix::net::send(&errands, bytes, rustix::net::SendFlags::NOSIGNAL);
     // Unlocking what was never opened opens nothing, and is not answered.
-    control::send(&errands, &Errand::Done).unwrap();
+    control::send(&errands, &Errand::Done { keep: false }).unwrap();
     for _ in 0..2 {
         control::send(&errands, &Errand::OpenMailbox).unwrap();
         match control::receive::<Answer>(&errands).unwrap() {
@@ -118,7 +118,7 @@ fn agent(arguments: &[OsString]) {
                 let can_read = (&file).read(&mut [0]).is_ok();
                 writeln!(deliver, "opened {}:{} read {can_read}", facts.uid(), facts.mode() & 0o777).unwrap();
                 writeln!(&file, "x").unwrap();
-                control::send(&errands, &Errand::Done).unwrap();
+                control::send(&errands, &Errand::Done { keep: false }).unwrap();
                 assert!(matches!(control::receive(&errands).unwrap(), Some(Answer::Done)));
             }
             other => writeln!(deliver, "{other:?}").unwrap(),
@@ -424,7 +424,7 @@ fn agents_are_started_for_users_only() {
         ("no such user", "unknown user: no such user"),
         ("../games", "unknown user: ../games"),
         ("nobody", "refusing to deliver as mail_owner"),
-        ("root", "refusing to deliver as uid 0"),
+        ("root/", "unknown user: root/"),
     ] {
         assert_eq!(report_of_agent_for(&System::new("whom"), user), why);
     }

@@ -152,6 +152,11 @@ impl AgentKind {
 pub enum AgentUser {
     /// A login name; master looks up the numbers.
     Name(String),
+    /// default_privs of main.cf.
+    Default {
+        /// The user with number 0 whose rights these stand for; empty for nobody's in particular.
+        on_behalf_of: String,
+    },
     /// Numbers, as virtual_uid_maps and virtual_gid_maps give them.
     Ids {
         /// User.
@@ -322,6 +327,9 @@ impl Message for ToMaster {
                     AgentUser::Ids { uid, gid } => {
                         out.byte(1).number(*uid).number(*gid);
                     }
+                    AgentUser::Default { on_behalf_of } => {
+                        out.byte(2).bytes(on_behalf_of.as_bytes());
+                    }
                 }
             }
             Self::Drained => {
@@ -345,6 +353,7 @@ impl Message for ToMaster {
                 user: match from.byte()? {
                     0 => AgentUser::Name(from.text()?),
                     1 => AgentUser::Ids { uid: from.number()?, gid: from.number()? },
+                    2 => AgentUser::Default { on_behalf_of: from.text()? },
                     _ => return None,
                 },
             },

@@ -15,6 +15,8 @@ pub struct Account {
     pub gecos: String,
     /// Home directory.
     pub home: String,
+    /// Login shell.
+    pub shell: String,
 }
 
 /// A user with one group and no others.
@@ -158,6 +160,8 @@ fn account(
             gecos: unsafe { text(entry.pw_gecos) },
             // SAFETY: as above.
             home: unsafe { text(entry.pw_dir) },
+            // SAFETY: as above.
+            shell: unsafe { text(entry.pw_shell) },
         });
         (code, found)
     })

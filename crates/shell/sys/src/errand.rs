@@ -8,7 +8,9 @@
 //!   OpenMailbox          ------------->
 //!                        <-------------      Opened (locked, a descriptor beside it) | Refused
 //!   Done                 ------------->                (only after Opened)
-//!                        <-------------      Done      (unlocked)
+//!                        <-------------      Done      (unlocked, or in its place) | Refused
+//!   OpenForward          ------------->                (only for users with number 0)
+//!                        <-------------      Forward (a descriptor beside it) | Nothing | Refused
 //! ```
 
 use crate::{
@@ -30,10 +32,18 @@ pub const ERRAND_FD: i32 = 4;
 /// A wish of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Errand {
-    /// Lock and open the mailbox file of the agent's user.
+    /// Lock and open the mailbox of the agent's user, or begin a file in its maildir.
     OpenMailbox,
-    /// What was opened is closed: take the lock away.
-    Done,
+    /// What was opened is closed. Take the lock away; give a maildir's file its name if it is to be kept.
+    Done {
+        /// The mail is in it.
+        keep: bool,
+    },
+    /// Open the forward file of the agent's user for reading. What else forward_path depends on, master knows.
+    OpenForward {
+        /// Address extension, with its delimiter before it; empty if there is none.
+        extension: String,
+    },
 }
 
 /// The answer.
@@ -43,8 +53,12 @@ pub enum Answer {
     Opened(File),
     /// Why not.
     Refused(Refused),
-    /// Unlocked.
+    /// Unlocked, or in its place.
     Done,
+    /// The forward file, its name, and whether the address extension is a part of that.
+    Forward(File, String, bool),
+    /// There is none.
+    Nothing,
 }
 
 /// Takes over the socket that master gave as descriptor [`ERRAND_FD`], close-on-exec; `None` where there is none. Call
@@ -62,10 +76,11 @@ pub fn inherited_socket() -> Option<OwnedFd> {
 impl Message for Errand {
     fn encode(&self) -> (Vec<u8>, Vec<BorrowedFd<'_>>) {
         let mut out = Writer::default();
-        out.byte(match self {
-            Self::OpenMailbox => 0,
-            Self::Done => 1,
-        });
+        match self {
+            Self::OpenMailbox => out.byte(0),
+            Self::Done { keep } => out.byte(1).byte((*keep).into()),
+            Self::OpenForward { extension } => out.byte(2).bytes(extension.as_bytes()),
+        };
         (out.finish(), Vec::new())
     }
 
@@ -73,7 +88,8 @@ impl Message for Errand {
         let mut from = Reader::new(bytes);
         let errand = match from.byte()? {
             0 => Self::OpenMailbox,
-            1 => Self::Done,
+            1 => Self::Done { keep: flag(&mut from)? },
+            2 => Self::OpenForward { extension: from.text()? },
             _ => return None,
         };
         (from.is_at_end() && descriptors.is_empty()).then_some(errand)
@@ -95,6 +111,13 @@ impl Message for Answer {
             Self::Done => {
                 out.byte(2);
             }
+            Self::Forward(file, path, used) => {
+                out.byte(3).bytes(path.as_bytes()).byte((*used).into());
+                descriptors.push(file.as_fd());
+            }
+            Self::Nothing => {
+                out.byte(4);
+            }
         }
         (out.finish(), descriptors)
     }
@@ -109,9 +132,22 @@ impl Message for Answer {
                 Self::Refused(Refused { errno: Errno::from_raw_os_error(errno), text: from.text()? })
             }
             2 => Self::Done,
+            3 => {
+                let (path, used) = (from.text()?, flag(&mut from)?);
+                Self::Forward(descriptors.next()?.into(), path, used)
+            }
+            4 => Self::Nothing,
             _ => return None,
         };
         (from.is_at_end() && descriptors.next().is_none()).then_some(answer)
+    }
+}
+
+fn flag(from: &mut Reader<'_>) -> Option<bool> {
+    match from.byte()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
     }
 }
 
@@ -123,12 +159,17 @@ mod tests {
     #[test]
     fn errands_and_answers_survive_the_way() {
         let (ours, theirs) = pair().unwrap();
-        for errand in [Errand::OpenMailbox, Errand::Done] {
+        let forward = Errand::OpenForward { extension: "+x".into() };
+        for errand in
+            [Errand::OpenMailbox, Errand::Done { keep: true }, Errand::Done { keep: false }, forward]
+        {
             send(&ours, &errand).unwrap();
             assert_eq!(receive::<Errand>(&theirs).unwrap(), Some(errand));
         }
         send(&theirs, &Answer::Opened(File::open("/dev/null").unwrap())).unwrap();
         assert!(matches!(receive(&ours).unwrap(), Some(Answer::Opened(_))));
+        send(&theirs, &Answer::Forward(File::open("/dev/null").unwrap(), "/f".into(), true)).unwrap();
+        assert!(matches!(receive(&ours).unwrap(), Some(Answer::Forward(_, path, true)) if path == "/f"));
         send(&theirs, &Answer::Refused(Refused::new(Errno::PERM, "no"))).unwrap();
         let Some(Answer::Refused(refused)) = receive(&ours).unwrap() else { panic!() };
         assert_eq!((refused.errno, refused.text.as_str()), (Errno::PERM, "no: Operation not permitted"));

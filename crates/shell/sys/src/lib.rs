@@ -7,12 +7,14 @@
 //! Diagnostics: nothing here logs or panics; errors of the system are returned with what was being done.
 
 pub mod clock;
+pub mod command;
 pub mod control;
 pub mod credentials;
 pub mod dotlock;
 pub mod errand;
 pub mod lock;
 pub mod mailbox;
+pub mod maildir;
 pub mod memory_file;
 pub mod packet;
 pub mod process;

@@ -8,7 +8,7 @@ use crate::{
     safe_open::{self, Refused},
 };
 use rustix::{fs::FileType, io::Errno};
-use std::{fs::File, path::Path};
+use std::{cell::RefCell, fs::File, path::Path};
 
 /// Whether there is a lock file.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub enum Dotlock<'a> {
     /// Without it the mailbox stays closed.
     Must(&'a Patience),
     /// Where the directory does not allow one, a warning will do (`/file/name` of an alias).
-    MayFail(&'a Patience),
+    MayFail(&'a Patience, &'a RefCell<Vec<String>>),
 }
 
 /// An open mailbox.
@@ -28,8 +28,6 @@ pub struct Opened {
     pub file: File,
     /// Its lock file, removed when this is dropped.
     pub lock: Option<DotLock>,
-    /// Why there is no lock file although there should be one.
-    pub warning: Option<String>,
 }
 
 /// Locks and opens, or creates for `owner`. The error of a lock that is not free is `AGAIN`.
@@ -37,19 +35,22 @@ pub struct Opened {
 /// # Errors
 /// See [`safe_open`].
 pub fn open(path: &Path, owner: Option<Identity>, dotlock: Dotlock<'_>) -> Result<Opened, Refused> {
-    let (lock, warning) = match dotlock {
+    let lock = match dotlock {
+        Dotlock::None => None,
         // Nobody puts a lock file beside /dev/null.
-        Dotlock::None => (None, None),
-        Dotlock::Must(_) | Dotlock::MayFail(_) if !may_be_plain(path) => (None, None),
-        Dotlock::Must(patience) => (Some(take(path, patience)?), None),
-        Dotlock::MayFail(patience) => match take(path, patience) {
-            Ok(lock) => (Some(lock), None),
+        Dotlock::Must(_) | Dotlock::MayFail(..) if !may_be_plain(path) => None,
+        Dotlock::Must(patience) => Some(take(path, patience)?),
+        Dotlock::MayFail(patience, warnings) => match take(path, patience) {
+            Ok(lock) => Some(lock),
             Err(busy) if busy.errno == Errno::AGAIN => return Err(busy),
-            Err(refused) => (None, Some(refused.text)),
+            Err(refused) => {
+                warnings.borrow_mut().push(refused.text);
+                None
+            }
         },
     };
     let file = safe_open::append_or_create(path, owner)?;
-    Ok(Opened { file, lock, warning })
+    Ok(Opened { file, lock })
 }
 
 fn take(path: &Path, patience: &Patience) -> Result<DotLock, Refused> {

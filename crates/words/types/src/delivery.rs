@@ -221,6 +221,8 @@ pub struct RecipientReport {
     pub soft_bounce: bool,
     /// What success means.
     pub success: SuccessAction,
+    /// Whoever should hear of this failure has a notification already.
+    pub is_notified: bool,
     /// What became of each member, when the recipient is an alias: they are logged, and notified of, in its
     /// place. Empty for a recipient that stands for itself.
     pub members: Vec<MemberReport>,
@@ -239,6 +241,7 @@ impl RecipientReport {
             connection_uses: 0,
             soft_bounce: false,
             success: SuccessAction::default(),
+            is_notified: false,
             members: Vec::new(),
         }
     }
@@ -247,12 +250,43 @@ impl RecipientReport {
 /// The final word on one of the addresses that an alias stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberReport {
-    /// `to=` of the log line.
-    pub address: Address,
+    /// `to=` and `orig_to=` of the log line, and what its sender asked for.
+    pub recipient: Recipient,
     /// What became of it.
     pub outcome: Outcome,
     /// Why.
     pub status: Status,
+    /// Another transport said so.
+    pub passed: Option<Passed>,
+    /// The owner of a mailing list has a notification of this failure already, in place of the sender.
+    pub is_notified: bool,
+}
+
+impl MemberReport {
+    /// The word of the agent itself.
+    #[must_use]
+    pub fn new(recipient: Recipient, outcome: Outcome, status: Status) -> Self {
+        Self { recipient, outcome, status, passed: None, is_notified: false }
+    }
+}
+
+/// The transport that a recipient was handed on to, and what it says of its delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// Service.
+    pub transport: Transport,
+    /// Who said so.
+    pub relay: Relay,
+    /// Where the time went.
+    pub timing: Timing,
+    /// How many messages the connection has carried with this one.
+    pub connection_uses: u32,
+    /// That service's soft_bounce.
+    pub soft_bounce: bool,
+    /// What success means.
+    pub success: SuccessAction,
+    /// The number in brackets of its log lines; 0 if it has written none.
+    pub session: u32,
 }
 
 /// The answer to a delivery request: a report for each recipient, and word on the destination.

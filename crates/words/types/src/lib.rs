@@ -17,7 +17,7 @@ mod time;
 pub use address::{Address, Domain};
 pub use delivery::{
     BodyEncoding, DeliveryReport, DeliveryRequest, DsnNotify, DsnReturn, MemberReport, MessageAttributes,
-    Outcome, Recipient, RecipientReport, Relay, SendOptions, Status, SuccessAction, Timing,
+    Outcome, Passed, Recipient, RecipientReport, Relay, SendOptions, Status, SuccessAction, Timing,
 };
 pub use dsn::{Dsn, DsnClass};
 pub use lookup::{Lookup, Trouble};

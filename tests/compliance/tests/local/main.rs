@@ -4,5 +4,6 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 mod mailboxes;
+mod root;
 mod spool;
 mod story;

@@ -94,7 +94,13 @@ pub(crate) fn essential(line: &str, machine: &Machine) -> String {
         Some((before, _)) => format!("{before}forwarded as ID)"),
         None => kept,
     };
-    format!("{tag}: {kept}")
+    // The unique part of a name in a maildir.
+    let word = |word: &str| match word.rsplit_once('/') {
+        Some((folder, _)) if folder.ends_with("/tmp") || folder.ends_with("/new") => format!("{folder}/NAME"),
+        _ => word.to_owned(),
+    };
+    let words: Vec<String> = kept.split(' ').map(word).collect();
+    format!("{tag}: {}", words.join(" "))
 }
 
 /// What a file is: kind and mode, owner, size, and where a link leads.
@@ -105,4 +111,102 @@ pub(crate) fn fact(path: &Path) -> String {
     // Queue ids and times in the headers have one length in both systems; host names have not.
     let size = if facts.is_file() { (facts.len() > 20).to_string() } else { String::new() };
     format!("{name} {mode:o} {uid}:{gid} links {} grew {size}", facts.nlink())
+}
+
+/// Sends a message to each recipient and waits until nothing is under way any more. What local(8) and the transports that it calls
+/// have said then, without what varies, in the order of the alphabet.
+pub(crate) fn deliver_all(machine: &Machine, recipients: &[&str]) -> Vec<String> {
+    for to in recipients {
+        let said = machine.send("sender@example.org", to, BODY);
+        assert!(said.starts_with("250 "), "{to}: {said}");
+    }
+    wait_until_quiet(machine, recipients.len());
+    let events = machine.events();
+    let ids = queue_ids(&events);
+    let tags = ["/local:", "/bounce:", "/discard:", "/error:", "/virtual:"];
+    let told = events.iter().filter(|line| tags.iter().any(|tag| line.contains(tag)));
+    let mut lines: Vec<String> = told.map(|line| without_ids(&essential(line, machine), &ids)).collect();
+    // What bounces are delivered to is not asked here: they go to a domain that nobody finds.
+    lines.retain(|line| !line.contains("to=<sender@example.org>"));
+    lines.sort();
+    lines
+}
+
+/// Every message that was begun has gone, or waits for another day.
+fn wait_until_quiet(machine: &Machine, sent: usize) {
+    let mut before = 0;
+    machine.wait_until("nothing is under way", || {
+        let events = machine.events();
+        let ids = queue_ids(&events);
+        let has = |id: &String, what: &str| {
+            events.iter().any(|line| line.contains(&format!(": {id}: ")) && line.contains(what))
+        };
+        let waits = |id: &String| has(id, "status=deferred") || has(id, "status=SOFTBOUNCE");
+        let is_settled = ids.len() >= sent && ids.iter().all(|id| has(id, ": removed") || waits(id));
+        let is_quiet = is_settled && events.len() == before;
+        before = events.len();
+        is_quiet
+    });
+}
+
+fn queue_ids(events: &[String]) -> Vec<String> {
+    let begun = events.iter().filter(|line| line.contains("/qmgr: ") && line.contains("(queue active)"));
+    let id = |line: &String| line.split(": ").nth(1).map(str::to_owned);
+    let mut ids: Vec<String> = begun.filter_map(id).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+fn without_ids(line: &str, ids: &[String]) -> String {
+    ids.iter().fold(line.to_owned(), |line, id| line.replace(id.as_str(), "ID"))
+}
+
+/// A machine whose /etc is set up further before it starts.
+pub(crate) fn both_prepared(
+    main_cf: &str,
+    prepare: impl Fn(&Machine),
+    story: impl Fn(&Machine) -> Vec<String>,
+) {
+    let of = |which| {
+        let machine = Machine::new(which, INTERNET_SITE);
+        let place = machine.path("");
+        let place = place.display().to_string();
+        let path = machine.path("etc/postfix/main.cf");
+        let text = fs::read_to_string(&path).expect("a text file");
+        let own: Vec<&str> = main_cf.lines().filter_map(|line| line.split(" =").next()).collect();
+        let kept =
+            text.lines().filter(|line| line.split(" =").next().is_none_or(|name| !own.contains(&name)));
+        let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+        fs::write(&path, kept + &main_cf.replace("$M/", &place)).expect("space");
+        prepare(&machine);
+        machine.command("newaliases", &[]);
+        machine.command("postfix", &["start"]);
+        machine.wait_until("port 25 answers", || machine.connect().is_some());
+        story(&machine)
+    };
+    let (theirs, ours) = (of(Which::Postfix), of(Which::Posthaste));
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        let mut rest = those.to_vec();
+        these
+            .iter()
+            .filter(|line| {
+                rest.iter().position(|other| other == *line).map(|at| rest.swap_remove(at)).is_none()
+            })
+            .cloned()
+            .collect()
+    };
+    assert_eq!(only(&ours, &theirs), only(&theirs, &ours));
+}
+
+/// Writes a file of the machine; `$M/` is the machine's place.
+pub(crate) fn write(machine: &Machine, below: &str, text: &str) {
+    let place = machine.path("").display().to_string();
+    fs::write(machine.path(below), text.replace("$M/", &place)).expect("space");
+}
+
+/// The same, given to a user.
+pub(crate) fn write_for(machine: &Machine, user: u32, below: &str, text: &str) {
+    let place = machine.path("").display().to_string();
+    write_as(user, &machine.path(below), &text.replace("$M/", &place));
 }

@@ -32,7 +32,8 @@ fn every_message_arrives_as_it_was_sent() {
         assert_eq!(message.encode().1.len(), got.encode().1.len(), "{message:?}");
     }
     let (ours, theirs) = pair().unwrap();
-    for user in [AgentUser::Name("alice".into()), AgentUser::Ids { uid: 5000, gid: 5001 }] {
+    let root = AgentUser::Default { on_behalf_of: "root".into() };
+    for user in [AgentUser::Name("alice".into()), AgentUser::Ids { uid: 5000, gid: 5001 }, root] {
         let service = "virtual".to_owned();
         let message = ToMaster::RequestAgent { request: 9, kind: AgentKind::Virtual, service, user };
         send(&theirs, &message).unwrap();

@@ -19,7 +19,7 @@ rows! {
     debug_peer_list: text(0, 0), "", "global", NotYet, "Peers whose sessions are logged in detail.";
     debugger_command: text(0, 0), "", "", NoEffect("services share two processes, so that none can be debugged alone; attach to the process by its id"), "The command that is run beside a daemon whose row in master.cf has -D.";
     default_delivery_status_filter: text(0, 0), "", "global", Honoured("deliver"), "Tables that change status codes and texts of deliveries, for all delivery agents.";
-    default_privs: text(1, 0), "nobody", "global", NotYet, "The user as whom commands and files of aliases are served if the alias table belongs to root.";
+    default_privs: text(1, 0), "nobody", "global", Honoured("master"), "The user as whom commands and files of aliases are served if the alias table belongs to root.";
     default_process_limit: int(1, 0), "100", "global", Honoured("config, master, process, tables-net"), "How many processes of a service run if its row does not say.";
     default_verp_delimiters: text(2, 2), "+=", "global", Honoured("commands"), "The two characters that a VERP sender is composed with.";
     deliver_lock_attempts: int(1, 0), "20", "global", Honoured("local, master"), "How often a mailbox lock is tried.";
@@ -35,7 +35,7 @@ rows! {
     enable_idna2003_compatibility: flag(), "no", "global", NotYet, "Converts domain names in UTF-8 by the older rules of IDNA 2003.";
     enable_long_queue_ids: flag(), "no", "global", Honoured("cleanup, postdrop, process, queue"), "Queue ids that are not used again.";
     enable_original_recipient: flag(), "yes", "global", Honoured("cleanup"), "Adds X-Original-To and keeps the original recipient.";
-    export_environment: text(0, 0), "TZ MAIL_CONFIG LANG", "global,local,nbdb_reindexd,pipe,spawn", NotYet, "Environment variables that programs outside the mail system are given, and values to set.";
+    export_environment: text(0, 0), "TZ MAIL_CONFIG LANG", "global,local,nbdb_reindexd,pipe,spawn", Honoured("local"), "Environment variables that programs outside the mail system are given, and values to set.";
     fast_flush_domains: text(0, 0), "$relay_domains", "flush,global", Honoured("deliver, postdrop"), "Destinations whose deferred mail is listed, so that ETRN and `postqueue -s` can ask for it.";
     fault_injection_code: int(0, 0), "0", "global", NoEffect("it serves tests of Postfix's own code"), "Makes chosen internal operations fail, for tests of Postfix itself.";
     fork_attempts: int(1, 0), "5", "global", NoEffect("a process that cannot be started is tried again after service_throttle_time, an agent with the next delivery"), "How often starting a process is tried.";
