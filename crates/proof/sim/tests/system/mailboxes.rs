@@ -30,7 +30,9 @@ impl Mailboxes {
     async fn deliver_now(&self, request: &Request, content: &[u8]) -> Result<Reply, Trouble> {
         let temper = self.temper.get();
         let done = |outcome, dsn, reason: &str| {
-            Ok(Reply::Done { outcome, status: Status::new(dsn, reason), warnings: Vec::new() })
+            let answer =
+                local::agent::Answer::Done { outcome, status: Status::new(dsn, reason), mailbox_end: None };
+            Ok(Reply { answer, warnings: Vec::new() })
         };
         self.world.sleep(Duration::from_millis(10)).await;
         if self.one_in(temper.trouble_one_in) {
