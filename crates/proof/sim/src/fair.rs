@@ -1,6 +1,9 @@
 //! Fair: mail for a destination that is well does not wait for destinations that are not.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use types::Instant;
 
 /// Keeps who waits since when.
@@ -8,6 +11,8 @@ use types::Instant;
 pub struct Fair {
     wait_max: Duration,
     waiting: BTreeMap<(String, String), Instant>,
+    /// Served before whoever sent it heard that it was accepted.
+    early: BTreeSet<(String, String)>,
     unfair: Option<String>,
 }
 
@@ -15,20 +20,26 @@ impl Fair {
     /// Nobody may wait longer than this.
     #[must_use]
     pub fn new(wait_max: Duration) -> Self {
-        Self { wait_max, waiting: BTreeMap::new(), unfair: None }
+        Self { wait_max, waiting: BTreeMap::new(), early: BTreeSet::new(), unfair: None }
     }
 
     /// A message came in for a recipient whose destination is well.
     pub fn waits(&mut self, now: Instant, message: &str, recipient: &str) {
-        self.waiting.insert((message.to_owned(), recipient.to_owned()), now);
+        let key = (message.to_owned(), recipient.to_owned());
+        if !self.early.remove(&key) {
+            self.waiting.insert(key, now);
+        }
     }
 
     /// The recipient got it.
     pub fn served(&mut self, now: Instant, message: &str, recipient: &str) {
-        if let Some(since) = self.waiting.remove(&(message.to_owned(), recipient.to_owned()))
-            && now.since(since) > self.wait_max
-        {
-            let waited = now.since(since);
+        let key = (message.to_owned(), recipient.to_owned());
+        let Some(since) = self.waiting.remove(&key) else {
+            self.early.insert(key);
+            return;
+        };
+        let waited = now.since(since);
+        if waited > self.wait_max {
             self.unfair.get_or_insert(format!("unfair: {message} {recipient} waited {waited:?}"));
         }
     }

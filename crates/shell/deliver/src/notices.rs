@@ -25,7 +25,7 @@ const fn directory(log: LogName) -> QueueName {
 }
 
 /// Appends records to a log, on a thread: a bounce record is synced before its recipient is marked done.
-pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
+pub(crate) fn append<W: World>(context: &Rc<Context<W>>, append: Append) {
     let Append { ticket, id, log, records } = append;
     let entries: Vec<LogEntry> = records
         .iter()
@@ -35,10 +35,10 @@ pub(crate) fn append<W: World>(engine: &Rc<Context<W>>, append: Append) {
             Some(LogEntry::new(done.recipient()?, status, log.action(report.success)))
         })
         .collect();
-    let shared = Rc::clone(&engine.shared);
+    let shared = Rc::clone(&context.shared);
     let is_noted = log == LogName::Defer && shared.sites.has_any;
     let sites = if is_noted { sites(&records) } else { Vec::new() };
-    engine.shared.world.spawn(async move {
+    context.shared.world.spawn(async move {
         let appended = append_now(&shared, id, directory(log), entries).await;
         if appended.is_ok() {
             flush::note_deferred(&shared, id, sites).await;
@@ -91,29 +91,29 @@ async fn append_now<W: World>(
 
 /// Makes and commits the notifications that are due, then removes the log they were made from.
 pub(crate) fn notify<W: World>(
-    engine: &Rc<Context<W>>,
+    context: &Rc<Context<W>>,
     id: QueueId,
     notice: Notice,
     message: Rc<MessageAttributes>,
 ) {
-    let engine = Rc::clone(engine);
-    let world = engine.shared.world.clone();
+    let context = Rc::clone(context);
+    let world = context.shared.world.clone();
     world.spawn(async move {
-        let made = contain(pin!(notify_now(&engine, id, notice, &message))).await;
+        let made = contain(pin!(notify_now(&context, id, notice, &message))).await;
         let result = made.unwrap_or_else(|why| Err(Trouble::new(format!("panic: {why}"))));
         if let Err(trouble) = &result {
-            engine
+            context
                 .shared
                 .log
-                .session(engine.notifier.tag())
+                .session(context.notifier.tag())
                 .warning(&format!("{id}: notification: {trouble}"));
         }
-        engine.shared.events.push(Event::Notified(id, result));
+        context.shared.events.push(Event::Notified(id, result));
     });
 }
 
 async fn notify_now<W: World>(
-    engine: &Context<W>,
+    context: &Context<W>,
     id: QueueId,
     notice: Notice,
     message: &MessageAttributes,
@@ -124,36 +124,36 @@ async fn notify_now<W: World>(
         Notice::Delay => (Kind::Delay, QueueName::Defer, true),
         Notice::Success => (Kind::Success, QueueName::Trace, false),
     };
-    let entries = read_log(engine, id, log)?.unwrap_or_default();
+    let entries = read_log(context, id, log)?.unwrap_or_default();
     if entries.is_empty() && notice != Notice::Expired {
         // The scheduler asks whenever a log could be there (a restart forgets): nobody failed. A log without one
         // whole entry was being made at a crash, and its recipients are not marked done. A message that is given
         // up is never given up silently.
-        return if stays { Ok(()) } else { remove_log(engine, id, log) };
+        return if stays { Ok(()) } else { remove_log(context, id, log) };
     }
-    let active = engine.work.active(&id);
+    let active = context.work.active(&id);
     let content = active.as_deref().map(content::of);
     let about = About { id, message, returns: message.dsn_return, content };
-    engine.notifier.notify(kind, &about, &entries).await?;
+    context.notifier.notify(kind, &about, &entries).await?;
     if stays {
         return Ok(());
     }
-    remove_log(engine, id, log)
+    remove_log(context, id, log)
 }
 
-fn remove_log<W: World>(engine: &Context<W>, id: QueueId, log: QueueName) -> Result<(), Trouble> {
-    let removed = engine.shared.queue.remove_log(log, &id);
+fn remove_log<W: World>(context: &Context<W>, id: QueueId, log: QueueName) -> Result<(), Trouble> {
+    let removed = context.shared.queue.remove_log(log, &id);
     removed.map_err(|error| Trouble::new(format!("remove {log}/{id}: {error}")))
 }
 
 /// `None` when there is no log.
 fn read_log<W: World>(
-    engine: &Context<W>,
+    context: &Context<W>,
     id: QueueId,
     log: QueueName,
 ) -> Result<Option<Vec<LogEntry>>, Trouble> {
     let trouble = |why: String| Trouble::new(format!("read {log}/{id}: {why}"));
-    let opened = engine.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
+    let opened = context.shared.queue.read_log(log, &id).map_err(|error| trouble(error.to_string()))?;
     let Some(mut reader) = opened else { return Ok(None) };
     let mut entries = Vec::new();
     while let Some(entry) = reader.next_entry().map_err(|error| trouble(error.to_string()))? {

@@ -42,7 +42,7 @@ const RECIPIENTS: [&str; 12] = [
     "n@gone.test",
     "z@null.test",
 ];
-const MAIN_CF: &str = "
+pub(crate) const MAIN_CF: &str = "
 mynetworks = 10.1.0.0/16
 transport_maps = inline:{ {lmtp.test = lmtp:inet:[10.2.0.4]:24} }
 virtual_mailbox_domains = box.test
@@ -51,7 +51,7 @@ virtual_mailbox_base = /sim/mail
 virtual_uid_maps = static:5000
 virtual_gid_maps = static:5000
 ";
-const MASTER_CF: &str = "
+pub(crate) const MASTER_CF: &str = "
 smtp     inet n - n - 10 smtpd
 cleanup  unix n - n - 0 cleanup
 qmgr     unix n - n 300 1 qmgr
@@ -67,7 +67,7 @@ retry    unix - - n - - error
 discard  unix - - n - - discard
 virtual  unix - n n - - virtual
 ";
-const ZONE: &str = "
+pub(crate) const ZONE: &str = "
 1.0.1.10.in-addr.arpa PTR client.sim.test
 client.sim.test A 10.1.0.1
 a.test          MX 10 mx1.a.test

@@ -4,6 +4,7 @@
 
 mod book;
 mod deliver;
+mod fair;
 mod machine;
 mod mailboxes;
 mod receive;
