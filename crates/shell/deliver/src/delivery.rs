@@ -81,7 +81,7 @@ pub(crate) async fn deliver<W: World>(
         Program::Smtp(client) => {
             let progress = |report| {
                 if let Asked::Scheduler(ticket) = asked {
-                    context.shared.events.push(Event::Progress(ticket, report));
+                    progressed(context, ticket, request, report);
                 }
             };
             smtp::deliver(client, &logger, request, active.file.file(), &progress).await
@@ -101,4 +101,27 @@ pub(crate) async fn deliver<W: World>(
     report.session = logger.session();
     service.statuses.apply(&mut report, &logger).await;
     report
+}
+
+/// Results that are known before the delivery is over. What its filter makes of them may have to be waited for; should
+/// the delivery end meanwhile, its report says the same.
+fn progressed<W: World>(
+    context: &Rc<Context<W>>,
+    ticket: Ticket,
+    request: &Rc<DeliveryRequest>,
+    mut report: DeliveryReport,
+) {
+    let Some(service) = context.services.get(&request.transport) else { return };
+    if !service.statuses.has_filter() {
+        service.statuses.soften(&mut report);
+        return context.shared.events.push(Event::Progress(ticket, report));
+    }
+    let (context, request) = (Rc::clone(context), Rc::clone(request));
+    let world = context.shared.world.clone();
+    world.spawn(async move {
+        let Some(service) = context.services.get(&request.transport) else { return };
+        let logger = context.shared.log.numbered(&service.tag, report.session);
+        service.statuses.apply(&mut report, &logger).await;
+        context.shared.events.push(Event::Progress(ticket, report));
+    });
 }

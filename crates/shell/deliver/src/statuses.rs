@@ -21,6 +21,10 @@ impl Statuses {
         }
     }
 
+    pub(crate) fn has_filter(&self) -> bool {
+        self.filter.is_some()
+    }
+
     /// For programs that have no filter.
     pub(crate) fn soften(&self, report: &mut DeliveryReport) {
         for recipient in &mut report.recipients {

@@ -109,6 +109,11 @@ fn failures(which: Which) -> Seen {
     system.wait_until("the queue is empty", || {
         ["incoming", "active", "deferred", "bounce", "defer"].iter().all(|queue| system.queued(queue) == 0)
     });
+    // The last lines may come a moment after the last file has gone.
+    system.wait_until("the log is complete", || {
+        let log = system.log();
+        log.matches(": removed").count() == log.matches("(queue active)").count()
+    });
     // The directory differs; as it may be cut by the end of a line, only its name counts.
     let base = system.path("").display().to_string();
     let mut told = BTreeMap::new();
