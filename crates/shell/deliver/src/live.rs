@@ -42,7 +42,7 @@ async fn serve(
     process: &Process,
     assigned: Assigned,
 ) -> Result<(), String> {
-    let Assigned { rows, control } = assigned;
+    let Assigned { rows, control, log_file: _ } = assigned;
     let rows = rows.into_iter().map(|row| process::listening(row, Listener::from_fd));
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);

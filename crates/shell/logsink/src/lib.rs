@@ -35,6 +35,9 @@ use sys::clock::LocalTime;
 /// The system's log socket.
 const DEV_LOG: &str = "/dev/log";
 
+/// The longest text of a line, as in Postfix.
+const TEXT_BYTES_MAX: usize = 2000;
+
 /// The longest line, so that a datagram and a pipe take it whole.
 const LINE_BYTES_MAX: usize = 4000;
 
@@ -85,13 +88,21 @@ impl LogSink {
         Ok(Self::with(target, settings))
     }
 
-    /// For master and for programs: opens the file itself where it may, and goes through postlog where not.
+    /// For programs: opens the file itself where it may, and goes through postlog where not. The standard output that is
+    /// meant is the mail system's: only where there is none, the program's own stands in.
     pub fn open(settings: &LogSettings) -> io::Result<Self> {
-        let file = match &settings.destination {
-            Destination::File(_) => open_file(settings).ok().flatten(),
-            Destination::Syslog | Destination::Stdout => None,
-        };
-        Self::new(settings, file)
+        match &settings.destination {
+            Destination::Syslog => Ok(Self::to_syslog(settings)),
+            Destination::File(_) => Self::new(settings, open_file(settings).ok().flatten()),
+            Destination::Stdout => {
+                let peer = Peer::new(&settings.postlog_socket, settings.wait_limit);
+                if peer.is_there() {
+                    Ok(Self::with(Target::Postlog(peer), settings))
+                } else {
+                    Self::new(settings, None)
+                }
+            }
+        }
     }
 
     fn to_syslog(settings: &LogSettings) -> Self {
@@ -121,6 +132,8 @@ impl LogSink {
 
     fn render(&self, into: &mut String, line: Line<'_>) {
         let Line { severity, tag, session, text } = line;
+        let text = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text);
+        let line = Line { text, ..line };
         let (prefix, host) = (severity.prefix(), &self.host);
         self.renew_stamp();
         let stamp = self.stamp.borrow();
@@ -217,9 +230,18 @@ pub fn open_file(settings: &LogSettings) -> io::Result<Option<OwnedFd>> {
     Ok(Some(file.into()))
 }
 
+/// A descriptor for what came to `public/postlog`, where that is taken: of the file, or of standard output.
+pub fn copy_for_others(settings: &LogSettings, file: Option<&OwnedFd>) -> io::Result<Option<OwnedFd>> {
+    match (&settings.destination, file) {
+        (Destination::File(_), Some(file)) => Ok(Some(file.try_clone()?)),
+        (Destination::Stdout, _) => Ok(Some(duplicate_stdout()?.into())),
+        _ => Ok(None),
+    }
+}
+
 /// Appends what came to `public/postlog` to the log: postlogd's work. The datagram is a whole line without its
 /// end; what is not printable in it was made so by someone who may not write to the log.
-pub fn append_datagram(file: &mut File, datagram: &[u8]) -> io::Result<()> {
+pub fn append_datagram(mut file: &File, datagram: &[u8]) -> io::Result<()> {
     let mut line = Vec::with_capacity(datagram.len() + 1);
     line.extend(datagram.iter().map(|&byte| if byte < b' ' || byte == 0x7f { b'?' } else { byte }));
     line.push(b'\n');

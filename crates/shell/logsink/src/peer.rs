@@ -44,6 +44,11 @@ impl Peer {
         sent
     }
 
+    /// Whether somebody listens.
+    pub(crate) fn is_there(&self) -> bool {
+        self.connect(&self.path).is_ok()
+    }
+
     fn connect(&self, path: &Path) -> io::Result<UnixDatagram> {
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(self.limit).filter(|limit| !limit.is_zero()))?;

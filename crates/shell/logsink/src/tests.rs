@@ -138,7 +138,7 @@ fn wrong_settings_are_refused_with_their_names() {
 #[test]
 fn a_datagram_of_a_user_cannot_forge_a_second_line() {
     let path = temporary("postlog").join("file");
-    append_datagram(&mut File::create(&path).unwrap(), b"one\ntwo").unwrap();
+    append_datagram(&File::create(&path).unwrap(), b"one\ntwo").unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"one?two\n");
 }
 

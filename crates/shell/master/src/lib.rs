@@ -179,6 +179,8 @@ fn take_lock(path: &Path, shown: &Path) -> Result<PidFile, String> {
 }
 
 fn open_log(settings: &Settings) -> Result<Logger, String> {
-    let sink = LogSink::open(&settings.log).map_err(|error| format!("log: {error}"))?;
+    // Standard output is ours, where that is the log.
+    let sink = logsink::open_file(&settings.log).and_then(|file| LogSink::new(&settings.log, file));
+    let sink = sink.map_err(|error| format!("log: {error}"))?;
     Ok(Logger::new(Rc::new(sink), &settings.log.tag("master"), std::process::id()))
 }

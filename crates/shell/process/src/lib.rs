@@ -75,6 +75,8 @@ pub struct Assigned {
     pub rows: Vec<ServedRow>,
     /// The channel to master, for [`Control::new`].
     pub control: OwnedFd,
+    /// Where lines of others go that are whole already: `maillog_file`, if there is one.
+    pub log_file: Option<OwnedFd>,
 }
 
 /// Makes loggers with numbers of their own.
@@ -138,13 +140,15 @@ impl Process {
             Destination::File(path) => take(root_files, path),
             Destination::Syslog | Destination::Stdout => None,
         };
+        let for_others = logsink::copy_for_others(&settings, log_file.as_ref());
+        let for_others = for_others.map_err(|error| format!("open the log: {error}"))?;
         let mut sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
         let batch = sink.batched();
         let log = Log { sink: Rc::new(sink), batch, last_session: Rc::new(Cell::new(std::process::id())) };
         let process =
             Self { configuration: Rc::new(configuration), host: Host::read(), log, slow: in_this_process() };
         process.report_configuration();
-        Ok((process, Assigned { rows, control }))
+        Ok((process, Assigned { rows, control, log_file: for_others }))
     }
 
     /// A process that was told everything: nothing is read from the system.

@@ -16,6 +16,7 @@
 mod maildrop;
 mod out_of_order;
 mod pickup;
+mod postlog;
 mod queueing;
 mod service;
 mod session;
@@ -156,7 +157,10 @@ async fn serve(
     process: &Process,
     assigned: Assigned,
 ) -> Result<(), String> {
-    let Assigned { rows, control } = assigned;
+    let Assigned { mut rows, control, log_file } = assigned;
+    let stop = Stop::default();
+    postlog::start(&world, &mut rows, (log_file, process.log(), stop.clone()))
+        .map_err(|error| error.to_string())?;
     let rows = rows.into_iter().map(|row| process::listening(row, Listener::from_fd));
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
     let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
@@ -169,6 +173,7 @@ async fn serve(
         Go::Within(limit) => limit,
         Go::Alone => process.drain_limit(),
     };
+    stop.set();
     let _ = first(receive.drain(limit), master_says_stop(&receive, &control, &lookups)).await;
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
