@@ -26,6 +26,8 @@ pub struct Filled {
     pub is_bad: bool,
     /// The address extension is part of the text.
     pub is_extension_used: bool,
+    /// What there is to complain about, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// Fills in a template. Characters of values that are not in `allowed` become `_`, where it is given.
@@ -39,9 +41,9 @@ pub fn fill(
 ) -> Filled {
     let scope = Scope { names, login, recipient_delimiter, is_extension_used: Cell::new(false) };
     let options = Options { allowed, ..Options::default() };
-    let Expansion { text, undefined, error, .. } = expand::expand(template, options, &scope);
+    let Expansion { text, undefined, error, warnings } = expand::expand(template, options, &scope);
     let is_extension_used = scope.is_extension_used.get();
-    Filled { text, is_undefined: undefined, is_bad: error, is_extension_used }
+    Filled { text, is_undefined: undefined, is_bad: error, is_extension_used, warnings }
 }
 
 struct Scope<'a> {

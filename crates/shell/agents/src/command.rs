@@ -38,6 +38,7 @@ impl Job<'_> {
         let directory = self.directory()?;
         let spec = Spec {
             words: Vec::new(),
+            called: None,
             environment: self.environment(environment),
             file_size_limit: self.settings.local.command.file_size_limit,
         };
@@ -67,6 +68,7 @@ impl Job<'_> {
         let allowed = Some(settings.execution_directory_expansion_filter.as_str());
         let login = self.owner.has_login().then(|| self.owner.login());
         let filled = fill(template, &self.request.names, login, delimiter, allowed);
+        self.warnings.extend(filled.warnings);
         if filled.is_bad {
             let warning = format!("bad parameter value syntax for command_execution_directory: {template}");
             self.warnings.push(warning);
@@ -120,7 +122,7 @@ impl Job<'_> {
     }
 
     /// What its end means, in Postfix's words.
-    fn verdict(&self, ended: Ended, output: &str, command: &BString) -> Result<Done, Trouble> {
+    fn verdict(&mut self, ended: Ended, output: &str, command: &BString) -> Result<Done, Trouble> {
         let tail = if output.is_empty() { String::new() } else { format!(". Command output: {output}") };
         let said = |text: &str| if output.is_empty() { text.to_owned() } else { output.to_owned() };
         let trouble = |dsn: Dsn, reason: String, diagnostic: String| {
@@ -142,7 +144,12 @@ impl Job<'_> {
                 Err(Trouble { diagnostic, ..Trouble::new(dsn, reason) })
             }
             Ended::Exit(code, _) => {
-                if let Some((dsn, text)) = status_of(output) {
+                if let Some((mut dsn, text)) = status_of(output) {
+                    if dsn.class == DsnClass::Success {
+                        // It failed, whatever it says.
+                        self.warnings.push(format!("bounce_append: ignoring dsn code \"{dsn}\""));
+                        dsn = Dsn::permanent(0, 0);
+                    }
                     return trouble(dsn, text.to_owned(), text.to_owned());
                 }
                 if let Some((dsn, text)) = sysexits::meaning(code) {
@@ -158,8 +165,7 @@ impl Job<'_> {
 /// `5.7.1 text` at the start of what a command says is a status.
 fn status_of(output: &str) -> Option<(Dsn, &str)> {
     let (code, text) = output.split_once(' ').unwrap_or((output, ""));
-    let dsn: Dsn = code.parse().ok()?;
-    (dsn.class != DsnClass::Success).then(|| (dsn, text.trim_start()))
+    Some((code.parse().ok()?, text.trim_start()))
 }
 
 /// As it may stand in a log line: tabs and line ends become blanks, other control characters and what is not UTF-8 `_`.
@@ -186,10 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_a_code_of_failure_at_the_start() {
+    fn a_status_is_a_code_at_the_start() {
         assert_eq!(status_of("5.7.1 no way"), Some((Dsn::permanent(7, 1), "no way")));
         assert_eq!(status_of("4.2.2  full "), Some((Dsn::temporary(2, 2), "full ")));
-        for text in ["", "2.0.0 fine", "5.7 x", "no 5.7.1"] {
+        assert_eq!(status_of("2.0.0 fine"), Some((Dsn::success(0, 0), "fine")));
+        for text in ["", "5.7 x", "no 5.7.1"] {
             assert_eq!(status_of(text), None, "{text}");
         }
     }

@@ -1,5 +1,6 @@
 //! A user's command, started by an agent that is that user already.
 
+use crate::signals::unblock_all;
 use rustix::process::{Resource, Rlimit};
 use std::{
     ffi::OsString,
@@ -17,6 +18,8 @@ use std::{
 pub struct Spec {
     /// The program, looked for in PATH, and its arguments.
     pub words: Vec<OsString>,
+    /// The name that it is called under, where that is not the program's.
+    pub called: Option<&'static str>,
     /// The whole environment.
     pub environment: Vec<(OsString, OsString)>,
     /// Largest file that it may write, in bytes; 0 means no limit.
@@ -48,14 +51,18 @@ pub fn start(spec: Spec) -> io::Result<Running> {
         set_nonblocking(ours)?;
     }
     let mut command = Command::new(program);
+    spec.called.into_iter().for_each(|name| {
+        command.arg0(name);
+    });
     command.args(words).env_clear().envs(spec.environment);
     command.stdin(reading).stdout(their_output.try_clone()?).stderr(their_output);
     let limit = spec.file_size_limit;
-    // SAFETY: between fork and exec only system calls run: setsid, setrlimit, signal; nothing allocates, and
+    // SAFETY: between fork and exec only system calls run: setsid, sigprocmask, setrlimit, signal; nothing allocates, and
     // the parent has one thread, so no lock can be held.
     unsafe {
         command.pre_exec(move || {
             rustix::process::setsid()?;
+            unblock_all()?;
             if limit > 0 {
                 let both = Some(limit);
                 rustix::process::setrlimit(Resource::Fsize, Rlimit { current: both, maximum: both })?;
@@ -87,6 +94,7 @@ mod tests {
         let words = ["/bin/sh", "-c", "cat; echo $X >&2; ulimit -f; ps -o sid= -p $$ | tr -d ' '; echo $$"];
         let spec = Spec {
             words: words.map(Into::into).to_vec(),
+            called: None,
             environment: vec![("X".into(), "y".into()), ("PATH".into(), "/usr/bin:/bin".into())],
             file_size_limit: 1 << 20,
         };
@@ -103,8 +111,23 @@ mod tests {
     }
 
     #[test]
+    fn signals_that_are_kept_out_here_reach_the_command() {
+        let _signals = crate::signals::Signals::listen().unwrap();
+        let words = ["/bin/sh", "-c", "kill -TERM $$; sleep 60"].map(Into::into).to_vec();
+        let spec = Spec { words, called: Some("sh"), environment: vec![], file_size_limit: 0 };
+        let mut running = start(spec).unwrap();
+        let ended = std::os::unix::process::ExitStatusExt::signal(&running.child.wait().unwrap());
+        assert_eq!(ended, Some(libc::SIGTERM));
+    }
+
+    #[test]
     fn a_program_that_is_not_there_is_an_error() {
-        let spec = Spec { words: vec!["/no/such/program".into()], environment: vec![], file_size_limit: 0 };
+        let spec = Spec {
+            words: vec!["/no/such/program".into()],
+            called: None,
+            environment: vec![],
+            file_size_limit: 0,
+        };
         assert_eq!(start(spec).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

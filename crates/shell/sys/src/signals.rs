@@ -79,6 +79,19 @@ impl Signals {
     }
 }
 
+/// Takes away what keeps signals out: a process inherits that from the one that started it.
+///
+/// Only system calls: may be called between fork and exec.
+pub fn unblock_all() -> io::Result<()> {
+    // SAFETY: `set` is plain data made by sigemptyset before use, and lives through the call.
+    let done = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())
+    };
+    if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

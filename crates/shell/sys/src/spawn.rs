@@ -5,6 +5,7 @@ use crate::{
     credentials::{Identity, become_user},
     errand::ERRAND_FD,
     process::close_inherited_above,
+    signals::unblock_all,
 };
 use std::{
     ffi::OsString,
@@ -83,6 +84,7 @@ pub fn start(child: Child<'_>) -> io::Result<u32> {
             if let Some(user) = user {
                 become_user(user)?;
             }
+            unblock_all()?;
             // An interrupt from a terminal is for master, which tells us in good order.
             libc::signal(libc::SIGINT, libc::SIG_IGN);
             libc::signal(libc::SIGHUP, libc::SIG_IGN);

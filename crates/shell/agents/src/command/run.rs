@@ -67,8 +67,11 @@ pub(super) fn run(job: Job<'_>, header: &[u8], content: &Content) -> Outcome {
         Ok(running) => running,
         // As if a command had said so, and wanted to be tried again.
         Err(said) => {
-            let ended = Ended::Exit(TEMPFAIL, None);
-            return Outcome { ended, output: format!("local: fatal: {said}\n").into(), warnings: Vec::new() };
+            let (output, warnings) = match said {
+                Said::ByCommand(text) => (format!("local: fatal: {text}\n").into(), Vec::new()),
+                Said::ByUs(text) => (Vec::new(), vec![text]),
+            };
+            return Outcome { ended: Ended::Exit(TEMPFAIL, None), output, warnings };
         }
     };
     let mut watch = Watch { limit, is_over: false, warnings: Vec::new() };
@@ -89,27 +92,35 @@ pub(super) fn run(job: Job<'_>, header: &[u8], content: &Content) -> Outcome {
     Outcome { ended, output, warnings: watch.warnings }
 }
 
-/// The error is what a process says that cannot become the command.
-fn start_in(job: Job<'_>) -> Result<Running, String> {
-    let Some(directory) = job.directory else { return start_words(job) };
-    let here = std::fs::File::open(".").map_err(|error| format!("open .: {}", trouble::text(&error)))?;
+/// Why there is no command.
+enum Said {
+    /// What a process says that cannot become the command: it goes into the status of the mail.
+    ByCommand(String),
+    /// For the log.
+    ByUs(String),
+}
+
+fn start_in(job: Job<'_>) -> Result<Running, Said> {
+    let Some(directory) = job.directory else { return start_words(job).map_err(Said::ByCommand) };
+    let here = std::fs::File::open(".");
+    let here = here.map_err(|error| Said::ByUs(format!("open .: {}", trouble::text(&error))))?;
     std::env::set_current_dir(directory).map_err(|error| {
         let (uid, gid) = (credentials::effective_uid(), credentials::effective_gid());
         let (directory, why) = (directory.to_string_lossy(), trouble::text(&error));
-        format!("cannot change directory to \"{directory}\" for uid={uid} gid={gid}: {why}")
+        Said::ByUs(format!("cannot change directory to \"{directory}\" for uid={uid} gid={gid}: {why}"))
     })?;
-    let started = start_words(job);
-    rustix::process::fchdir(&here).map_err(|errno| format!("go back: {errno}"))?;
+    let started = start_words(job).map_err(Said::ByCommand);
+    rustix::process::fchdir(&here).map_err(|errno| Said::ByUs(format!("go back: {errno}")))?;
     started
 }
 
 fn start_words(job: Job<'_>) -> Result<Running, String> {
     let Job { command, shell, spec, .. } = job;
     let word = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-    let attempt = |words: Vec<OsString>| {
-        let spec = Spec { words, environment: spec.environment.clone(), ..spec };
-        start(spec)
+    let called = |called, words: Vec<OsString>| {
+        start(Spec { words, called, environment: spec.environment.clone(), ..spec })
     };
+    let attempt = |words| called(None, words);
     let failed = |what: &str, error: &io::Error| format!("{what}: {}", trouble::text(error));
     if !shell.is_empty() {
         let mut words: Vec<OsString> = shell.split_ascii_whitespace().map(OsString::from).collect();
@@ -129,7 +140,7 @@ fn start_words(job: Job<'_>) -> Result<Running, String> {
             Err(error) => return Err(failed(&format!("execvp {}", program.as_bstr()), &error)),
         }
     }
-    attempt(vec!["/bin/sh".into(), "-c".into(), word(command)])
+    called(Some("sh"), vec!["/bin/sh".into(), "-c".into(), word(command)])
         .map_err(|error| failed("execl /bin/sh", &error))
 }
 
