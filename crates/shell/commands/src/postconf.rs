@@ -191,9 +191,12 @@ impl Loaded {
         terminal: &Terminal,
     ) -> Result<MainCf, Fatal> {
         let text = config_files::read_main(path).map_err(|trouble| trouble.to_string())?;
-        let mut main = MainCf::parse_over(file, &text, preset).map_err(|invalid| invalid.text)?;
+        let (mut main, invalid) = MainCf::read(file, &text, preset);
         for warning in &main.warnings {
             warn_about_line(terminal, file, warning);
+        }
+        if let Some(invalid) = invalid {
+            return Err(Fatal(invalid.text));
         }
         for setting in &options.overrides {
             let (name, value) = config::split_name_value(setting)
@@ -217,11 +220,11 @@ impl Loaded {
                 return Ok(Vec::new());
             }
         };
-        let (rows, warnings) = WrittenRow::read(file, &text).map_err(|invalid| invalid.text)?;
-        for warning in &warnings {
+        let read = WrittenRow::read(file, &text);
+        for warning in &read.warnings {
             warn_about_line(terminal, file, warning);
         }
-        Ok(rows)
+        read.invalid.map_or(Ok(read.rows), |invalid| Err(Fatal(invalid.text)))
     }
 
     fn view<'a>(&'a self, options: &'a Options) -> View<'a> {
@@ -270,9 +273,12 @@ fn database_client(database: &str, path: &str, options: &Options, terminal: &Ter
             return Ok(());
         }
     };
-    let client = MainCf::parse(path, &text).map_err(|invalid| invalid.text)?;
+    let (client, invalid) = MainCf::read(path, &text, &[]);
     for warning in &client.warnings {
         warn_about_line(terminal, path, warning);
+    }
+    if let Some(invalid) = invalid {
+        return Err(Fatal(invalid.text));
     }
     if options.warn_unused {
         for entry in client.effective().filter(|entry| !config::is_client_parameter(database, &entry.name)) {
@@ -291,7 +297,7 @@ fn file_name(path: &str) -> OsString {
 fn warn_about_line(terminal: &Terminal, file: &str, warning: &config::Report) {
     let about_line = warning.file == file && !warning.text.starts_with("logical line");
     if about_line {
-        terminal.warn(&format!("{file}, line {}: {}", warning.line, warning.text));
+        terminal.warn(&format!("{file}, line {}: {}", warning.lines(), warning.text));
     } else {
         terminal.warn(&format!("{}: {}", warning.file, warning.text));
     }

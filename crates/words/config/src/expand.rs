@@ -120,6 +120,7 @@ impl Expander<'_> {
 
     fn parse_parts(&mut self, text: &str) {
         let mut rest = text;
+        let mut failed = false;
         while !rest.is_empty() {
             if self.out.error && self.steps > STEPS {
                 return;
@@ -127,17 +128,23 @@ impl Expander<'_> {
             let Some(behind) = rest.strip_prefix('$') else {
                 let end = memchr::memchr(b'$', rest.as_bytes()).unwrap_or(rest.len());
                 let (literal, behind) = rest.split_at(end);
-                self.step(Part::Literal(literal));
+                if behind.is_empty() && failed {
+                    return;
+                }
+                failed |= self.step(Part::Literal(literal));
                 rest = behind;
                 continue;
             };
             if let Some(behind) = behind.strip_prefix('$') {
-                self.step(Part::Literal("$"));
+                failed |= self.step(Part::Literal("$"));
                 rest = behind;
                 continue;
             }
+            if failed && behind.starts_with(['{', '(']) {
+                return;
+            }
             let Some((expression, behind)) = self.reference(text, behind) else { return };
-            self.step(Part::Expression(expression));
+            failed |= self.step(Part::Expression(expression));
             rest = behind;
         }
     }
@@ -160,29 +167,37 @@ impl Expander<'_> {
         Some((expression, behind))
     }
 
-    fn step(&mut self, part: Part<'_>) {
+    /// Takes the next part; true if something has failed by then. A part that fails, or a function, leaves its level behind: as in
+    /// Postfix, the message about nesting comes once for each name that follows.
+    fn step(&mut self, part: Part<'_>) -> bool {
         if self.level > NESTING {
             self.fail::<()>(format!("unreasonable macro call nesting: \"{}\"", part.text()));
         }
+        self.level += 1;
         self.steps += 1;
         if !self.out.error && (self.steps > STEPS || self.out.text.len() > RESULT_BYTES) {
             self.steps = STEPS + 1;
             self.fail::<()>(format!("unreasonable macro expansion size: \"{}\"", head(part.text())));
         }
         if self.out.error {
-            return;
+            return true;
         }
-        self.level += 1;
-        match part {
-            Part::Literal(text) if !self.options.scan => self.out.text.push_str(text),
-            Part::Literal(_) => {}
-            Part::Expression(text) => {
-                self.expression(text);
+        let complete = match part {
+            Part::Literal(text) => {
+                if !self.options.scan {
+                    self.out.text.push_str(text);
+                }
+                true
             }
+            Part::Expression(text) => self.expression(text).is_some(),
+        };
+        if complete {
+            self.level -= 1;
         }
-        self.level -= 1;
+        self.out.error
     }
 
+    /// `None` where Postfix does not come to the end of an expression.
     fn expression(&mut self, text: &str) -> Option<()> {
         let trimmed = skip_space(text);
         let tested = if trimmed.starts_with('{') {
@@ -313,10 +328,10 @@ impl Expander<'_> {
     fn value(&mut self, tested: Tested<'_>) -> Option<()> {
         let Some(value) = tested.value else {
             self.out.undefined = true;
-            return None;
+            return Some(());
         };
         if value.is_empty() || self.options.scan {
-            return None;
+            return Some(());
         }
         if self.options.recurse {
             if tested.literal {

@@ -42,4 +42,6 @@ pub use punycode::{domain_to_ascii, domain_to_utf8};
 pub use report::{Invalid, Report, Severity};
 pub use text::{decode, encode, split_list};
 pub use values::Values;
-pub use written::{COLUMN_NAMES, COLUMNS, Form, INDENT, Item, LINE_LIMIT, WrittenRow, joined, render_field};
+pub use written::{
+    COLUMN_NAMES, COLUMNS, Form, INDENT, Item, LINE_LIMIT, WrittenRow, WrittenRows, joined, render_field,
+};

@@ -33,8 +33,9 @@ impl<'a> LogicalLines<'a> {
         Self { file, rest: text, line: 0, warnings: Vec::new() }
     }
 
-    fn warn(&mut self, line: u32, text: String) {
-        self.warnings.push(Report { severity: Severity::Warning, file: self.file.to_owned(), line, text });
+    fn warn(&mut self, (line, last): (u32, u32), text: String) {
+        let warning = Report::new(Severity::Warning, self.file, line, text);
+        self.warnings.push(Report { last, ..warning });
     }
 
     /// A physical line without its end, and whether it had one.
@@ -71,7 +72,7 @@ impl<'a> LogicalLines<'a> {
         }
         gathered.last = self.line;
         if null {
-            self.warn(gathered.first, "text after null byte may be ignored".to_owned());
+            self.warn((gathered.first, gathered.last), "text after null byte may be ignored".to_owned());
         }
         gathered
     }
@@ -89,7 +90,7 @@ impl Iterator for LogicalLines<'_> {
                     let start = crate::text::decode(&line.text[..line.text.len().min(30)]);
                     let dots = if line.text.len() > 30 { "..." } else { "" };
                     self.warn(
-                        line.first,
+                        (line.first, 0),
                         format!("logical line must not start with whitespace: \"{start}{dots}\""),
                     );
                 }

@@ -37,18 +37,20 @@ impl MainCf {
     /// # Errors
     /// A line that is not `name = value`, with the text that Postfix gives.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, Invalid> {
-        Self::parse_over(file, text, &[])
+        match Self::read(file, text, &[]) {
+            (main, None) => Ok(main),
+            (_, Some(invalid)) => Err(invalid),
+        }
     }
 
-    /// Reads the text of a main.cf as if the given settings stood before it.
-    ///
-    /// # Errors
-    /// As [`MainCf::parse`].
-    pub fn parse_over(file: &str, text: &[u8], before: &[(&str, &str)]) -> Result<Self, Invalid> {
+    /// Reads the text of a main.cf as if the given settings stood before it, up to a line that is not `name = value`.
+    #[must_use]
+    pub fn read(file: &str, text: &[u8], before: &[(&str, &str)]) -> (Self, Option<Invalid>) {
         let mut main = Self { file: file.to_owned(), ..Self::default() };
         for (name, value) in before {
             main.set(name, value);
         }
+        let mut invalid = None;
         let mut lines = LogicalLines::new(file, text);
         for line in &mut lines {
             let end = memchr::memchr(0, &line.text).unwrap_or(line.text.len());
@@ -57,13 +59,15 @@ impl MainCf {
                 Ok((name, value)) => main.add(name, value, line.first),
                 Err(why) => {
                     let text = format!("{file}, line {}: {why}: \"{text}\"", line.first);
-                    return Err(Invalid::new(file, line.first, text));
+                    invalid = Some(Invalid::new(file, line.first, text));
+                    break;
                 }
             }
         }
         let overridden = std::mem::replace(&mut main.warnings, lines.warnings);
         main.warnings.extend(overridden);
-        Ok(main)
+        main.warnings.sort_by_key(|warning| warning.line);
+        (main, invalid)
     }
 
     fn add(&mut self, name: &str, value: &str, line: u32) {
@@ -72,7 +76,7 @@ impl MainCf {
         let old = &self.entries[earlier].value;
         if old != value {
             let text = format!("overriding earlier entry: {name}={old}");
-            self.warnings.push(Report { severity: Severity::Warning, file: self.file.clone(), line, text });
+            self.warnings.push(Report::new(Severity::Warning, &self.file, line, text));
         }
     }
 

@@ -1,6 +1,6 @@
 //! master.cf: one row for each service.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
     lines::LogicalLines,
@@ -163,12 +163,7 @@ impl MasterCf {
                 "duplicate master.cf entry for service \"{}\" ({where_}) -- using the last entry",
                 earlier.name
             );
-            self.warnings.push(Report {
-                severity: Severity::Warning,
-                file: self.file.clone(),
-                line: row.line,
-                text,
-            });
+            self.warnings.push(Report::new(Severity::Warning, &self.file, row.line, text));
             *earlier = row;
         }
     }
@@ -291,11 +286,21 @@ pub(crate) fn inside(text: &str) -> Result<&str, (String, &str)> {
             return if complete {
                 Ok(inside)
             } else {
-                Err((format!("syntax error after '}}' in \"{text}\""), inside))
+                Err((format!("syntax error after '}}' in \"{}\"", quotable(text)), inside))
             };
         }
     }
-    Err((format!("missing '}}' in \"{text}\""), text.get(1..).unwrap_or_default()))
+    Err((format!("missing '}}' in \"{}\"", quotable(text)), text.get(1..).unwrap_or_default()))
+}
+
+/// As much of a text as a message may show: braces in braces would be quoted again and again.
+fn quotable(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 4096;
+    if text.len() <= MOST {
+        return Cow::Borrowed(text);
+    }
+    let end = (0..=MOST).rfind(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default()))
 }
 
 #[derive(Default)]

@@ -167,10 +167,8 @@ impl Namespace {
     #[must_use]
     pub fn of_defaults(rows: &[WrittenRow], host: &dyn Host) -> Self {
         let mut names = Self::of_transports(rows);
-        match Computed::of(&MainCf::default(), host) {
-            Ok(computed) => names.computed = computed.made,
-            Err(why) => names.fatal = Some(why),
-        }
+        let computed = Computed::of(&MainCf::default(), host);
+        (names.computed, names.fatal) = (computed.made, computed.fatal);
         names
     }
 
@@ -335,6 +333,7 @@ impl Scan<'_> {
         lookup: &dyn Fn(&str) -> Option<String>,
     ) {
         let expansion = expand::expand(value, Options { recurse: true, ..Options::default() }, &lookup);
+        self.complain("smtpd_restriction_classes", row, expansion.warnings);
         if expansion.error {
             let space = row.and_then(|row| self.sources.rows.get(row)).map(WrittenRow::name_space);
             let space = space.as_deref().unwrap_or("mail_dict");
@@ -366,13 +365,9 @@ impl Scan<'_> {
     /// Defaults that are made from the host and from other settings need those to be understood.
     fn computed_defaults(&mut self) {
         let Some(host) = self.sources.host.filter(|_| self.names.fatal.is_none()) else { return };
-        match Computed::of(self.sources.main, host) {
-            Ok(computed) => {
-                self.names.computed = computed.made;
-                self.complain("", None, computed.warnings);
-            }
-            Err(why) => self.names.fatal = Some(why),
-        }
+        let computed = Computed::of(self.sources.main, host);
+        self.complain("", None, computed.warnings);
+        (self.names.computed, self.names.fatal) = (computed.made, computed.fatal);
     }
 
     /// Notes that something refers to a name.

@@ -24,8 +24,24 @@ pub struct Report {
     pub file: String,
     /// The first line of the logical line, from 1; 0 if the finding is about no single line.
     pub line: u32,
+    /// The last line, if it is about several; 0 if not.
+    pub last: u32,
     /// What is wrong and what to do.
     pub text: String,
+}
+
+impl Report {
+    /// A finding about the logical line that begins with the given one.
+    #[must_use]
+    pub fn new(severity: Severity, file: &str, line: u32, text: String) -> Self {
+        Self { severity, file: file.to_owned(), line, last: 0, text }
+    }
+
+    /// The number of the line, or of the first and the last one.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        if self.last > self.line { format!("{}-{}", self.line, self.last) } else { self.line.to_string() }
+    }
 }
 
 impl fmt::Display for Report {

@@ -156,33 +156,42 @@ impl WrittenRow {
         said
     }
 
-    /// Reads all rows of a file; warnings are those of Postfix's postconf.
-    ///
-    /// # Errors
-    /// The first row that postconf does not accept, in its words.
-    pub fn read(file: &str, text: &[u8]) -> Result<(Vec<Self>, Vec<Report>), Invalid> {
+    /// Reads the rows of a file, up to one that postconf does not accept.
+    #[must_use]
+    pub fn read(file: &str, text: &[u8]) -> WrittenRows {
         let mut lines = LogicalLines::new(file, text);
-        let (mut rows, mut warnings) = (Vec::new(), Vec::new());
+        let mut read = WrittenRows::default();
         for line in &mut lines {
-            let (row, said) = Self::parse(&line.text, line.first).map_err(|refused| {
-                let text = match refused {
-                    Refused::FieldCount => format!("file {file}: line {}: {refused}", line.first),
-                    Refused::Field(why) => why,
-                };
-                Invalid::new(file, line.first, text)
-            })?;
-            let report = |text| Report {
-                severity: Severity::Warning,
-                file: "master.cf".to_owned(),
-                line: line.first,
-                text,
+            let (row, said) = match Self::parse(&line.text, line.first) {
+                Ok(parsed) => parsed,
+                Err(refused) => {
+                    let text = match refused {
+                        Refused::FieldCount => format!("file {file}: line {}: {refused}", line.first),
+                        Refused::Field(why) => why,
+                    };
+                    read.invalid = Some(Invalid::new(file, line.first, text));
+                    break;
+                }
             };
-            warnings.extend(said.into_iter().map(report));
-            rows.push(row);
+            let report = |text| Report::new(Severity::Warning, "master.cf", line.first, text);
+            read.warnings.extend(said.into_iter().map(report));
+            read.rows.push(row);
         }
-        lines.warnings.append(&mut warnings);
-        Ok((rows, lines.warnings))
+        read.warnings.splice(0..0, lines.warnings);
+        read.warnings.sort_by_key(|warning| warning.line);
+        read
     }
+}
+
+/// What was read of a master.cf.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WrittenRows {
+    /// The rows in the order of the file.
+    pub rows: Vec<WrittenRow>,
+    /// What Postfix's postconf would warn about.
+    pub warnings: Vec<Report>,
+    /// The first row that it does not accept, in its words.
+    pub invalid: Option<Invalid>,
 }
 
 /// Why a row is not accepted.
@@ -291,7 +300,7 @@ mod tests {
     fn options_come_in_one_form() {
         let check = |arguments: &str, expected: &[&str]| {
             let text = format!("smtp inet n - y - - smtpd {arguments}\n");
-            let (rows, _) = WrittenRow::read("master.cf", text.as_bytes()).unwrap();
+            let rows = WrittenRow::read("master.cf", text.as_bytes()).rows;
             assert_eq!(rows[0].arguments(), expected, "{arguments}");
         };
         check("-v -o a=b", &["-v", "-o", "a=b"]);
@@ -305,7 +314,7 @@ mod tests {
     #[test]
     fn columns_are_checked() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(WrittenRow::read("/e/master.cf", text.as_bytes()).unwrap_err().text, expected);
+            assert_eq!(WrittenRow::read("/e/master.cf", text.as_bytes()).invalid.unwrap().text, expected);
         };
         check("smtp inet n - y -\n", "file /e/master.cf: line 1: bad field count");
         check("smtp tcp n - y - - smtpd\n", "invalid type field \"tcp\" in \"smtp tcp n - y - - smtpd\"");

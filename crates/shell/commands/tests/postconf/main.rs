@@ -6,6 +6,7 @@
 mod compare;
 mod edits;
 mod generator;
+mod hostile;
 mod peer;
 mod show;
 mod templates;

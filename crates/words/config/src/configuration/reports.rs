@@ -68,18 +68,8 @@ pub(super) fn out_of_order(configuration: &Configuration, row: &ServiceRow) -> O
         finding.severity == Severity::Fatal && is_read && is_stopped
     };
     let (main, master) = (&configuration.shared.main, &configuration.master);
-    let of_main = |finding: Finding, line| Report {
-        severity: Severity::Error,
-        file: main.file.clone(),
-        line,
-        text: finding.text,
-    };
-    let of_row = |finding: Finding| Report {
-        severity: Severity::Error,
-        file: master.file.clone(),
-        line: row.line,
-        text: finding.text,
-    };
+    let of_main = |finding: Finding, line| Report::new(Severity::Error, &main.file, line, finding.text);
+    let of_row = |finding: Finding| Report::new(Severity::Error, &master.file, row.line, finding.text);
     for (name, value) in &row.overrides {
         if let Some(finding) = setting(&values, name, value).filter(&stops) {
             return Some(of_row(finding));
@@ -102,7 +92,7 @@ fn main_values(configuration: &Configuration, reports: &mut Vec<Report>) {
     let mut say = |finding: Finding, line: u32| {
         let (severity, consequence) = weigh(configuration, &finding);
         let text = finding.text + &consequence;
-        reports.push(Report { severity, file: main.file.clone(), line, text });
+        reports.push(Report::new(severity, &main.file, line, text));
     };
     for entry in main.effective() {
         if let Some(finding) = setting(values, &entry.name, &entry.value) {
@@ -128,12 +118,7 @@ fn row_options(configuration: &Configuration, reports: &mut Vec<Report>) {
             row.debugger.then_some("-D has no effect: services share processes; attach to one by its id");
         for what in verbose.into_iter().chain(debugger) {
             let text = format!("service {}: {what}", row.name);
-            reports.push(Report {
-                severity: Severity::Note,
-                file: master.file.clone(),
-                line: row.line,
-                text,
-            });
+            reports.push(Report::new(Severity::Note, &master.file, row.line, text));
         }
     }
 }
@@ -149,7 +134,7 @@ fn row_values(configuration: &Configuration, reports: &mut Vec<Report>) {
         for finding in own.chain(combined) {
             let (severity, consequence) = weigh_in_row(row, &finding);
             let text = finding.text + &consequence;
-            reports.push(Report { severity, file: master.file.clone(), line: row.line, text });
+            reports.push(Report::new(severity, &master.file, row.line, text));
         }
     }
 }
@@ -239,7 +224,7 @@ fn names(configuration: &Configuration, reports: &mut Vec<Report>) {
             None => (&main.file, main.get(&finding.name).map_or(0, |entry| entry.line)),
             Some(row) => (&master.file, rows.get(row).map_or(0, |row| row.line)),
         };
-        reports.push(Report { severity: Severity::Warning, file: file.clone(), line, text: finding.text });
+        reports.push(Report::new(Severity::Warning, file, line, finding.text));
     }
 }
 

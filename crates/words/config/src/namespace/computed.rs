@@ -1,7 +1,7 @@
 //! Defaults that postconf(1) makes from the host and from what main.cf *says*: other than the daemons, it does not look at defaults of
 //! names that a value refers to.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
     environment::{Environment, Protocols, names_to_resolve, network},
@@ -24,29 +24,37 @@ pub(super) struct Computed {
     /// The defaults of parameters that main.cf does not set.
     pub(super) made: BTreeMap<&'static str, String>,
     pub(super) warnings: Vec<String>,
+    /// Why postconf would go no further.
+    pub(super) fatal: Option<String>,
 }
 
 impl Computed {
-    /// Makes the computed defaults; why there are none, in Postfix's words.
-    pub(super) fn of(main: &MainCf, host: &dyn Host) -> Result<Self, String> {
+    /// Makes the computed defaults, or says in Postfix's words why there are none.
+    pub(super) fn of(main: &MainCf, host: &dyn Host) -> Self {
         let mut computed = Self::default();
-        let main = Explicit(main);
-        if main.0.get("myhostname").is_none() {
-            computed.made.insert("myhostname", main.hostname(host)?);
+        let main = Explicit { main, warnings: RefCell::default() };
+        computed.fatal = computed.make(&main, host).err();
+        computed.warnings.splice(0..0, main.warnings.into_inner());
+        computed
+    }
+
+    fn make(&mut self, main: &Explicit<'_>, host: &dyn Host) -> Result<(), String> {
+        if main.main.get("myhostname").is_none() {
+            self.made.insert("myhostname", main.hostname(host)?);
         }
-        if main.0.get("mydomain").is_none() {
+        if main.main.get("mydomain").is_none() {
             let name = match main.value("myhostname")? {
                 Some(name) => name,
                 None => main.hostname(host)?,
             };
             let domain = name.split_once('.').map_or("localdomain", |(_, domain)| domain);
-            computed.made.insert("mydomain", domain.to_owned());
+            self.made.insert("mydomain", domain.to_owned());
         }
-        if main.0.get("mynetworks").is_none() {
-            let networks = computed.networks(&main, host)?;
-            computed.made.insert("mynetworks", networks);
+        if main.main.get("mynetworks").is_none() {
+            let networks = self.networks(main, host)?;
+            self.made.insert("mynetworks", networks);
         }
-        Ok(computed)
+        Ok(())
     }
 
     fn networks(&mut self, main: &Explicit<'_>, host: &dyn Host) -> Result<String, String> {
@@ -83,16 +91,20 @@ impl Computed {
 }
 
 /// Settings of main.cf as they are expanded without anybody's defaults.
-struct Explicit<'a>(&'a MainCf);
+struct Explicit<'a> {
+    main: &'a MainCf,
+    warnings: RefCell<Vec<String>>,
+}
 
 impl Explicit<'_> {
     fn value(&self, name: &str) -> Result<Option<String>, String> {
-        self.0.get(name).map(|entry| self.expanded(&entry.value)).transpose()
+        self.main.get(name).map(|entry| self.expanded(&entry.value)).transpose()
     }
 
     fn expanded(&self, value: &str) -> Result<String, String> {
-        let lookup = |name: &str| self.0.get(name).map(|entry| entry.value.clone());
+        let lookup = |name: &str| self.main.get(name).map(|entry| entry.value.clone());
         let expansion = expand::expand(value, Options { recurse: true, ..Options::default() }, &lookup);
+        self.warnings.borrow_mut().extend(expansion.warnings);
         if expansion.error {
             return Err("dictionary mail_dict: macro processing error".to_owned());
         }
@@ -111,11 +123,12 @@ impl Explicit<'_> {
     /// The default of mynetworks_style depends on the compatibility level, with its default.
     fn style(&self) -> Result<String, String> {
         let default = crate::params::mynetworks_style.row().default;
-        let lookup = |name: &str| match self.0.get(name) {
+        let lookup = |name: &str| match self.main.get(name) {
             Some(entry) => Some(entry.value.clone()),
             None => crate::params::by_spelling(name).map(|id| id.row().default.to_owned()),
         };
         let expansion = expand::expand(default, Options { recurse: true, ..Options::default() }, &lookup);
+        self.warnings.borrow_mut().extend(expansion.warnings);
         if expansion.error { Err("macro processing error".to_owned()) } else { Ok(expansion.text) }
     }
 }
@@ -177,7 +190,8 @@ mod tests {
 
     fn made(text: &str) -> Result<BTreeMap<&'static str, String>, String> {
         let main = MainCf::parse("main.cf", text.as_bytes()).unwrap();
-        Computed::of(&main, &TestHost).map(|computed| computed.made)
+        let computed = Computed::of(&main, &TestHost);
+        computed.fatal.map_or(Ok(computed.made), Err)
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Scan<'_> {
         }
         if token.starts_with('{') {
             let inside = self.inside(setting, token, row);
-            return self.look(setting, &inside, row, depth);
+            return self.look(setting, inside, row, depth);
         }
         let mut parts = token.splitn(2, ':');
         let (mut database, mut name) = (parts.next().unwrap_or_default(), parts.next());
@@ -104,7 +104,7 @@ impl Scan<'_> {
             Some(name) if name.starts_with('{') => {
                 let inside = self.inside(setting, name, row);
                 if !matches!(database, "regexp" | "pcre") {
-                    self.look(setting, &inside, row, depth);
+                    self.look(setting, inside, row, depth);
                 }
             }
             Some(name) => {
@@ -122,14 +122,11 @@ impl Scan<'_> {
         }
     }
 
-    fn inside(&mut self, setting: &str, text: &str, row: Option<usize>) -> String {
-        match inside(text) {
-            Ok(inside) => inside.to_owned(),
-            Err((why, inside)) => {
-                let name = setting.to_owned();
-                self.names.findings.push(Finding { row, name, text: why, about: About::Braces });
-                inside.to_owned()
-            }
-        }
+    fn inside<'t>(&mut self, setting: &str, text: &'t str, row: Option<usize>) -> &'t str {
+        inside(text).unwrap_or_else(|(why, inside)| {
+            let name = setting.to_owned();
+            self.names.findings.push(Finding { row, name, text: why, about: About::Braces });
+            inside
+        })
     }
 }
