@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod compare;
+mod debian_scripts;
 mod edits;
 mod generator;
 mod hostile;
+mod newer;
 mod peer;
 mod show;
 mod templates;
