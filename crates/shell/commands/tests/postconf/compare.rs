@@ -34,7 +34,7 @@ pub(crate) fn same(cases: &[Case]) {
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..32 {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let difference = difference(case);
@@ -57,7 +57,8 @@ pub(crate) fn same(cases: &[Case]) {
 fn difference(case: &Case) -> Option<(String, String)> {
     let Case { main_cf, master_cf, args } = case;
     let (theirs, ours) = both(main_cf, master_cf, args);
-    let (theirs, ours) = (Told::of(&theirs), Told::of(&ours));
+    let process_ids = [theirs.process_id.as_str(), ours.process_id.as_str()];
+    let (theirs, ours) = (Told::of(&theirs, process_ids), Told::of(&ours, process_ids));
     if theirs.code.is_none() {
         // Postfix's runs out of stack where values refer to each other in some ways.
         let ends = ours.fatal.as_ref().is_some_and(|fatal| fatal.ends_with("macro processing error\\n"));
@@ -105,11 +106,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn of(run: &Run) -> Self {
+    fn of(run: &Run, process_ids: [&str; 2]) -> Self {
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
         let lines = |bytes: &[u8]| -> Vec<String> {
             let lines = bytes.split_inclusive(|b| *b == b'\n').map(text);
-            lines.map(|line| without_process_id(&line, &run.process_id)).collect()
+            lines.map(|line| without_process_ids(&line, process_ids)).collect()
         };
         let mut said = lines(&run.err);
         let fatal = said.last().filter(|line| line.starts_with("postconf: fatal: ")).cloned();
@@ -125,13 +126,25 @@ impl Told {
     }
 }
 
-/// `$process_id` is another for each process.
-fn without_process_id(line: &str, process_id: &str) -> String {
-    let words = line.split(' ').map(|word| match word.strip_suffix("\\n").unwrap_or(word) == process_id {
-        true => "PROCESS_ID",
-        false => word,
+/// `$process_id` is another for each process. The numbers of both are taken out of both, as one of them may well be some parameter's value,
+/// too.
+fn without_process_ids(line: &str, process_ids: [&str; 2]) -> String {
+    let words = line.split(' ').map(|word| {
+        let is_one = process_ids.contains(&word.strip_suffix("\\n").unwrap_or(word));
+        if is_one { "PROCESS_ID" } else { word }
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_value_that_is_one_of_the_process_ids_is_no_difference() {
+    let lines = ["process_id = 20000\\n", "process_id = 20007\\n"];
+    assert_eq!(
+        without_process_ids(lines[0], ["20000", "20007"]),
+        without_process_ids(lines[1], ["20000", "20007"])
+    );
+    let limit = "qmgr_message_active_limit = 20000\\n";
+    assert_ne!(without_process_ids(limit, ["20000", "20007"]), without_process_ids(limit, ["1", "2"]));
 }
 
 impl std::fmt::Display for Told {

@@ -95,7 +95,8 @@ pub(crate) fn program(whose: Whose) -> Command {
             command
         }
     };
-    command.arg0("postconf").env_remove("MAIL_CONFIG").stdin(Stdio::null());
+    // Postfix's hash tables otherwise have a seed of chance, which decides what is met first.
+    command.arg0("postconf").env_remove("MAIL_CONFIG").env("NORANDOMIZE", "yes").stdin(Stdio::null());
     command
 }
 

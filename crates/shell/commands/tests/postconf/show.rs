@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crate::{
     compare::{Case, same},
     generator::{Chance, Oddness, main_cf, master_cf},
-    peer::{Folder, Whose, run_in},
+    peer::{Folder, Whose, is_newest, run_in},
 };
 
 /// Ways to ask. Debian's has no `-j`, `-q` and `-PP`.
@@ -46,6 +46,19 @@ const ASKED: [&[&str]; 34] = [
     &["-Pxo", "bar=changed"],
 ];
 
+/// Ways to ask that only 3.12 has.
+const NEWER: [&[&str]; 9] = [
+    &["-nj"],
+    &["-njx"],
+    &["-Mj"],
+    &["-Fj"],
+    &["-Pj"],
+    &["-PP", "smtp", "relay/unix"],
+    &["-PPx", "*/*/smtpd_client_restrictions"],
+    &["-PPHq", "smtp/inet"],
+    &["-q"],
+];
+
 /// seed: S042
 #[test]
 fn generated_configurations_are_shown_as_debians_does() {
@@ -59,29 +72,46 @@ fn generated_configurations_are_shown_as_debians_does() {
     same(&cases);
 }
 
-/// Configurations that run in the world lie beside the project, where it is worked on.
+/// What may be asked or changed where the names of parameters are not known before.
+fn asked_and_changed(main_cf: &[u8], master_cf: &[u8]) -> Vec<Case> {
+    // Values without names do not tell which of them are newer than Debian's.
+    let asked = ASKED.into_iter().filter(|args| is_newest() || **args != ["-nh"]);
+    let newer = NEWER.into_iter().filter(|_| is_newest());
+    let changed = [
+        &["-e", "myhostname=mx.example.com"][..],
+        &["-#", "mynetworks", "smtpd_recipient_restrictions"],
+        &["-X", "smtpd_banner", "virtual_alias_maps"],
+        &["-F", "smtp/*/process_limit=17"],
+        &["-P", "smtp/inet/smtpd_tls_security_level=may"],
+        &["-MX", "*/unix"],
+        &["-M#", "smtp/inet"],
+    ];
+    asked.chain(newer).chain(changed).map(|args| Case::new(main_cf, master_cf, args)).collect()
+}
+
+fn of_folders(above: &Path) -> Vec<Case> {
+    let folders = fs::read_dir(above).into_iter().flatten().flatten();
+    let cases = folders.filter(|folder| folder.path().is_dir()).flat_map(|folder| {
+        let file = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
+        asked_and_changed(&file("main.cf"), &file("master.cf"))
+    });
+    cases.collect()
+}
+
+/// The shapes that configurations have in the world.
+#[test]
+fn usual_configurations_are_shown_and_edited_as_debians_does() {
+    let cases = of_folders(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postconf/configurations"));
+    assert!(cases.len() >= 4 * ASKED.len(), "{} cases", cases.len());
+    same(&cases);
+}
+
+/// Configurations that run in the world lie beside the project, where it is worked on; elsewhere the usual ones have to do.
 #[test]
 fn real_configurations_are_shown_and_edited_as_debians_does() {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/configs");
-    let mut cases = Vec::new();
-    for folder in fs::read_dir(beside).into_iter().flatten().flatten() {
-        let file = |name: &str| fs::read(folder.path().join(name)).unwrap_or_default();
-        let (main_cf, master_cf) = (file("main.cf"), file("master.cf"));
-        // Values without names do not tell which of them are newer than Debian's.
-        let asked = ASKED.into_iter().filter(|args| **args != ["-nh"]);
-        cases.extend(asked.map(|args| Case::new(&main_cf, &master_cf, args)));
-        for args in [
-            &["-e", "myhostname=mx.example.com"][..],
-            &["-#", "mynetworks", "smtpd_recipient_restrictions"],
-            &["-X", "smtpd_banner", "virtual_alias_maps"],
-            &["-F", "smtp/*/process_limit=17"],
-            &["-P", "smtp/inet/smtpd_tls_security_level=may"],
-            &["-MX", "*/unix"],
-            &["-M#", "smtp/inet"],
-        ] {
-            cases.push(Case::new(&main_cf, &master_cf, args));
-        }
-    }
+    let cases = of_folders(&beside);
+    assert!(!beside.exists() || !cases.is_empty(), "{} holds no configurations", beside.display());
     same(&cases);
 }
 
@@ -135,12 +165,18 @@ fn own_networks_are_computed_or_refused_as_debians_does() {
 
 #[test]
 fn files_that_are_not_there_are_named() {
-    let folder = Folder::new(b"", b"");
-    for name in ["master.cf", "main.cf"] {
-        fs::remove_file(folder.path().join(name)).unwrap();
-        for args in [&["-n"][..], &["-d", "biff"], &["-M"], &["-P"], &["-F"]] {
-            let [theirs, ours] = [Whose::Debian, Whose::Ours].map(|whose| run_in(&folder, whose, args));
-            assert_eq!((ours.code, ours.said()), (theirs.code, theirs.said()), "{name} {args:?}");
+    let compare = |gone: &[&str], args: &[&str]| {
+        let folder = Folder::new(b"", b"");
+        gone.iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
+        let [theirs, ours] = [Whose::Debian, Whose::Ours].map(|whose| run_in(&folder, whose, args));
+        assert_eq!((ours.code, ours.said()), (theirs.code, theirs.said()), "{gone:?} {args:?}");
+    };
+    // At the same time: Postfix sleeps a second before it ends with `fatal:`.
+    std::thread::scope(|scope| {
+        for gone in [&["master.cf"][..], &["master.cf", "main.cf"]] {
+            for args in [&["-n"][..], &["-d", "biff"], &["-M"], &["-P"], &["-F"]] {
+                scope.spawn(move || compare(gone, args));
+            }
         }
-    }
+    });
 }

@@ -156,14 +156,22 @@ const PARAMETERS: &[(&str, &[&str])] = &[
 
 /// Parameters whose default was chosen when a 3.12 was built.
 const OF_A_BUILD: &[(&str, &[&str])] = &[(
-    "chosen when it is built",
-    &["daemon_directory", "mail_version", "manpage_directory", "milter_macro_v", "shlib_directory"],
+    "chosen when it is built; debugger_command refers to it",
+    &[
+        "daemon_directory",
+        "debugger_command",
+        "mail_version",
+        "manpage_directory",
+        "milter_macro_v",
+        "shlib_directory",
+    ],
 )];
 
 /// Leaves out of both what the versions are known to differ in.
 pub(crate) fn without_differences(mut theirs: Told, mut ours: Told) -> (Told, Told) {
     theirs.warnings =
         theirs.warnings.into_iter().map(|(line, times)| (without_line_end(line), times)).collect();
+    theirs.fatal = theirs.fatal.map(without_line_end);
     if crate::peer::is_newest() {
         for told in [&mut theirs, &mut ours] {
             without_parameters(&mut told.out, OF_A_BUILD);
@@ -197,9 +205,15 @@ fn as_far_as_written(mut theirs: Told, mut ours: Told) -> (Told, Told) {
     (theirs, ours)
 }
 
-/// Postfix's edits take the last line end of a row for part of braces that are not closed.
+/// Postfix's edits take the last line end of a row for part of it: of braces that are not closed, and of a row whose columns are wrong.
 fn without_line_end(line: String) -> String {
-    if line.contains("warning: master.cf: missing ") { line.replace("?\\\"\\n", "\\\"\\n") } else { line }
+    if line.contains("warning: master.cf: missing ") {
+        line.replace("?\\\"\\n", "\\\"\\n")
+    } else if line.contains("fatal: invalid ") && line.contains(" field ") {
+        line.replace(" \\\"\\n", "\\\"\\n")
+    } else {
+        line
+    }
 }
 
 /// 3.12 says more about where braces are wrong: it names the directory and the service.
@@ -234,7 +248,9 @@ fn without_parameters(lines: &mut Vec<String>, differing: &[(&str, &[&str])]) {
     let mut gone = false;
     lines.retain(|line| {
         if !line.starts_with(' ') {
-            gone = line.split([' ', '\\']).next().is_some_and(|name| names.contains(&name));
+            let line = line.strip_prefix("{\\\"").unwrap_or(line);
+            let name = line.split([' ', '\\']).next().and_then(|name| name.rsplit('/').next());
+            gone = name.is_some_and(|name| names.contains(&name));
         }
         !gone
     });
