@@ -97,14 +97,9 @@ impl CleanupSettings {
     /// Reads the parameters.
     pub fn load(values: &Values) -> Result<Self, Invalid> {
         let text = |id| values.text(id).to_owned();
-        let size = |id| usize::try_from(values.int(id)).unwrap_or(0);
-        let has = |id, name: &str| values.list(id).iter().any(|item| item.eq_ignore_ascii_case(name));
-        let propagates = |name| has(p::propagate_unmatched_extensions, name);
+        let size = |id| size(values, id);
+        let propagates = |name| has(values, p::propagate_unmatched_extensions, name);
         let (dropped_kinds, dropped_names) = dropped(&values.list(p::message_drop_headers));
-        let mime = MimeLimits {
-            mime_nesting_limit: size(p::mime_nesting_limit),
-            mime_boundary_length_limit: size(p::mime_boundary_length_limit),
-        };
         Ok(Self {
             myhostname: text(p::myhostname),
             mail_name: text(p::mail_name),
@@ -121,11 +116,7 @@ impl CleanupSettings {
             enable_original_recipient: values.bool(p::enable_original_recipient),
             full_name_encoding_charset: text(p::full_name_encoding_charset),
             header_address_token_limit: size(p::header_address_token_limit),
-            header_from_format: if values.text(p::header_from_format).eq_ignore_ascii_case("obsolete") {
-                FullNameForm::Obsolete
-            } else {
-                FullNameForm::Standard
-            },
+            header_from_format: header_from_format(values),
             hopcount_limit: u32::try_from(values.int(p::hopcount_limit)).unwrap_or(50),
             line_length_limit: size(p::line_length_limit).max(1),
             masquerade_classes: Classes::load(values, p::masquerade_classes)?,
@@ -152,11 +143,8 @@ impl CleanupSettings {
             queue_file_attribute_count_limit: size(p::queue_file_attribute_count_limit),
             propagate_canonical: propagates("canonical"),
             propagate_virtual: propagates("virtual"),
-            maps_addresses: !has(p::receive_override_options, "no_address_mappings"),
-            scanner: ScannerLimits {
-                header_size_limit: size(p::header_size_limit),
-                mime: (!values.bool(p::disable_mime_input_processing)).then_some(mime),
-            },
+            maps_addresses: !has(values, p::receive_override_options, "no_address_mappings"),
+            scanner: scanner(values),
             dropped_kinds,
             dropped_names,
             smtputf8_autodetect_classes: values
@@ -180,6 +168,32 @@ impl CleanupSettings {
 
     pub(crate) fn is_dropped(&self, kind: HeaderKind) -> bool {
         self.dropped_kinds & kind.bit() != 0
+    }
+}
+
+fn size(values: &Values, id: p::Id) -> usize {
+    usize::try_from(values.int(id)).unwrap_or(0)
+}
+
+fn has(values: &Values, id: p::Id, name: &str) -> bool {
+    values.list(id).iter().any(|item| item.eq_ignore_ascii_case(name))
+}
+
+fn header_from_format(values: &Values) -> FullNameForm {
+    match values.text(p::header_from_format) {
+        format if format.eq_ignore_ascii_case("obsolete") => FullNameForm::Obsolete,
+        _ => FullNameForm::Standard,
+    }
+}
+
+fn scanner(values: &Values) -> ScannerLimits {
+    let mime = MimeLimits {
+        mime_nesting_limit: size(values, p::mime_nesting_limit),
+        mime_boundary_length_limit: size(values, p::mime_boundary_length_limit),
+    };
+    ScannerLimits {
+        header_size_limit: size(values, p::header_size_limit),
+        mime: (!values.bool(p::disable_mime_input_processing)).then_some(mime),
     }
 }
 
