@@ -15,9 +15,6 @@ mod maps;
 mod match_list;
 mod split;
 
-#[cfg(test)]
-mod fake;
-
 pub use address_find::{AddressHit, AddressMaps, QueryForm, Strategy};
 pub use casefold::{Folded, casefold};
 pub use cidr::{CidrError, CidrPattern};

@@ -1,48 +1,8 @@
 use super::*;
 use config::Values;
 use proptest::prelude::*;
-use std::{
-    collections::HashMap,
-    future::Future,
-    pin::pin,
-    task::{Context as TaskContext, Poll, Waker},
-};
 use types::Address;
-use world::{Answer, Table};
-
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("an answer was not at hand"),
-    }
-}
-
-/// `name:key=value;key=value`
-struct Inline(String, HashMap<Vec<u8>, Vec<u8>>);
-
-impl Table for Inline {
-    fn name(&self) -> &str {
-        &self.0
-    }
-
-    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
-        if self.0 == "fail:" {
-            return Answer::ready(Lookup::TryAgain(Trouble::new("always")));
-        }
-        Answer::ready(self.1.get(key).map_or(Lookup::Absent, |value| Lookup::Found(value.clone())))
-    }
-}
-
-struct InlineTables;
-
-impl Tables for InlineTables {
-    fn open(&self, name: &str) -> Rc<dyn Table> {
-        let entries = name.split_once(':').map_or("", |(_, rest)| rest);
-        let pairs = entries.split(';').filter_map(|pair| pair.split_once('='));
-        let map = pairs.map(|(key, value)| (key.into(), value.replace('_', " ").into())).collect();
-        Rc::new(Inline(name.into(), map))
-    }
-}
+use world::testing::{FakeTables, now};
 
 fn rewriter(extra: &[(&str, &str)]) -> Rewriter {
     let mut settings = vec![
@@ -54,7 +14,7 @@ fn rewriter(extra: &[(&str, &str)]) -> Rewriter {
     ];
     settings.extend_from_slice(extra);
     let values = Values::for_tests(&settings);
-    Rewriter::new(RewriteSettings::load(&values).unwrap(), &InlineTables)
+    Rewriter::new(RewriteSettings::load(&values).unwrap(), &FakeTables::default())
 }
 
 #[track_caller]
@@ -155,7 +115,7 @@ fn classes_have_their_transports() {
 
 #[test]
 fn transport_maps_override() {
-    let table = "x:u+e@a.example=t1:;u@a.example=t2:;b.example=:[h];.b.example=t3:n;d.example=t4;*=t5:";
+    let table = "inline:{ {u+e@a.example = t1:} {u@a.example = t2:} {b.example = :[h]} {.b.example = t3:n} {d.example = t4} {* = t5:} }";
     let r = rewriter(&[("transport_maps", table), ("recipient_delimiter", "+")]);
     check_resolve(&r, "u+e@a.example", "t1 a.example u+e@a.example Default");
     check_resolve(&r, "u+f@a.example", "t2 a.example u+f@a.example Default");
@@ -168,8 +128,11 @@ fn transport_maps_override() {
 #[test]
 fn senders_choose_their_relay() {
     let r = rewriter(&[
-        ("sender_dependent_relayhost_maps", "x:s@a.example=[gw1];@b.example=DUNNO;<>=[gw2]"),
-        ("sender_dependent_default_transport_maps", "x:@c.example=smtp2:[h]"),
+        (
+            "sender_dependent_relayhost_maps",
+            "inline:{ {s@a.example = [gw1]} {@b.example = DUNNO} {<> = [gw2]} }",
+        ),
+        ("sender_dependent_default_transport_maps", "inline:{ {@c.example = smtp2:[h]} }"),
         ("relayhost", "[gw]"),
     ]);
     check_resolve_from(&r, "s@a.example", "u@z.example", "smtp [gw1] u@z.example Default");
@@ -180,7 +143,7 @@ fn senders_choose_their_relay() {
 
 #[test]
 fn moved_users_bounce() {
-    let r = rewriter(&[("relocated_maps", "x:u@example.com=new@z.example")]);
+    let r = rewriter(&[("relocated_maps", "inline:{ {u@example.com = new@z.example} }")]);
     check_resolve(&r, "u@example.com", "error 5.1.6 User has moved to new@z.example u@example.com Local");
 }
 

@@ -12,6 +12,8 @@ mod disk;
 mod dns;
 mod io;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use answer::Answer;
 pub use directory::{UserEntry, Users};

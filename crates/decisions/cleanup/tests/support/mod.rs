@@ -1,4 +1,4 @@
-//! Tables, a runner for ready futures, and records as lines of text.
+//! A service to test, and records as lines of text.
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by ending")]
 
@@ -8,53 +8,10 @@ use maillog::{Line, Logger, Sink};
 use message::LocalZone;
 use queue_format::Reader;
 use rewrite::{RewriteSettings, Rewriter};
-use std::{
-    cell::RefCell,
-    collections::HashMap,
-    future::Future,
-    pin::pin,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
-use types::{Lookup, QueueId, Trouble, WallTime};
-use world::{Answer, Table, Tables};
-
-pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(value) => value,
-        Poll::Pending => panic!("an answer was not at hand"),
-    }
-}
-
-/// `inline:{ {key = value} {key = value} }`, as Postfix spells it.
-struct Inline(String, HashMap<Vec<u8>, Vec<u8>>);
-
-impl Table for Inline {
-    fn name(&self) -> &str {
-        &self.0
-    }
-
-    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
-        if self.0 == "fail:" {
-            return Answer::ready(Lookup::TryAgain(Trouble::new("always")));
-        }
-        Answer::ready(self.1.get(key).map_or(Lookup::Absent, |value| Lookup::Found(value.clone())))
-    }
-}
-
-struct InlineTables;
-
-impl Tables for InlineTables {
-    fn open(&self, name: &str) -> Rc<dyn Table> {
-        let mut map = HashMap::new();
-        for entry in name.split('{').skip(2) {
-            if let Some((key, value)) = entry.split('}').next().and_then(|entry| entry.split_once(" = ")) {
-                map.insert(key.trim().into(), value.trim().into());
-            }
-        }
-        Rc::new(Inline(name.into(), map))
-    }
-}
+use std::{cell::RefCell, rc::Rc};
+use types::{QueueId, WallTime};
+use world::testing::FakeTables;
+pub(crate) use world::testing::now;
 
 #[derive(Default)]
 pub(crate) struct Log(pub(crate) RefCell<Vec<String>>);
@@ -67,8 +24,9 @@ impl Sink for Log {
 
 pub(crate) fn service(settings: &[(&str, &str)]) -> Rc<CleanupService> {
     let values = Values::for_tests(settings);
-    let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &InlineTables));
-    Rc::new(CleanupService::new(CleanupSettings::load(&values).unwrap(), rewriter, &InlineTables))
+    let tables = FakeTables::default();
+    let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &tables));
+    Rc::new(CleanupService::new(CleanupSettings::load(&values).unwrap(), rewriter, &tables))
 }
 
 pub(crate) fn start(

@@ -1,9 +1,7 @@
 use super::*;
-use crate::{
-    LocalDomains,
-    fake::{FakeTables, now},
-};
+use crate::LocalDomains;
 use bstr::ByteSlice;
+use world::testing::{FakeTables, now};
 
 fn maps(list: &str, tables: &FakeTables) -> AddressMaps {
     AddressMaps {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fake::{FakeTables, now};
+use world::testing::{FakeTables, now};
 
 fn tables() -> FakeTables {
     FakeTables::new(&[
