@@ -4,12 +4,14 @@
 //! leaves nothing behind. Works without a running mail system; a running one is told.
 
 use crate::records::{Judge, Records, Verdict};
+use bstr::ByteSlice;
 use config::{Values, params as p};
 use logsink::{Diagnostics, LogSettings, LogSink};
 use maillog::{Logger, Severity};
 use queue_format::{RecordType, encode_record};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use std::{
+    cell::RefCell,
     ffi::OsString,
     fs::{self, File},
     io::{self, BufReader, BufWriter, ErrorKind, Write},
@@ -33,6 +35,7 @@ const OK: i32 = 0;
 const BAD: i32 = 1;
 const WRITE: i32 = 2;
 const SIZE: i32 = 4;
+const NO_PERMISSION: i32 = 512;
 
 /// Not complete: readable by pickup, not yet executable.
 const MODE_UNFINISHED: u32 = 0o644;
@@ -55,6 +58,8 @@ struct Submission {
     values: Values,
     log: Logger,
     uid: u32,
+    /// Why the message is not taken, for the caller; empty where the status says it all.
+    reason: RefCell<String>,
 }
 
 fn options(args: &[OsString]) -> Result<PathBuf, String> {
@@ -81,7 +86,7 @@ impl Submission {
         let queue = values.text(p::queue_directory);
         std::env::set_current_dir(queue)
             .map_err(|error| format!("chdir {queue}: {}", config_files::reason(&error)))?;
-        let submission = Self { values, log, uid: credentials::real_uid() };
+        let submission = Self { values, log, uid: credentials::real_uid(), reason: RefCell::default() };
         submission.authorize()?;
         Ok(submission)
     }
@@ -101,6 +106,30 @@ impl Submission {
         } else {
             Err(format!("User {user}({}) is not allowed to submit mail", self.uid))
         }
+    }
+
+    /// Whether the user may have this sender (postconf(5) local_login_sender_maps): the status, with a reason where it is
+    /// not [`OK`].
+    fn sender_status(&self, sender: &[u8]) -> i32 {
+        let parameter = p::local_login_sender_maps;
+        let login = match credentials::account_by_uid(self.uid) {
+            Ok(Some(account)) => Ok(account.name),
+            Ok(None) => Ok(format!("uid:{}", self.uid)),
+            Err(error) => Err(error.to_string()),
+        };
+        let allowed =
+            login.and_then(|login| tables::may_use_sender(&self.values, &login, sender, self.log.clone()));
+        let (status, reason) = match allowed {
+            Ok(true) => return OK,
+            Ok(false) => (NO_PERMISSION, format!("not authorized to use sender='{}'", sender.as_bstr())),
+            Err(why) => {
+                self.log.warning(&why);
+                let maps = self.values.text(parameter);
+                (WRITE, format!("{} table lookup error for '{maps}'", parameter.name()))
+            }
+        };
+        self.reason.replace(reason);
+        status
     }
 
     /// Takes the message; the answer for the caller goes to standard output.
@@ -128,7 +157,8 @@ impl Submission {
         if status == OK {
             wake_pickup();
         }
-        answer(&Encoder::new().int("status", status).text("why", "").finish())?;
+        let why = self.reason.borrow();
+        answer(&Encoder::new().int("status", status).text("why", why.as_str()).finish())?;
         Ok(status)
     }
 
@@ -170,7 +200,11 @@ impl Submission {
                 }
                 continue;
             }
-            match judge.judge(kind, &data).map_err(|why| format!("uid={}: {why}", self.uid))? {
+            let verdict = judge.judge(kind, &data).map_err(|why| format!("uid={}: {why}", self.uid))?;
+            if kind == RecordType::SENDER {
+                status = self.sender_status(&data);
+            }
+            match verdict {
                 Verdict::Keep => encode_record(&mut record, kind, &data),
                 Verdict::Replace(other) => encode_record(&mut record, kind, &other),
                 Verdict::Drop(why) if why.is_empty() => {}

@@ -21,7 +21,7 @@ rows! {
     local_destination_concurrency_limit: int(0, 0), "2", "", NotYet, "How many local deliveries to one recipient run at once.";
     local_destination_recipient_limit: int(0, 0), "1", "", NotYet, "How many recipients one local delivery carries.";
     local_header_rewrite_clients: text(0, 0), "permit_inet_interfaces", "smtpd", Honoured("smtpd"), "Whose headers are completed with our own domain.";
-    local_login_sender_maps: text(0, 0), "static:*", "postdrop", NotYet, "Tables of the sender addresses that a local user may use.";
+    local_login_sender_maps: text(0, 0), "static:*", "postdrop", Honoured("postdrop, tables"), "Tables of the sender addresses that a local user may use.";
     local_recipient_maps: text(0, 0), "proxy:unix:passwd.byname $alias_maps", "proxymap,smtpd", Honoured("smtpd"), "Tables of the recipients in our own domains.";
     local_transport: text(1, 0), "local:$myhostname", "trivial-rewrite", Honoured("rewrite"), "Transport and next hop for our own domains.";
     luser_relay: raw(0, 0), "", "local", Honoured("local"), "Where mail for unknown local recipients goes.";

@@ -6,7 +6,7 @@ rows! {
     after local;
     backwards_bounce_logfile_compatibility: flag(), "yes", "global", Honoured("process, queue"), "Writes bounce logs in the old form besides the new one.";
     delay_logging_resolution_limit: int(0, 6), "2", "global", Honoured("process, qmgr"), "How many digits behind the point delays have in the log.";
-    empty_address_local_login_sender_maps_lookup_key: text(0, 0), "<>", "postdrop", NotYet, "What stands for the empty sender in local_login_sender_maps.";
+    empty_address_local_login_sender_maps_lookup_key: text(0, 0), "<>", "postdrop", Honoured("tables"), "What stands for the empty sender in local_login_sender_maps.";
     info_log_address_format: text(1, 0), "external", "global,smtpd", NotYet, "Whether the log shows addresses quoted as in SMTP, or as they are inside.";
     maillog_file: text(0, 0), "", "global", Honoured("commands, logsink"), "The log file, instead of syslog.";
     maillog_file_compressor: text(1, 0), "gzip", "global", Honoured("commands"), "What compresses a rotated log file.";
