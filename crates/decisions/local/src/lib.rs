@@ -26,4 +26,4 @@ pub use settings::{
     CommandSettings, Expanded, Expansions, LocalSettings, LockStyle, MailboxLocks, VirtualSettings,
 };
 pub use virtual_mailbox::{VirtualMailbox, VirtualMaps, virtual_mailbox};
-pub use walk::{Delivery, Forward, Hands, Rights, Router, deliver};
+pub use walk::{Delivered, Delivery, Forward, Hands, Rights, Router, deliver};

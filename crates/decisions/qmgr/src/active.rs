@@ -324,8 +324,12 @@ impl Core {
             match disposition.report.outcome {
                 Outcome::Sent => {
                     let recipient = disposition.recipient();
-                    let is_wanted = disposition.report.success != SuccessAction::HandedOn
-                        && recipient.is_some_and(|r| r.dsn_notify.0 & DsnNotify::SUCCESS != 0);
+                    let tells_nobody = matches!(
+                        disposition.report.success,
+                        SuccessAction::HandedOn | SuccessAction::Nothing
+                    );
+                    let is_wanted =
+                        !tells_nobody && recipient.is_some_and(|r| r.dsn_notify.0 & DsnNotify::SUCCESS != 0);
                     if is_wanted {
                         traced.push(disposition);
                     } else {
@@ -356,6 +360,10 @@ impl Core {
                 self.to_mark.push(key);
             }
             message.unmarked.push(offset);
+        }
+        if disposition.report.outcome == Outcome::Sent && disposition.report.success == SuccessAction::Nothing
+        {
+            return;
         }
         step.log(LogLine::Delivery(disposition.into(), self.settings.delay_logging_resolution_limit));
     }

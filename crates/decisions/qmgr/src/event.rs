@@ -220,7 +220,9 @@ impl LogName {
             (Self::Bounce, _) => "failed",
             (Self::Defer, _) => "delayed",
             (Self::Trace, SuccessAction::Delivered) => "delivered",
-            (Self::Trace, SuccessAction::Relayed | SuccessAction::HandedOn) => "relayed",
+            (Self::Trace, SuccessAction::Relayed | SuccessAction::HandedOn | SuccessAction::Nothing) => {
+                "relayed"
+            }
         }
     }
 }

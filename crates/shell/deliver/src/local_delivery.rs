@@ -13,16 +13,16 @@ use crate::{
 use bounce::Kind;
 use bstr::{BStr, BString};
 use local::{
-    DeliveredTo, Delivery, Forward, Hands, Rights,
+    Delivered, DeliveredTo, Delivery, Forward, Hands, Rights,
     agent::{Reply, Request, Task},
 };
 use maillog::{Logger, Severity};
-use process::{About, Injected};
+use process::{About, Envelope, Injected};
 use queue_format::LogEntry;
 use std::rc::Rc;
 use types::{
-    Address, DeliveryReport, DeliveryRequest, Dsn, MemberReport, MessageAttributes, Nexthop, Outcome, Passed,
-    Recipient, RecipientReport, Relay, Status, SuccessAction, Timing, Transport,
+    Address, DeliveryReport, DeliveryRequest, Dsn, DsnReturn, MemberReport, MessageAttributes, Nexthop,
+    Outcome, Passed, Recipient, RecipientReport, Relay, Status, SuccessAction, Timing, Transport,
 };
 use world::{Answer, World};
 
@@ -66,10 +66,10 @@ pub(crate) async fn deliver<W: World>(
     };
     let mut report = DeliveryReport::default();
     for (index, recipient) in request.recipients.iter().enumerate() {
-        let members = local::deliver(&delivery, recipient).await;
+        let delivered = local::deliver(&delivery, recipient).await;
         let relay = Relay::Service(request.transport.as_str().to_owned());
         let timing = context.timing(request);
-        report.recipients.push(combine(index, recipient, members, (relay, timing)));
+        report.recipients.push(combine(index, recipient, delivered, (relay, timing)));
     }
     report
 }
@@ -222,12 +222,23 @@ impl<W: World> Job<'_, W> {
         let lines = (!self.content.is_empty()).then(|| content.split(|byte| *byte == b'\n'));
         let lines = header.as_deref().into_iter().chain(lines.into_iter().flatten());
         let source = (cleanup::Source::Forward, self.request.message.send_options);
-        let injector = &self.context.injector;
-        match injector.inject(source, &forward.sender, &forward.recipients, lines).await {
-            Ok(Injected::Queued(id)) => {
-                (Outcome::Sent, Status::new(Dsn::success(0, 0), format!("forwarded as {id}")))
+        let attributes = self.attributes_of_copies();
+        let attributes: Vec<(&str, &[u8])> =
+            attributes.iter().map(|(name, value)| (*name, value.as_slice())).collect();
+        let (sender, recipients) = (&forward.sender, &forward.recipients[..]);
+        let envelope = Envelope { sender, recipients, attributes: &attributes };
+        let forwarded = match self.context.injector.inject(source, envelope, lines).await {
+            Ok(Injected::Taken(id)) => Ok(id),
+            // To be returned to the sender of the copy, who may be the owner of a list: that is done, as for the copy
+            // itself.
+            Ok(Injected::MustBounce(unaccepted)) => {
+                let id = unaccepted.id();
+                self.context.notifier.give_back(unaccepted).await.map(|()| id)
             }
-            Ok(Injected::Discarded) => (Outcome::Sent, Status::new(Dsn::success(0, 0), "discarded")),
+            Err(trouble) => Err(trouble),
+        };
+        match forwarded {
+            Ok(id) => (Outcome::Sent, Status::new(Dsn::success(0, 0), format!("forwarded as {id}"))),
             Err(trouble) => {
                 self.logger.warning(&format!("{}: forward: {trouble}", self.request.queue_id));
                 (Outcome::Deferred, Status::new(Dsn::temporary(3, 0), "unable to forward message"))
@@ -235,13 +246,38 @@ impl<W: World> Job<'_, W> {
         }
     }
 
+    /// What a copy has of the message: who brought it, under which name, and what notifications want to know.
+    fn attributes_of_copies(&self) -> Vec<(&'static str, BString)> {
+        const NAMES: [(&str, &[&str]); 7] = [
+            ("log_client_name", &["log_client_name", "client_name"]),
+            ("log_client_address", &["log_client_address", "client_address"]),
+            ("log_protocol_name", &["log_protocol_name", "protocol_name"]),
+            ("log_helo_name", &["log_helo_name", "helo_name"]),
+            ("sasl_method", &["sasl_method"]),
+            ("sasl_username", &["sasl_username"]),
+            ("sasl_sender", &["sasl_sender"]),
+        ];
+        let message = &self.request.message;
+        let named = |names: &[&str]| names.iter().find_map(|name| message.named(name)).cloned();
+        let returns = match message.dsn_return {
+            DsnReturn::Unset => "",
+            DsnReturn::Full => "1",
+            DsnReturn::Headers => "2",
+        };
+        let mut attributes = vec![("ret_flags", returns.into()), ("envelope_id", message.dsn_envid.clone())];
+        attributes.extend(NAMES.iter().filter_map(|(name, names)| Some((*name, named(names)?))));
+        let id = || self.request.queue_id.as_str().into();
+        attributes.push(("log_ident", named(&["log_ident"]).unwrap_or_else(id)));
+        attributes.push(("rewrite_context", named(&["rewrite_context"]).unwrap_or_else(|| "local".into())));
+        attributes
+    }
+
     /// The owner of a list hears of a recipient that failed before anything else happens: the sender does not.
     async fn tell_owner(&self, owner: &Address, recipient: &Recipient, status: &Status) -> bool {
-        let message =
-            MessageAttributes { sender: owner.clone(), ..MessageAttributes::clone(&self.request.message) };
+        let message = &*self.request.message;
         let content = Some(content::of(self.active));
-        let about =
-            About { id: self.request.queue_id, message: &message, returns: message.dsn_return, content };
+        let (id, returns) = (self.request.queue_id, message.dsn_return);
+        let about = About { id, message, told: owner, returns, content };
         let entries = [LogEntry::new(recipient, status, "failed")];
         match self.context.notifier.notify(Kind::Failure, &about, &entries).await {
             Ok(()) => true,
@@ -257,10 +293,15 @@ impl<W: World> Job<'_, W> {
 fn combine(
     index: usize,
     recipient: &Recipient,
-    mut members: Vec<MemberReport>,
+    Delivered { mut members, is_settled }: Delivered,
     (relay, timing): (Relay, Timing),
 ) -> RecipientReport {
     let Some(worst) = members.iter().max_by_key(|member| rank(member.outcome)) else {
+        if is_settled {
+            let status = Status::new(Dsn::success(0, 0), "nothing to deliver to");
+            let report = RecipientReport::new(index, Outcome::Sent, status, relay, timing);
+            return RecipientReport { success: SuccessAction::Nothing, ..report };
+        }
         let status = Status::new(Dsn::temporary(3, 0), "nothing to deliver to");
         return RecipientReport::new(index, Outcome::Deferred, status, relay, timing);
     };

@@ -133,7 +133,7 @@ async fn notify_now<W: World>(
     }
     let active = context.work.active(&id);
     let content = active.as_deref().map(content::of);
-    let about = About { id, message, returns: message.dsn_return, content };
+    let about = About { id, message, told: &message.sender, returns: message.dsn_return, content };
     context.notifier.notify(kind, &about, &entries).await?;
     if stays {
         return Ok(());

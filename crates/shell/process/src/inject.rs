@@ -1,20 +1,31 @@
 //! Mail of our own: forwarded copies and notifications, through cleanup into the queue.
 
-use crate::{Ended, Intake, Log, Zone};
+use crate::{Ended, Intake, Log, Unaccepted, Zone};
 use cleanup::{CleanupService, Source, Start};
 use queue::Queue;
 use queue_format::RecordType;
 use std::rc::Rc;
 use types::{Address, QueueId, Recipient, SendOptions, Trouble};
-use world::World;
+use world::{Disk, World};
 
 /// What became of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Injected {
-    /// It is on stable storage.
-    Queued(QueueId),
-    /// The configuration wants it thrown away.
-    Discarded,
+#[derive(Debug)]
+pub enum Injected<D: Disk> {
+    /// It is on stable storage, or the configuration wants it thrown away, which whoever made it need not know.
+    Taken(QueueId),
+    /// Cleanup does not take it, for good: [`crate::Notifier::give_back`] tells its sender.
+    MustBounce(Box<Unaccepted<D>>),
+}
+
+/// Who a message is from and whom it is for, with what else cleanup is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'a> {
+    /// Envelope sender.
+    pub sender: &'a Address,
+    /// At least one.
+    pub recipients: &'a [Recipient],
+    /// Named attributes; those without a value are left out.
+    pub attributes: &'a [(&'a str, &'a [u8])],
 }
 
 /// Puts messages of our own into the queue.
@@ -71,18 +82,16 @@ impl<W: World> Injector<W> {
     }
 
     /// Commits a message.
-    pub async fn finish(&self, intake: Intake<W::Disk>) -> Result<Injected, Trouble> {
+    pub async fn finish(&self, intake: Intake<W::Disk>) -> Result<Injected<W::Disk>, Trouble> {
+        let id = intake.id();
         match intake.finish(&self.world).await {
             Ok(Ended::Queued(id)) => {
                 (self.arrived)(id);
-                Ok(Injected::Queued(id))
+                Ok(Injected::Taken(id))
             }
-            Ok(Ended::Discarded) => Ok(Injected::Discarded),
+            Ok(Ended::Discarded) => Ok(Injected::Taken(id)),
             Ok(Ended::Refused(refusal)) => Err(Trouble::new(refusal.reply.to_string())),
-            Ok(Ended::MustBounce(unaccepted)) => {
-                let status = &unaccepted.status;
-                Err(Trouble::new(format!("{} {}", status.dsn, status.reason)))
-            }
+            Ok(Ended::MustBounce(unaccepted)) => Ok(Injected::MustBounce(unaccepted)),
             Err(error) => Err(Trouble::new(format!("write queue file: {error}"))),
         }
     }
@@ -91,12 +100,11 @@ impl<W: World> Injector<W> {
     pub async fn inject<'a>(
         &self,
         (source, original): (Source, SendOptions),
-        sender: &Address,
-        recipients: &[Recipient],
+        envelope: Envelope<'_>,
         lines: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Injected, Trouble> {
+    ) -> Result<Injected<W::Disk>, Trouble> {
         let mut intake = self.begin(source, original)?;
-        self.envelope(&mut intake, sender, recipients).await;
+        self.envelope(&mut intake, envelope).await;
         for line in lines {
             intake.cleanup.content_record(line, true).await;
             intake.relieve().map_err(|error| Trouble::new(format!("write queue file: {error}")))?;
@@ -105,12 +113,17 @@ impl<W: World> Injector<W> {
         self.finish(intake).await
     }
 
-    /// Time, sender, recipients, and the beginning of the content.
-    pub async fn envelope(&self, intake: &mut Intake<W::Disk>, sender: &Address, recipients: &[Recipient]) {
+    /// Time, sender, attributes, recipients, and the beginning of the content.
+    pub async fn envelope(&self, intake: &mut Intake<W::Disk>, envelope: Envelope<'_>) {
+        let Envelope { sender, recipients, attributes } = envelope;
         let now = self.world.wall();
         let time = format!("{} {}", now.seconds, now.micros);
         intake.cleanup.record(RecordType::TIME, time.as_bytes()).await;
         intake.cleanup.record(RecordType::SENDER, sender.as_bytes()).await;
+        for (name, value) in attributes.iter().filter(|(_, value)| !value.is_empty()) {
+            let record = [name.as_bytes(), b"=", value].concat();
+            intake.cleanup.record(RecordType::ATTRIBUTE, &record).await;
+        }
         for recipient in recipients {
             intake.cleanup.recipient(recipient).await;
         }

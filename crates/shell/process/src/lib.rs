@@ -22,7 +22,7 @@ pub use content::{Content, Unreadable};
 pub use control::Control;
 pub use faults::Faults;
 pub use host::Host;
-pub use inject::{Injected, Injector};
+pub use inject::{Envelope, Injected, Injector};
 pub use intake::{Ended, Intake, Unaccepted};
 pub use lookups::Lookups;
 pub use notifier::{About, Notifier};

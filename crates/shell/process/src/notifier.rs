@@ -1,7 +1,7 @@
 //! Notifications as messages: what `bounce` composes goes into the queue. Whoever says that something failed waits for
 //! that before it forgets what failed.
 
-use crate::{Content, Injected, Injector, Intake, Log, Unaccepted, tag};
+use crate::{Content, Envelope, Injected, Injector, Intake, Log, Unaccepted, tag};
 use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
 use bstr::ByteSlice;
 use config::{Values, params as p};
@@ -9,7 +9,9 @@ use maillog::{DeliveryEvent, Event};
 use message::mail_date;
 use queue_format::{LogEntry, Reader, RecipientState, Recipients, Source};
 use std::rc::Rc;
-use types::{DsnReturn, MessageAttributes, Outcome, QueueId, Recipient, Relay, Timing, Trouble};
+use types::{
+    Address, DsnReturn, MessageAttributes, Outcome, QueueId, Recipient, Relay, Status, Timing, Trouble,
+};
 use world::{Disk, World};
 
 /// Makes notifications.
@@ -29,6 +31,8 @@ pub struct About<'a, S> {
     pub id: QueueId,
     /// Its attributes.
     pub message: &'a MessageAttributes,
+    /// Who is told: its sender, or the owner of the list that a recipient was found in.
+    pub told: &'a Address,
     /// How much of it may be returned.
     pub returns: DsnReturn,
     /// Its content, where that can be read.
@@ -71,19 +75,17 @@ impl<W: World> Notifier<W> {
     ) -> Result<(), Trouble> {
         let logger = self.injector.log().session(&self.tag);
         let id = about.id;
-        let plan = plan(&self.settings, kind, &about.message.sender, about.returns);
+        let plan = plan(&self.settings, kind, about.told, about.returns);
         if let Some(warning) = plan.warning {
             logger.warning(&format!("{id}: {warning}"));
         }
         for (n, notification) in plan.notifications.iter().enumerate() {
             match self.send(notification, about, entries).await {
-                Ok(Some(Injected::Queued(own))) => {
-                    logger.event(&Event::Bounce(notification.log(id, own)));
-                }
-                Ok(Some(Injected::Discarded) | None) => {}
+                Ok(Some(own)) => logger.event(&Event::Bounce(notification.log(id, own))),
+                Ok(None) => {}
                 Err(trouble) if n == 0 => return Err(trouble),
                 Err(trouble) => {
-                    let to = &about.message.sender;
+                    let to = about.told;
                     logger.warning(&format!(
                         "{id}: postmaster notice failed while bouncing to {to}: {trouble}"
                     ));
@@ -94,7 +96,7 @@ impl<W: World> Notifier<W> {
     }
 
     /// Tells the sender of a message that cleanup has refused for good, recipient by recipient. When this returns the
-    /// notification is on stable storage, and whoever submitted the message may forget it; after an error, which has
+    /// notification is on stable storage, and whoever gave the message to cleanup may forget it; after an error, which has
     /// been logged, it is to be tried again.
     pub async fn give_back<D: Disk>(&self, unaccepted: Box<Unaccepted<D>>) -> Result<(), Trouble> {
         if self.soft_bounce {
@@ -124,7 +126,7 @@ impl<W: World> Notifier<W> {
         let data_offset = message.data_offset;
         let content = Content { source: &*unaccepted, id, data_offset, is_cut: true };
         let content = (data_offset > 0).then_some(content);
-        let about = About { id, message, returns: unaccepted.returns, content };
+        let about = About { id, message, told: &message.sender, returns: unaccepted.returns, content };
         if let Err(trouble) = self.notify(Kind::Failure, &about, &entries).await {
             logger.warning(&format!("{id}: bounce message failure: {trouble}"));
             return Err(trouble);
@@ -133,13 +135,13 @@ impl<W: World> Notifier<W> {
         Ok(())
     }
 
-    /// One notification; `None` when nobody wants it.
+    /// One notification: its id, or `None` when nobody wants it.
     async fn send<S: Source>(
         &self,
         notification: &Notification,
         about: &About<'_, S>,
         entries: &[LogEntry],
-    ) -> Result<Option<Injected>, Trouble> {
+    ) -> Result<Option<QueueId>, Trouble> {
         let (injector, message) = (&*self.injector, about.message);
         let now = injector.world().wall();
         let zone = injector.zone().at(now);
@@ -160,7 +162,8 @@ impl<W: World> Notifier<W> {
         }
         let mut intake = injector.begin(cleanup::Source::Bounce, message.send_options)?;
         let recipient = Recipient { address: notification.recipient.clone(), ..Recipient::default() };
-        injector.envelope(&mut intake, &notification.sender, &[recipient]).await;
+        let envelope = Envelope { sender: &notification.sender, recipients: &[recipient], attributes: &[] };
+        injector.envelope(&mut intake, envelope).await;
         let date = format!("Date: {}", mail_date(now, &zone));
         let mut pieces = Pieces::default();
         pieces.push(Line { bytes: date.as_bytes(), is_complete: true });
@@ -176,7 +179,13 @@ impl<W: World> Notifier<W> {
         composer.end(&mut |line| pieces.push(line));
         pieces.give(&mut intake).await?;
         intake.cleanup.end_content().await;
-        injector.finish(intake).await.map(Some)
+        match injector.finish(intake).await? {
+            Injected::Taken(own) => Ok(Some(own)),
+            Injected::MustBounce(unaccepted) => {
+                let Status { dsn, reason, .. } = &unaccepted.status;
+                Err(Trouble::new(format!("{dsn} {reason}")))
+            }
+        }
     }
 }
 

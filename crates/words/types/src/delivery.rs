@@ -200,6 +200,8 @@ pub enum SuccessAction {
     Relayed,
     /// The next server notifies; nobody else does.
     HandedOn,
+    /// There was nothing to do: nobody hears of it, and the log says nothing.
+    Nothing,
 }
 
 /// The final word of an agent on one recipient.

@@ -3,7 +3,11 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
+mod commands;
+mod copies;
+mod lists;
 mod mailboxes;
 mod root;
 mod spool;
 mod story;
+mod ways;

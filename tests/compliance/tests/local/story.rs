@@ -36,8 +36,11 @@ pub(crate) fn essence(text: &str, machine: &Machine) -> String {
     for line in text.lines() {
         is_received = line.starts_with("Received:") || (is_received && line.starts_with(['\t', ' ']));
         let varies = is_received || ["Message-Id:", "Date:"].iter().any(|name| line.starts_with(name));
-        if line.starts_with("From sender@") {
-            kept.push("From sender@ TIME".to_owned());
+        // The first line of a message in a mailbox; such lines of the text stand behind a ">" there.
+        let sender =
+            line.strip_prefix("From ").and_then(|rest| rest.split_once("  ")).map(|(sender, _)| sender);
+        if let Some(sender) = sender {
+            kept.push(format!("From {sender} TIME"));
         } else if !varies {
             kept.push(line.replace(&machine.path("").display().to_string(), "$M/"));
         }
@@ -133,7 +136,7 @@ pub(crate) fn deliver_all(machine: &Machine, recipients: &[&str]) -> Vec<String>
 }
 
 /// Every message that was begun has gone, or waits for another day.
-fn wait_until_quiet(machine: &Machine, sent: usize) {
+pub(crate) fn wait_until_quiet(machine: &Machine, sent: usize) {
     let mut before = 0;
     machine.wait_until("nothing is under way", || {
         let events = machine.events();
@@ -161,6 +164,20 @@ fn queue_ids(events: &[String]) -> Vec<String> {
 fn without_ids(line: &str, ids: &[String]) -> String {
     ids.iter().fold(line.to_owned(), |line, id| line.replace(id.as_str(), "ID"))
 }
+
+/// A test for each of several settings: two machines each, side by side.
+macro_rules! each_setting {
+    ($compare:ident: $($name:ident = $settings:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                $compare($settings);
+            }
+        )*
+    };
+}
+
+pub(crate) use each_setting;
 
 /// A machine whose /etc is set up further before it starts.
 pub(crate) fn both_prepared(

@@ -8,7 +8,7 @@ use crate::{
 use bstr::{BString, ByteSlice};
 use maps::Maps;
 use std::rc::Rc;
-use types::{Dsn, Lookup, Nexthop, Outcome, Status, Transport};
+use types::{Dsn, Lookup, Nexthop, Outcome, Status, Transport, Trouble};
 use world::UserEntry;
 
 /// How mail gets into a mailbox.
@@ -22,7 +22,7 @@ pub(super) enum Way {
     /// Into a file or directory.
     File,
     /// A table cannot be asked.
-    Trouble,
+    Trouble(Trouble),
 }
 
 impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
@@ -34,27 +34,29 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
             return Way::Done;
         }
         match self.choose(self.with.mailbox_transport_maps, at, &settings.mailbox_transport).await {
-            Err(()) => return Way::Trouble,
+            Err(trouble) => return Way::Trouble(trouble),
             Ok(Some(service)) => return Way::Pass(service),
             Ok(None) => {}
         }
         match self.choose(self.with.mailbox_command_maps, at, &settings.mailbox_command).await {
-            Err(()) => Way::Trouble,
+            Err(trouble) => Way::Trouble(trouble),
             Ok(Some(command)) => Way::Command(command),
             Ok(None) => Way::File,
         }
     }
 
     /// What a table has for the user, or else a fixed value that is not empty.
-    async fn choose(&self, maps: &Maps, at: &Place, fixed: &str) -> Result<Option<BString>, ()> {
+    async fn choose(&self, maps: &Maps, at: &Place, fixed: &str) -> Result<Option<BString>, Trouble> {
         match maps.find(&at.name.user).await {
             Lookup::Found(value) => Ok(Some(value.into())),
             Lookup::Absent => Ok((!fixed.is_empty()).then(|| fixed.into())),
-            Lookup::TryAgain(trouble) => {
-                self.with.hands.warn(&trouble.to_string());
-                Err(())
-            }
+            Lookup::TryAgain(trouble) => Err(trouble),
         }
+    }
+
+    fn no_answer(&self, at: &Place, trouble: &Trouble) -> Fate {
+        self.with.hands.warn(&trouble.to_string());
+        self.defer(at, "table lookup failure")
     }
 
     pub(super) async fn mailbox(&self, mut at: Place, rights: Rights, user: Option<Rc<UserEntry>>) -> Fate {
@@ -63,7 +65,7 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
         let _ = self.been_here("mailbox", &at.name.local);
         match (way, user) {
             (Way::Done, _) => Fate::Settled,
-            (Way::Trouble, _) => self.defer(&at, "table lookup failure"),
+            (Way::Trouble(trouble), _) => self.no_answer(&at, &trouble),
             (Way::Pass(service), _) => self.pass(&at, &service).await,
             (_, None) => self.unknown(at, rights).await,
             (Way::Command(command), Some(user)) => {
@@ -123,7 +125,7 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
             return Fate::Settled;
         }
         match self.choose(self.with.fallback_transport_maps, &at, &settings.fallback_transport).await {
-            Err(()) => return self.defer(&at, "table lookup failure"),
+            Err(trouble) => return self.no_answer(&at, &trouble),
             Ok(Some(service)) => return self.pass(&at, &service).await,
             Ok(None) => {}
         }

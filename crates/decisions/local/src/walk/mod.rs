@@ -130,11 +130,17 @@ pub struct Delivery<'a, R, H> {
     pub environment: &'a [(BString, BString)],
 }
 
-/// Delivers to one recipient; the results are in the order of the log.
-pub async fn deliver<R: Router, H: Hands>(
-    delivery: &Delivery<'_, R, H>,
-    recipient: &Recipient,
-) -> Vec<MemberReport> {
+/// What became of a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The results, in the order of the log. A list without members has none.
+    pub members: Vec<MemberReport>,
+    /// Nothing is to be tried again.
+    pub is_settled: bool,
+}
+
+/// Delivers to one recipient.
+pub async fn deliver<R: Router, H: Hands>(delivery: &Delivery<'_, R, H>, recipient: &Recipient) -> Delivered {
     let walk = Walk {
         with: delivery,
         seen: RefCell::default(),
@@ -149,7 +155,7 @@ pub async fn deliver<R: Router, H: Hands>(
             fate = walk.record(&at, outcome, status);
         }
     }
-    walk.members.take()
+    Delivered { members: walk.members.take(), is_settled: fate == Fate::Settled }
 }
 
 /// Whether a branch came to its end.

@@ -198,6 +198,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("owned", ":include:/owned"),
     ("nested", ":include:/nested"),
     ("relative", ":include:list"),
+    ("nobodies", ":include:/empty"),
     ("empty", " , "),
     ("loop1", "loop2"),
     ("loop2", "loop1"),
@@ -216,6 +217,7 @@ const FILES: &[(&str, &str)] = &[
     ("/list", "# friends\nx@away, jane\n\"|cat\"\n"),
     ("/owned", "x@away\n"),
     ("/nested", ":include:/list\n:include:/nested\n"),
+    ("/empty", "# nobody\n"),
 ];
 
 const PLAIN: Case = Case { settings: &[], owner: TableOwner::Trusted, files: FILES };
@@ -246,13 +248,16 @@ fn outcome(case: &Case, recipient: &str) -> Vec<String> {
         environment: &[],
     };
     let recipient = Recipient { address: recipient.into(), ..Recipient::default() };
-    let members = now(deliver(&delivery, &recipient));
+    let Delivered { members, is_settled } = now(deliver(&delivery, &recipient));
     let mut seen = scribe.done.take();
     seen.extend(members.iter().map(|member| {
         let Status { dsn, reason, .. } = &member.status;
         let notified = if member.is_notified { " (told)" } else { "" };
         format!("{:?} {}: {dsn} {reason}{notified}", member.outcome, member.recipient.address)
     }));
+    if members.is_empty() {
+        seen.push(format!("nothing, settled: {is_settled}"));
+    }
     seen
 }
 
@@ -485,4 +490,9 @@ fn other_ways_into_mailboxes() {
     );
     let circle = Case { settings: &[("luser_relay", "$user@here")], ..PLAIN };
     check_in(&circle, "nobody@here", &["Bounced nobody@here: 5.1.1 unknown user: \"nobody\""]);
+}
+
+#[test]
+fn a_list_of_nobody_is_done() {
+    check("nobodies@here", &["nothing, settled: true"]);
 }
