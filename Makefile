@@ -7,6 +7,9 @@
 PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb postfix-sqlite postfix-pgsql postfix-mysql postfix-ldap sqlite3 \
 	postgresql mariadb-server slapd memcached redis-server swaks s-nail curl pflogsumm libpcre2-dev pkg-config
 
+# Built whole, the simulator's tests run two to three times as fast as built in small pieces.
+test ci: export CARGO_INCREMENTAL = 0
+
 .PHONY: build test prepare fmt clippy tidy ci bench
 
 build:
@@ -24,7 +27,7 @@ prepare:
 
 test: prepare
 	cargo build --workspace --bins
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --no-fail-fast; fi
 
 fmt:
 	cargo fmt --all --check

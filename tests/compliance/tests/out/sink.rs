@@ -25,7 +25,8 @@ struct State {
     pause: Mutex<Duration>,
     sessions: AtomicUsize,
     open: AtomicUsize,
-    open_max: AtomicUsize,
+    busy: AtomicUsize,
+    busy_max: AtomicUsize,
     messages: Mutex<Vec<Message>>,
     commands: Mutex<Vec<String>>,
     peers: Mutex<Vec<IpAddr>>,
@@ -48,8 +49,7 @@ impl Sink {
                 state.peers.lock().unwrap().extend(stream.peer_addr().map(|peer| peer.ip()));
                 thread::spawn(move || {
                     state.sessions.fetch_add(1, Ordering::SeqCst);
-                    let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
-                    state.open_max.fetch_max(open, Ordering::SeqCst);
+                    state.open.fetch_add(1, Ordering::SeqCst);
                     // A client that goes away ends the session, no more.
                     let _ = serve(&state, &stream);
                     state.open.fetch_sub(1, Ordering::SeqCst);
@@ -93,9 +93,10 @@ impl Sink {
         self.0.sessions.load(Ordering::SeqCst)
     }
 
-    /// The most sessions that were open at once.
-    pub(crate) fn open_max(&self) -> usize {
-        self.0.open_max.load(Ordering::SeqCst)
+    /// The most messages that came in at once. (A client does not wait for the answer to QUIT, so of sessions more may
+    /// be open for a moment.)
+    pub(crate) fn busy_max(&self) -> usize {
+        self.0.busy_max.load(Ordering::SeqCst)
     }
 
     /// How many sessions are open.
@@ -149,7 +150,10 @@ fn serve(state: &State, stream: &TcpStream) -> io::Result<()> {
             }
             "DATA" if !recipients.is_empty() && reply(&line, "354 go")? => {
                 let content = content(&mut reader)?;
+                let busy = state.busy.fetch_add(1, Ordering::SeqCst) + 1;
+                state.busy_max.fetch_max(busy, Ordering::SeqCst);
                 thread::sleep(*state.pause.lock().unwrap());
+                state.busy.fetch_sub(1, Ordering::SeqCst);
                 if is_lmtp {
                     // A reply for each recipient; the rule may name one.
                     for recipient in std::mem::take(&mut recipients) {
