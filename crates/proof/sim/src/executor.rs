@@ -1,5 +1,5 @@
 //! A single-threaded executor with a clock of its own: time passes only when every task waits. Tasks belong to
-//! hosts, and a host that crashes takes its tasks with it.
+//! processes of hosts: one that exits takes its tasks with it, and so does a host that crashes.
 
 use crate::{Chance, SimDisk, SimWorld, network::Network};
 use std::{
@@ -35,17 +35,24 @@ pub enum Run {
     Circle,
 }
 
+/// Whose a task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) host: u32,
+    pub(crate) process: u32,
+}
+
 pub(crate) struct Inner {
     start: WallTime,
     now: Cell<Instant>,
     chance: RefCell<Chance>,
-    tasks: RefCell<BTreeMap<u64, (u32, Task)>>,
+    tasks: RefCell<BTreeMap<u64, (Owner, Task)>>,
     next_task: Cell<u64>,
     ready: Arc<ReadyList>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     next_timer: Cell<u64>,
     turns: Cell<u32>,
-    next_host: Cell<u32>,
+    next_owner: Cell<u32>,
     disks: RefCell<Vec<SimDisk>>,
     pub(crate) network: Network,
 }
@@ -84,7 +91,7 @@ impl Simulation {
             timers: RefCell::default(),
             next_timer: Cell::new(0),
             turns: Cell::new(0),
-            next_host: Cell::new(0),
+            next_owner: Cell::new(0),
             disks: RefCell::default(),
             network: Network::default(),
         };
@@ -94,14 +101,18 @@ impl Simulation {
     /// A machine that has just come up.
     #[must_use]
     pub fn host(&self, address: IpAddr, disk: SimDisk) -> SimWorld {
-        let number = self.inner.next_host.get() + 1;
-        self.inner.next_host.set(number);
+        let number = self.inner.next_owner();
         disk.set_now(self.inner.now());
         let mut disks = self.inner.disks.borrow_mut();
         if !disks.iter().any(|known| known.is_same(&disk)) {
             disks.push(disk.clone());
         }
-        SimWorld { inner: Rc::clone(&self.inner), host: number, address, disk }
+        SimWorld {
+            inner: Rc::clone(&self.inner),
+            owner: Owner { host: number, process: number },
+            address,
+            disk,
+        }
     }
 
     /// Time, as all hosts see it.
@@ -113,14 +124,8 @@ impl Simulation {
     /// A machine stops: its tasks are gone, and nobody listens there any more. What becomes of its disk is the
     /// disk's affair.
     pub fn crash(&self, world: &SimWorld) {
-        let mut tasks = self.inner.tasks.borrow_mut();
-        let gone: Vec<u64> =
-            tasks.iter().filter(|(_, (host, _))| *host == world.host).map(|(id, _)| *id).collect();
-        let gone: Vec<_> = gone.iter().filter_map(|id| tasks.remove(id)).collect();
-        drop(tasks);
-        // They hold streams and files, whose ends others notice.
-        drop(gone);
-        let deaf = self.inner.network.forget(world.host);
+        self.inner.end_tasks(|owner| owner.host == world.owner.host);
+        let deaf = self.inner.network.forget(world.owner.host);
         drop(deaf);
     }
 
@@ -141,7 +146,7 @@ impl Simulation {
     pub fn run<T: 'static>(&self, world: &SimWorld, main: impl Future<Output = T> + 'static) -> Option<T> {
         let result = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&result);
-        self.inner.spawn(world.host, async move {
+        self.inner.spawn(world.owner, async move {
             let value = main.await;
             *slot.borrow_mut() = Some(value);
         });
@@ -178,10 +183,25 @@ impl Inner {
         draw(&mut self.chance.borrow_mut())
     }
 
-    pub(crate) fn spawn(&self, host: u32, task: impl Future<Output = ()> + 'static) {
+    pub(crate) fn next_owner(&self) -> u32 {
+        self.next_owner.set(self.next_owner.get() + 1);
+        self.next_owner.get()
+    }
+
+    pub(crate) fn end_tasks(&self, is_to_end: impl Fn(Owner) -> bool) {
+        let mut tasks = self.tasks.borrow_mut();
+        let gone: Vec<u64> =
+            tasks.iter().filter(|(_, (owner, _))| is_to_end(*owner)).map(|(id, _)| *id).collect();
+        let gone: Vec<_> = gone.iter().filter_map(|id| tasks.remove(id)).collect();
+        drop(tasks);
+        // They hold streams and files, whose ends others notice.
+        drop(gone);
+    }
+
+    pub(crate) fn spawn(&self, owner: Owner, task: impl Future<Output = ()> + 'static) {
         let id = self.next_task.get();
         self.next_task.set(id + 1);
-        self.tasks.borrow_mut().insert(id, (host, Box::pin(task)));
+        self.tasks.borrow_mut().insert(id, (owner, Box::pin(task)));
         self.ready.lock().push(id);
     }
 
@@ -214,10 +234,10 @@ impl Inner {
         if let Some(id) = self.pick() {
             self.turns.set(self.turns.get() + 1);
             let task = self.tasks.borrow_mut().remove(&id);
-            if let Some((host, mut task)) = task {
+            if let Some((owner, mut task)) = task {
                 let waker = Waker::from(Arc::new(TaskWaker { task: id, ready: Arc::clone(&self.ready) }));
                 if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-                    self.tasks.borrow_mut().insert(id, (host, task));
+                    self.tasks.borrow_mut().insert(id, (owner, task));
                 }
             }
             return true;

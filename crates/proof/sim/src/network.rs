@@ -71,7 +71,7 @@ pub(crate) struct Network {
 #[derive(Default)]
 struct Backlog {
     waiting: RefCell<VecDeque<(SimStream, Option<SocketAddr>)>>,
-    accepting: RefCell<Option<Waker>>,
+    accepting: RefCell<Vec<Waker>>,
 }
 
 impl Default for Network {
@@ -85,7 +85,8 @@ impl Default for Network {
     }
 }
 
-/// A listening socket.
+/// A listening socket, which processes may share.
+#[derive(Clone)]
 pub struct SimListener(Rc<Backlog>);
 
 impl Accept for SimListener {
@@ -95,7 +96,7 @@ impl Accept for SimListener {
         poll_fn(|context| match self.0.waiting.borrow_mut().pop_front() {
             Some(connection) => Poll::Ready(Ok(connection)),
             None => {
-                self.0.accepting.replace(Some(context.waker().clone()));
+                self.0.accepting.borrow_mut().push(context.waker().clone());
                 Poll::Pending
             }
         })
@@ -107,9 +108,10 @@ impl Network {
     pub(crate) fn bind(&self, world: &SimWorld, endpoint: Endpoint) -> SimListener {
         let backlog = Rc::new(Backlog::default());
         let mut listeners = self.listeners.borrow_mut();
-        listeners
-            .retain(|(host, known, _)| *known != endpoint || (is_local(&endpoint) && *host != world.host));
-        listeners.push((world.host, endpoint, Rc::clone(&backlog)));
+        listeners.retain(|(host, known, _)| {
+            *known != endpoint || (is_local(&endpoint) && *host != world.owner.host)
+        });
+        listeners.push((world.owner.host, endpoint, Rc::clone(&backlog)));
         SimListener(backlog)
     }
 
@@ -163,7 +165,11 @@ pub(crate) async fn connect(
     limit: Duration,
 ) -> io::Result<SimStream> {
     let network = &world.inner.network;
-    let weather = if is_local(to) { Weather::FAIR } else { network.weather.get() };
+    let weather = network.weather.get();
+    // Nothing goes wrong within a machine, but a busy one takes its time.
+    let weather =
+        if is_local(to) { Weather { latency_max: weather.latency_max, ..Weather::FAIR } } else { weather };
+    world.pause(weather.latency_max).await;
     if weather.refuse_one_in > 0 && world.chance(|chance| chance.one_in(weather.refuse_one_in)) {
         if world.chance(|chance| chance.one_in(2)) {
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -171,7 +177,7 @@ pub(crate) async fn connect(
         world.sleep(limit).await;
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let Some(backlog) = network.find(world.host, to) else {
+    let Some(backlog) = network.find(world.owner.host, to) else {
         return Err(io::ErrorKind::ConnectionRefused.into());
     };
     if backlog.waiting.borrow().len() >= BACKLOG_MAX {

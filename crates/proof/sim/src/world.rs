@@ -1,6 +1,10 @@
 //! A host's view of the simulation.
 
-use crate::{SimDisk, SimListener, SimStream, executor::Inner, network};
+use crate::{
+    SimDisk, SimListener, SimStream,
+    executor::{Inner, Owner},
+    network,
+};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -15,11 +19,11 @@ use std::{
 use types::{Instant, WallTime};
 use world::{Endpoint, Walk, World};
 
-/// Time, tasks, connections and the disk of one machine. Clones share everything.
+/// Time, tasks, connections and the disk of one machine, as a process of it sees them. Clones share everything.
 #[derive(Clone)]
 pub struct SimWorld {
     pub(crate) inner: Rc<Inner>,
-    pub(crate) host: u32,
+    pub(crate) owner: Owner,
     pub(crate) address: IpAddr,
     pub(crate) disk: SimDisk,
 }
@@ -29,6 +33,18 @@ impl SimWorld {
     #[must_use]
     pub fn bind(&self, endpoint: Endpoint) -> SimListener {
         self.inner.network.bind(self, endpoint)
+    }
+
+    /// Another process of this machine.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        let owner = Owner { process: self.inner.next_owner(), ..self.owner };
+        Self { owner, ..self.clone() }
+    }
+
+    /// The process ends, whatever it is doing; what it listens on is its master's, and stays.
+    pub fn exit(&self) {
+        self.inner.end_tasks(|owner| owner == self.owner);
     }
 
     /// Answers all hosts' DNS queries: the datagrams that come back for a query, in order; none is a timeout.
@@ -42,7 +58,7 @@ impl SimWorld {
     }
 
     /// Lets others run, for no time or for a while.
-    async fn pause(&self, longest: Duration) {
+    pub(crate) async fn pause(&self, longest: Duration) {
         let nanos = usize::try_from(longest.as_nanos()).unwrap_or(usize::MAX);
         let span = self.inner.chance(|chance| if chance.one_in(2) { 0 } else { chance.below(nanos) });
         self.sleep(Duration::from_nanos(span as u64)).await;
@@ -67,7 +83,7 @@ impl World for SimWorld {
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.inner.spawn(self.host, task);
+        self.inner.spawn(self.owner, task);
     }
 
     async fn connect(&self, to: &Endpoint, from: Option<IpAddr>, limit: Duration) -> io::Result<SimStream> {

@@ -9,13 +9,13 @@ use maillog::{Line, Sink};
 use message::LocalZone;
 use process::{Injector, Log, Notifier, Stop, Zone};
 use queue::{Queue, QueueSettings};
-use queue_format::{Reader, RecordType, Writer};
+use queue_format::{Reader, RecordType};
 use receive::Maildrop;
 use rewrite::{RewriteSettings, Rewriter};
-use sim::{Chance, SimDisk, SimWorld, Simulation};
-use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, path::Path, rc::Rc};
-use types::{Lookup, QueueName, WallTime};
-use world::{Answer, Disk, DiskFile, Table, Tables};
+use sim::{Chance, SimDisk, SimWorld, Simulation, submit};
+use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, rc::Rc};
+use types::{Lookup, QueueName};
+use world::{Answer, Table, Tables};
 
 const SEEDS: u64 = 3;
 
@@ -74,25 +74,10 @@ fn maildrop(world: &SimWorld, disk: &SimDisk) -> Maildrop<SimWorld> {
     Maildrop::new(around(), around_log(), &values, cleanup, notifier)
 }
 
-/// A submission as postdrop leaves it: complete and durable.
-fn submit(disk: &SimDisk, number: usize, mark: &str, is_looping: bool) {
-    let mut writer = Writer::new();
-    writer.time(WallTime::new(1_780_000_000, 0));
-    writer.record(RecordType::SENDER, b"joe@mx.test");
-    writer.record(RecordType::RECIPIENT, b"ann@mx.test");
-    writer.record(RecordType::CONTENT, b"");
-    for _ in 0..if is_looping { 5 } else { 1 } {
-        writer.record(RecordType::LINE, b"Received: by some.where");
-    }
-    writer.record(RecordType::LINE, format!("Subject: {mark}").as_bytes());
-    writer.record(RecordType::LINE, b"");
-    writer.record(RecordType::LINE, b"text");
-    writer.record(RecordType::EXTRACTED, b"");
-    writer.record(RecordType::END, b"");
-    let path = format!("maildrop/0000{number}ABCDE");
-    let file = disk.create(Path::new(&path), 0o744).expect("fair weather");
-    file.append(writer.bytes()).and_then(|()| file.set_mode(0o744)).expect("fair weather");
-    file.sync().and_then(|()| disk.sync_directory(Path::new("maildrop"))).expect("fair weather");
+fn leave(disk: &SimDisk, number: usize, mark: &str, is_looping: bool) {
+    let received = vec![b"Received: by some.where".to_vec(); if is_looping { 5 } else { 1 }];
+    let rest = [format!("Subject: {mark}").into_bytes(), Vec::new(), b"text".to_vec()];
+    submit(disk, number, ("joe@mx.test", &["ann@mx.test".to_owned()]), &[received, rest.into()].concat());
 }
 
 /// How many complete messages of a queue hold each mark.
@@ -128,7 +113,7 @@ fn run(seed: u64, stop_at: u64) -> bool {
     let queue = Queue::new(disk.clone(), settings());
     queue.make_directories().expect("fair weather");
     for (number, (mark, is_looping)) in SUBMISSIONS.into_iter().enumerate() {
-        submit(&disk, number, mark, is_looping);
+        leave(&disk, number, mark, is_looping);
     }
     let take_all = || {
         let simulation = Simulation::new(seed);

@@ -93,11 +93,12 @@ impl<W: World> Deliver<W> {
         self.engine.hand_over();
     }
 
-    /// Lets deliveries and clients finish, within `limit`.
+    /// Lets deliveries and clients finish, and lets the next generation know of mail that came of them, within `limit`.
     pub async fn finish(&self, limit: Duration) {
         let finishing = async {
             self.engine.finished().await;
             self.clients.served(&self.shared.world).await;
+            self.shared.word.sent().await;
         };
         self.shared.world.timeout(limit, finishing).await;
     }

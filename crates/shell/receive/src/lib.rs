@@ -82,7 +82,20 @@ impl<W: World> Shared<W> {
 /// All ways in, at work.
 pub struct Receive<W: World> {
     shared: Rc<Shared<W>>,
-    slots: Vec<Slots>,
+    services: Services,
+}
+
+/// What is under way in each service.
+#[derive(Default)]
+struct Services {
+    sessions: Vec<Slots>,
+    pickups: Vec<Slots>,
+}
+
+impl Services {
+    fn is_idle(&self) -> bool {
+        self.sessions.iter().chain(&self.pickups).all(|slots| slots.taken() == 0)
+    }
 }
 
 impl<W: World> Receive<W> {
@@ -99,8 +112,8 @@ impl<W: World> Receive<W> {
         let shared = Rc::new(Shared::new(world, queue, process));
         keep_pool_full(&shared);
         shared.word.look();
-        let slots = start_rows(&shared, process, rows)?;
-        Ok(Self { shared, slots })
+        let services = start_rows(&shared, process, rows)?;
+        Ok(Self { shared, services })
     }
 
     /// The wake-up time of a service has come.
@@ -108,14 +121,16 @@ impl<W: World> Receive<W> {
         self.shared.wakeups.pull(service);
     }
 
-    /// Accepts no more, and lets open sessions finish, within `deadline`.
+    /// Accepts no more, lets open sessions finish, and lets the queue manager know of what they brought, within
+    /// `deadline`. What pickup has half taken would be taken again by the next generation, so it is finished too.
     pub async fn drain(&self, deadline: Duration) {
         self.shared.stop.set();
         let world = &self.shared.world;
         let finished = async {
-            while self.sessions() > 0 {
+            while !self.services.is_idle() {
                 world.sleep(Duration::from_millis(20)).await;
             }
+            self.shared.word.sent().await;
         };
         world.timeout(deadline, finished).await;
     }
@@ -123,7 +138,7 @@ impl<W: World> Receive<W> {
     /// How many places are taken: by open sessions, and by each listener for the session that comes next.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.slots.iter().map(Slots::taken).sum()
+        self.services.sessions.iter().map(Slots::taken).sum()
     }
 }
 
@@ -184,8 +199,8 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
     shared: &Rc<Shared<W>>,
     process: &Process,
     rows: Vec<(ServedRow, Vec<L>)>,
-) -> Result<Vec<Slots>, String> {
-    let mut all_slots = Vec::new();
+) -> Result<Services, String> {
+    let mut services = Services::default();
     for (row, listeners) in rows {
         let values = process.row_values(&row);
         if let Some(wrong) = OutOfOrder::of(process, &row).map(Rc::new) {
@@ -198,17 +213,19 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
             "smtpd" => {
                 let named = (row.service.as_str(), process.row_limit(&row));
                 let service = Rc::new(SmtpService::new(shared, process, named, &values)?);
-                all_slots.push(service.slots.clone());
+                services.sessions.push(service.slots.clone());
                 for listener in listeners {
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
                 }
             }
-            "pickup" => pickup::start(shared, process, &row.service, &values, listeners)?,
+            "pickup" => {
+                services.pickups.push(pickup::start(shared, process, &row.service, &values, listeners)?);
+            }
             // Their work is done by function calls; a row that is here by placement needs no loop.
             _ => {}
         }
     }
-    Ok(all_slots)
+    Ok(services)
 }
 
 /// Master's word to go.

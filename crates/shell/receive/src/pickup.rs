@@ -20,18 +20,20 @@ struct Pickup<W: World> {
     trigger_timeout: Duration,
     /// Those who say so, at most default_process_limit at once.
     callers: Slots,
+    /// Taken while files are.
+    looking: Slots,
     /// `syslog_name/pickup`
     log: Logger,
 }
 
-/// Starts the service.
+/// Starts the service. Its place is taken for as long as it works on a file.
 pub(crate) fn start<W: World>(
     shared: &Rc<Shared<W>>,
     process: &Process,
     service: &str,
     values: &Values,
     listeners: Vec<impl Accept<Stream = W::Stream>>,
-) -> Result<(), String> {
+) -> Result<Slots, String> {
     let around = || (shared.world.clone(), shared.queue.clone());
     let log = || (shared.log.clone(), Zone::new(process.host.zone.clone()));
     let word = shared.word.clone();
@@ -53,14 +55,16 @@ pub(crate) fn start<W: World>(
         trigger: shared.wakeups.trigger(service),
         trigger_timeout: values.time(config::params::trigger_timeout),
         callers: Slots::new(process.client_limit()),
+        looking: Slots::new(1),
         log: shared.log.session(&process::tag(values, "pickup")),
     });
     for listener in listeners {
         let pickup = Rc::clone(&pickup);
         shared.world.spawn(async move { pickup.listen(listener).await });
     }
+    let looking = pickup.looking.clone();
     shared.world.spawn(async move { pickup.run().await });
-    Ok(())
+    Ok(looking)
 }
 
 fn cleanup<W: World>(shared: &Shared<W>, values: &Values) -> Result<Rc<CleanupService>, String> {
@@ -92,7 +96,9 @@ impl<W: World> Pickup<W> {
 
     async fn run(&self) {
         while !self.shared.stop.is_set() {
+            let permit = self.looking.take().await;
             self.maildrop.take_all(&self.shared.stop).await;
+            drop(permit);
             let waiting = self.shared.world.timeout(self.queue_run_delay, self.trigger.wait());
             self.shared.stop.cut(waiting).await;
         }

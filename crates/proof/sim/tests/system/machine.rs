@@ -7,7 +7,7 @@ use message::LocalZone;
 use process::{Host, Process};
 use queue::{Queue, QueueSettings};
 use receive::Receive;
-use sim::{Chance, SimDisk, SimWorld, Simulation, WRITEBACK};
+use sim::{Chance, SimDisk, SimListener, SimWorld, Simulation, WRITEBACK};
 use std::{
     cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -22,10 +22,16 @@ pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 pub(crate) const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 53)), 53);
 /// qmgr's wake-up time in every master.cf.
 const QMGR_WAKEUP: Duration = Duration::from_secs(300);
+/// No generation has this much to do.
+const DRAIN_MAX: Duration = Duration::from_secs(3_600);
 const SPOOL: &str = "/sim/spool";
 
 pub(crate) fn smtp_endpoint() -> Endpoint {
     Endpoint::Inet(SocketAddr::new(ADDRESS, 25))
+}
+
+pub(crate) fn public(service: &str) -> Endpoint {
+    Endpoint::Unix(PathBuf::from(SPOOL).join("public").join(service))
 }
 
 /// Runs seeds, or the one that SIM_SEED names, and says how to repeat one that fails.
@@ -97,12 +103,63 @@ pub(crate) struct Machine {
     pub(crate) log: Rc<RefCell<Vec<String>>>,
 }
 
+/// The sockets that master holds, for one generation after the other.
+#[derive(Clone)]
+pub(crate) struct Sockets {
+    smtp: SimListener,
+    word: SimListener,
+    pickup: SimListener,
+}
+
+/// The processes of one generation, each with its own tasks.
+pub(crate) struct Generation {
+    receive_process: SimWorld,
+    deliver_process: SimWorld,
+    pub(crate) receive: Rc<Receive<SimWorld>>,
+    deliver: Option<Rc<Deliver<SimWorld>>>,
+}
+
+impl Generation {
+    /// Takes up the queue.
+    fn deliver(&self, sockets: &Sockets) {
+        let Some(deliver) = &self.deliver else { return };
+        deliver.start(vec![served("qmgr", EndpointKind::Unix, "qmgr", &sockets.word)]);
+        self.deliver_process.spawn(wake_up(self.deliver_process.clone(), Rc::downgrade(deliver)));
+    }
+
+    /// What a process does between master's word that another generation is there and its end.
+    async fn follow_up(&self, next: &Self, sockets: &Sockets) {
+        let world = self.receive_process.process();
+        let (receive, process) = (Rc::clone(&self.receive), self.receive_process.clone());
+        world.spawn(async move {
+            receive.drain(DRAIN_MAX).await;
+            process.exit();
+        });
+        if let Some(deliver) = &self.deliver {
+            deliver.hand_over().await;
+            next.deliver(sockets);
+            deliver.finish(DRAIN_MAX).await;
+            self.deliver_process.exit();
+        }
+    }
+}
+
 /// The system on it, running.
 pub(crate) struct Up {
     pub(crate) world: SimWorld,
     pub(crate) receive: Rc<Receive<SimWorld>>,
-    /// Held for as long as it runs.
-    _deliver: Option<Rc<Deliver<SimWorld>>>,
+    sockets: Sockets,
+    generation: RefCell<Rc<Generation>>,
+}
+
+fn served(
+    service: &str,
+    kind: EndpointKind,
+    program: &str,
+    socket: &SimListener,
+) -> (ServedRow, Vec<SimListener>) {
+    let (service, program) = (service.to_owned(), program.to_owned());
+    (ServedRow { service, kind, program, listeners: Vec::new() }, vec![socket.clone()])
 }
 
 /// How it goes down.
@@ -153,6 +210,24 @@ impl Machine {
     /// Comes up; `agents` deliver to mailboxes, and without them nothing is delivered at all.
     pub(crate) fn boot(&self, simulation: &Simulation, agents: Option<Rc<dyn Agents>>) -> Up {
         let world = simulation.host(ADDRESS, self.disk.clone());
+        let (word, pickup) = (world.bind(public("qmgr")), world.bind(public("pickup")));
+        let sockets = Sockets { smtp: world.bind(smtp_endpoint()), word, pickup };
+        let generation = self.generation(&world, &sockets, agents);
+        generation.deliver(&sockets);
+        let receive = Rc::clone(&generation.receive);
+        Up { world, receive, sockets, generation: RefCell::new(Rc::new(generation)) }
+    }
+
+    /// `postfix reload`
+    pub(crate) fn reload(&self, up: &Up, agents: Option<Rc<dyn Agents>>) {
+        let next = Rc::new(self.generation(&up.world, &up.sockets, agents));
+        let (old, sockets) = (up.generation.replace(Rc::clone(&next)), up.sockets.clone());
+        up.world.spawn(async move { old.follow_up(&next, &sockets).await });
+    }
+
+    /// New processes. They take connections at once, and the queue when they are told.
+    fn generation(&self, host: &SimWorld, sockets: &Sockets, agents: Option<Rc<dyn Agents>>) -> Generation {
+        let (receive_process, deliver_process) = (host.process(), host.process());
         let paths = Paths::in_directory("/sim");
         let (main, master) = (self.main_cf.as_bytes(), self.master_cf.as_bytes());
         let configuration = Configuration::load(main, master, &paths, &Environment::for_tests());
@@ -161,27 +236,20 @@ impl Machine {
             hosts: String::new(),
             zone: Some(LocalZone { utc_offset_seconds: 0, name: "UTC".to_owned() }),
         };
-        let sink = Rc::new(Lines { world: world.clone(), lines: Rc::clone(&self.log) });
+        let sink = Rc::new(Lines { world: receive_process.clone(), lines: Rc::clone(&self.log) });
         let process = Process::told(configuration.expect("the configuration is good"), host, sink);
-        let queue = Queue::new(self.disk.clone(), process::queue_settings(process.values()));
-        let row = |service: &str, kind, program: &str, endpoint| {
-            let (service, program) = (service.to_owned(), program.to_owned());
-            let row = ServedRow { service, kind, program, listeners: Vec::new() };
-            vec![(row, vec![world.bind(endpoint)])]
-        };
-        let word = Endpoint::Unix(PathBuf::from(SPOOL).join("public/qmgr"));
+        let queue = || Queue::new(self.disk.clone(), process::queue_settings(process.values()));
         let deliver = agents.map(|agents| {
-            let rows = row("qmgr", EndpointKind::Unix, "qmgr", word);
-            let queue = Queue::new(self.disk.clone(), queue.settings().clone());
-            let deliver = Deliver::new(&world, queue, &process, agents).expect("the settings are good");
-            deliver.start(rows);
-            let deliver = Rc::new(deliver);
-            world.spawn(wake_up(world.clone(), Rc::downgrade(&deliver)));
-            deliver
+            let deliver = Deliver::new(&deliver_process, queue(), &process, agents);
+            Rc::new(deliver.expect("the settings are good"))
         });
-        let rows = row("smtp", EndpointKind::Inet, "smtpd", smtp_endpoint());
-        let receive = Receive::start(&world, queue, &process, rows).expect("the settings are good");
-        Up { world, receive: Rc::new(receive), _deliver: deliver }
+        let mut rows = vec![served("smtp", EndpointKind::Inet, "smtpd", &sockets.smtp)];
+        if process.row_wakeup("pickup").is_some() {
+            rows.push(served("pickup", EndpointKind::Unix, "pickup", &sockets.pickup));
+        }
+        let receive = Receive::start(&receive_process, queue(), &process, rows);
+        let receive = Rc::new(receive.expect("the settings are good"));
+        Generation { receive_process, deliver_process, receive, deliver }
     }
 
     /// The machine goes down as it is, and its disk is what is left of it.

@@ -8,3 +8,4 @@ mod fair;
 mod machine;
 mod mailboxes;
 mod receive;
+mod reload;
