@@ -131,7 +131,14 @@ impl System {
 
     /// A command of the system, ready to be run with more arguments: `postqueue`, `sendmail`.
     pub fn program(&self, name: &str) -> Command {
-        let mut command = match self.which {
+        let mut command = Self::program_of(self.which, name);
+        command.env("MAIL_CONFIG", self.path("etc"));
+        command
+    }
+
+    /// The same command for no system in particular.
+    pub fn program_of(which: Which, name: &str) -> Command {
+        match which {
             Which::Postfix => Command::new(format!("/usr/sbin/{name}")),
             Which::Posthaste => {
                 let is_small = ["postqueue", "postdrop", "postlog"].contains(&name);
@@ -140,9 +147,7 @@ impl System {
                 command.arg(name);
                 command
             }
-        };
-        command.env("MAIL_CONFIG", self.path("etc"));
-        command
+        }
     }
 
     /// Runs a command of the system; it must succeed.

@@ -20,6 +20,7 @@ use message::MimeLimits;
 mod create;
 mod options;
 mod progress;
+mod proxy;
 mod query;
 mod streams;
 mod waiting;

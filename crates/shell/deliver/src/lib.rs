@@ -25,6 +25,7 @@ mod live;
 mod local_delivery;
 mod lock;
 mod notices;
+mod proxymap;
 mod queue_work;
 mod routing;
 mod scan;
@@ -67,7 +68,7 @@ impl<W: World> Deliver<W> {
     ) -> Result<Self, String> {
         let shared = Rc::new(Shared::new(world, queue, process));
         let engine = Engine::new(&shared, process, agents)?;
-        let clients = Clients::new(process);
+        let clients = Clients::new(process, &shared.openers);
         Ok(Self { shared, engine, clients })
     }
 

@@ -1,11 +1,16 @@
-//! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue holds.
+//! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue or a table holds.
 
-use crate::{flush, shared::Shared};
+use crate::{
+    flush,
+    proxymap::{self, Proxymap},
+    shared::Shared,
+};
 use net::{Permit, Slots, accept_all};
 use process::Process;
 use qmgr::{Event, Triggers};
-use std::{io, rc::Rc, time::Duration};
+use std::{collections::HashMap, io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
+use tables::Openers;
 use types::QueueId;
 use world::{Accept, Stream, Walk, World};
 
@@ -21,6 +26,9 @@ pub(crate) struct Clients {
     words: Slots,
     /// Those who wait for an answer.
     asking: Slots,
+    /// Those who ask for tables, and may ask again.
+    looking_up: Slots,
+    tables: HashMap<String, Rc<Proxymap>>,
     limits: Limits,
 }
 
@@ -32,24 +40,32 @@ struct Limits {
     answer: Duration,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Client {
     QueueManager,
     Flush,
     ShowQueue,
+    Proxymap(Rc<Proxymap>),
 }
 
 impl Clients {
     /// Nobody yet. Of each kind there may be as many as default_process_limit says: this one process serves them all,
     /// whatever limit their rows have.
-    pub(crate) fn new(process: &Process) -> Self {
+    pub(crate) fn new(process: &Process, openers: &Openers) -> Self {
         let values = process.values();
         let limit = process.client_limit();
         let limits = Limits {
             word: values.time(config::params::trigger_timeout),
             answer: values.time(config::params::ipc_timeout),
         };
-        Self { words: Slots::new(limit), asking: Slots::new(limit), limits }
+        let slots = || Slots::new(limit);
+        Self {
+            words: slots(),
+            asking: slots(),
+            looking_up: slots(),
+            tables: proxymap::services(process, openers),
+            limits,
+        }
     }
 
     /// Listens on the rows of this process.
@@ -63,17 +79,25 @@ impl Clients {
                 "qmgr" | "nqmgr" | "oqmgr" => Client::QueueManager,
                 "flush" => Client::Flush,
                 "showq" => Client::ShowQueue,
+                "proxymap" => match self.tables.get(&row.service) {
+                    Some(service) => Client::Proxymap(Rc::clone(service)),
+                    None => continue,
+                },
                 _ => continue,
             };
+            let slots = match client {
+                Client::QueueManager => &self.words,
+                Client::Flush | Client::ShowQueue => &self.asking,
+                Client::Proxymap(_) => &self.looking_up,
+            };
             for listener in listeners {
-                let slots = if matches!(client, Client::QueueManager) { &self.words } else { &self.asking };
-                let listening = listen(Rc::clone(shared), listener, (client, slots.clone()), self.limits);
-                shared.world.spawn(listening);
+                let who = (client.clone(), slots.clone());
+                shared.world.spawn(listen(Rc::clone(shared), listener, who, self.limits));
             }
             match client {
                 Client::QueueManager => wake_up(shared, &row.service),
                 Client::Flush => flush::start(shared, &row),
-                Client::ShowQueue => {}
+                Client::ShowQueue | Client::Proxymap(_) => {}
             }
         }
     }
@@ -87,7 +111,7 @@ impl Clients {
 
     /// Waits until everybody has their answer.
     pub(crate) async fn served(&self, world: &impl World) {
-        while self.asking.taken() > 0 {
+        while self.asking.taken() + self.looking_up.taken() > 0 {
             world.sleep(LOOK_AGAIN).await;
         }
     }
@@ -112,7 +136,7 @@ async fn listen<W: World>(
     limits: Limits,
 ) {
     let serve = |stream: W::Stream, _, permit: Permit| {
-        let session = Rc::clone(&shared);
+        let (session, client) = (Rc::clone(&shared), client.clone());
         shared.world.spawn(async move {
             // A client that goes away early has only itself to tell.
             let _ = match client {
@@ -121,6 +145,7 @@ async fn listen<W: World>(
                 }
                 Client::Flush => flush::serve(&session, stream, limits.answer).await,
                 Client::ShowQueue => show_queue(&session, stream, limits.answer).await,
+                Client::Proxymap(service) => proxymap::serve(&session, &service, stream, limits.answer).await,
             };
             drop(permit);
         });

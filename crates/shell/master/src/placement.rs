@@ -56,7 +56,7 @@ pub const PLACEMENT: &[(&str, Place)] = &[
     ("pipe", Inside(Deliver)),
     ("postlogd", Listens(Receive)),
     ("postscreen", NotYet),
-    ("proxymap", Library),
+    ("proxymap", Listens(Deliver)),
     ("qmgr", Listens(Deliver)),
     ("qmqpd", NotYet),
     ("scache", Library),

@@ -83,7 +83,7 @@ fn balanced(text: &[u8]) -> Option<usize> {
     None
 }
 
-fn extract(text: &str) -> Result<&str, String> {
+pub(crate) fn extract(text: &str) -> Result<&str, String> {
     if !text.starts_with('{') {
         return Err(format!("no '{{' at start of text in \"{text}\""));
     }

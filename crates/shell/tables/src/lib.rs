@@ -7,6 +7,7 @@
 //! Diagnostics: warnings about lines of a table name the file and the line; trouble names the table and
 //! what to do. Nothing here is fatal.
 
+mod approved;
 mod bdb;
 pub mod build;
 mod cdb;
@@ -33,6 +34,7 @@ mod unix;
 mod user_list;
 mod users;
 
+pub use approved::{Approved, without_proxy};
 pub use entries::{Entry, EntryReader};
 pub use logical::{LogicalLine, LogicalLines};
 pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};

@@ -1,17 +1,24 @@
 //! The tables of a process, shared by equal names.
 
 use crate::{
-    OpenError, Options, Slow, Source,
+    Approved, OpenError, Options, Slow, Source,
     composite::{self, Debug, Pipe, Random, Union},
     freshness::Fresh,
     memory::{Empty, Fail, read_file},
     open::{is_supported, split_spec},
     slow::Elsewhere,
+    without_proxy,
 };
 use bstr::ByteSlice;
 use config::{Values, params as p};
 use maillog::Logger;
-use std::{cell::RefCell, collections::HashMap, os::unix::fs::MetadataExt, path::PathBuf, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::HashMap,
+    os::unix::fs::MetadataExt,
+    path::PathBuf,
+    rc::Rc,
+};
 use types::{Lookup, Trouble};
 use world::{Answer, Caution, Table, TableOwner, Tables};
 
@@ -20,8 +27,6 @@ use world::{Answer, Caution, Table, TableOwner, Tables};
 pub struct Settings {
     /// `smtputf8_enable`: keys and values must be UTF-8.
     pub smtputf8_enable: bool,
-    /// `proxy_read_maps`: what may be opened as `proxy:type:name`, without the `proxy:`.
-    pub proxy_read_maps: Vec<String>,
     /// `alias_maps` is not set: its default names a NIS table, which is nobody's wish here.
     pub alias_maps_is_default: bool,
 }
@@ -30,11 +35,8 @@ impl Settings {
     /// Takes the settings out of main.cf.
     #[must_use]
     pub fn load(values: &Values) -> Self {
-        let allowed = values.list(p::proxy_read_maps);
-        let allowed = allowed.iter().filter_map(|item| item.strip_prefix("proxy:"));
         Self {
             smtputf8_enable: values.bool(p::smtputf8_enable),
-            proxy_read_maps: allowed.map(str::to_owned).collect(),
             alias_maps_is_default: !values.is_set(p::alias_maps),
         }
     }
@@ -42,7 +44,7 @@ impl Settings {
     /// For a tool that opens what it is told to.
     #[must_use]
     pub fn for_tool(utf8: bool) -> Self {
-        Self { smtputf8_enable: utf8, proxy_read_maps: Vec::new(), alias_maps_is_default: false }
+        Self { smtputf8_enable: utf8, alias_maps_is_default: false }
     }
 }
 
@@ -72,6 +74,12 @@ impl Openers {
     pub fn new(list: Vec<Rc<dyn Opener>>, slow: Option<Rc<dyn Slow>>) -> Self {
         Self { list: list.into(), slow }
     }
+
+    /// One more, which is asked first.
+    #[must_use]
+    pub fn with(self, opener: Rc<dyn Opener>) -> Self {
+        Self { list: std::iter::once(opener).chain(self.list.iter().map(Rc::clone)).collect(), ..self }
+    }
 }
 
 /// Opens tables and shares those of equal names.
@@ -80,6 +88,9 @@ pub struct Registry {
     options: Options,
     logger: Logger,
     openers: Openers,
+    /// main.cf, as far as it says which tables `proxy:` may name; none where nobody has such a list.
+    values: Option<Values>,
+    approved: OnceCell<Approved>,
     tables: RefCell<HashMap<(Caution, String), Rc<dyn Table>>>,
 }
 
@@ -87,7 +98,7 @@ impl Registry {
     /// Warnings about tables go to `logger`.
     #[must_use]
     pub fn new(values: &Values, logger: Logger) -> Self {
-        Self::with_settings(Settings::load(values), logger)
+        Self { values: Some(values.clone()), ..Self::with_settings(Settings::load(values), logger) }
     }
 
     /// The same, with settings at hand.
@@ -98,7 +109,15 @@ impl Registry {
             utf8: settings.smtputf8_enable,
             ..Options::new(Rc::new(move |text| sink.warning(text)))
         };
-        Self { settings, options, logger, openers: Openers::default(), tables: RefCell::default() }
+        Self {
+            settings,
+            options,
+            logger,
+            openers: Openers::default(),
+            values: None,
+            approved: OnceCell::new(),
+            tables: RefCell::default(),
+        }
     }
 
     /// Opens the types of `openers` too.
@@ -161,10 +180,15 @@ impl Registry {
                 })
             }
             "proxy" => {
+                let name = without_proxy(name);
                 // Postfix opens such a table itself, without the proxymap service.
-                if caution != Caution::Paranoid {
-                    self.check_proxy(name)?;
+                if caution == Caution::Paranoid {
+                    return Ok(part(name));
                 }
+                if let Some(opened) = self.opened_by_opener(map_type, name) {
+                    return opened;
+                }
+                self.check_approved(name)?;
                 Ok(part(name))
             }
             "randmap" => Ok(Rc::new(Random::open(name, &self.options)?)),
@@ -189,12 +213,16 @@ impl Registry {
     }
 
     fn open_elsewhere(&self, map_type: &str, name: &str) -> Result<Rc<dyn Table>, OpenError> {
-        let opened = self.openers.list.iter().find_map(|opener| opener.open(map_type, name, self));
-        let table = opened
+        let table = self
+            .opened_by_opener(map_type, name)
             .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
         // The file that says how to reach the table says what it answers.
         let settings = name.starts_with('/').then(|| name.into());
         Ok(Rc::new(Checked { table, settings, text: self.text_rules() }))
+    }
+
+    fn opened_by_opener(&self, map_type: &str, name: &str) -> Option<Result<Rc<dyn Table>, OpenError>> {
+        self.openers.list.iter().find_map(|opener| opener.open(map_type, name, self))
     }
 
     fn at_hand(&self, spec: &str, source: Box<dyn Source>) -> Rc<dyn Table> {
@@ -210,15 +238,18 @@ impl Registry {
         TextRules { utf8: self.options.utf8, logger: self.logger.clone() }
     }
 
-    /// A `proxy:` table must be one that some parameter of `proxy_read_maps` names so.
-    fn check_proxy(&self, inner: &str) -> Result<(), OpenError> {
-        if self.settings.proxy_read_maps.iter().any(|allowed| allowed == inner) {
+    /// A `proxy:` table must be one that some parameter of `proxy_read_maps` names so: a process opens it itself, and asks
+    /// for it no more than the proxymap service would give.
+    fn check_approved(&self, inner: &str) -> Result<(), OpenError> {
+        let warn = &self.options.warn;
+        let approved = self.approved.get_or_init(|| {
+            self.values.as_ref().map(|values| Approved::to_read(values, warn)).unwrap_or_default()
+        });
+        if approved.has(inner) {
             return Ok(());
         }
-        Err(OpenError::new(format!(
-            "proxymap service is not configured for table \"{inner}\"; list a parameter that names it, or \
-             proxy:{inner} itself, in proxy_read_maps"
-        )))
+        Approved::refuse(inner, "proxy_read_maps", warn);
+        Err(OpenError::new(format!("proxymap service is not configured for table \"{inner}\"")))
     }
 }
 

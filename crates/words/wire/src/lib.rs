@@ -2,7 +2,7 @@
 //!
 //! Server side of SMTP: [`line`] finds command lines, [`command`] splits them as Postfix does without
 //! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
-//! Postfix's UNIX-domain sockets.
+//! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables.
 //!
 //! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
 
@@ -13,6 +13,7 @@ pub mod data;
 mod ehlo;
 pub mod line;
 mod line_ends;
+pub mod proxymap;
 pub mod reply_reader;
 
 pub use ehlo::EhloKeywords;

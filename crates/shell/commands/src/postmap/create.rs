@@ -17,7 +17,15 @@ use tables::{
     build::{self, Builder, file_to_base64},
 };
 
-use super::{Fatal, Run, options::Tool, progress::Progress, query};
+use wire::proxymap::Action;
+
+use super::{
+    Fatal, Run,
+    options::Tool,
+    progress::Progress,
+    proxy::{Proxied, Service},
+    query,
+};
 use crate::postalias;
 
 /// Builds each table from its file.
@@ -49,6 +57,10 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
 pub(super) fn update(run: &Run) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
+        if map_type == "proxy" {
+            update_proxied(run, path)?;
+            continue;
+        }
         as_owner(run, build::owner_of(map_type, path), || {
             let mut builder = Builder::update(map_type, path, &run.options)?;
             let mut progress = Progress::new(&run.console, map_type, path);
@@ -72,11 +84,40 @@ pub(super) fn delete(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
     let mut found = false;
     for argument in &run.request.tables {
         let (map_type, path) = run.table(argument);
+        if map_type == "proxy" {
+            let table = Proxied::open(&Service::for_writing(run), path)?;
+            for key in &keys {
+                found |= table.change(&Action::Delete(key.as_slice().into()))?;
+            }
+            continue;
+        }
         found |= as_owner(run, build::owner_of(map_type, path), || {
             Ok(build::delete(map_type, path, &run.options, &keys)? > 0)
         })?;
     }
     Ok(found)
+}
+
+/// Has the proxywrite service add the entries on standard input, one by one.
+fn update_proxied(run: &Run, table: &str) -> Result<(), Fatal> {
+    if run.tool == Tool::Postalias {
+        let why =
+            format!("cannot change proxy:{table} from the text of aliases; use \"postmap -i proxy:{table}\"");
+        return Err(Fatal(why));
+    }
+    let proxied = Proxied::open(&Service::for_writing(run), table)?;
+    let failed = |error: io::Error| Fatal(format!("read stdin: {}", config_files::reason(&error)));
+    EntryReader::new(io::stdin().lock(), "stdin", &run.options).each(failed, |entry| {
+        let value = match run.request.rhs_is_file.then(|| file_to_base64(entry.value)) {
+            None => entry.value.to_vec(),
+            Some(Ok(value)) => value,
+            Some(Err(why)) => {
+                run.console.warn(&format!("stdin, line {}: {why}: skipping this entry", entry.line));
+                return Ok(());
+            }
+        };
+        proxied.change(&Action::Update(entry.key.into(), value.into())).map(drop)
+    })
 }
 
 /// Works with the rights of a file's owner, if that is not root.

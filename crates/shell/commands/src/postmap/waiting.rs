@@ -1,6 +1,9 @@
 //! Tables that mail processes open through their registry, asked one key at a time.
 
-use super::{Fatal, Run};
+use super::{
+    Fatal, Run,
+    proxy::{Proxied, ProxyOpener, Service},
+};
 use dns::{HostNames, HostsFirst, ResolvConf, Resolver};
 use net::{Builder, Executor};
 use queue::RealDisk;
@@ -39,17 +42,16 @@ pub(super) fn open(run: &Run, map_type: &str, name: &str) -> Result<Box<dyn Sour
     if tables::is_at_hand(&spec) {
         return Ok(tables::open(map_type, name, &run.options)?);
     }
+    if map_type == "proxy" {
+        return Ok(Box::new(Proxied::open(&Service::for_reading(run), name)?));
+    }
     let failed = |error: io::Error| Fatal(format!("{spec}: {}", config_files::reason(&error)));
     // Tables never touch the disk of their world.
     let executor =
         Executor::new(Builder::new(RealDisk::open(Path::new("/")).map_err(failed)?)).map_err(failed)?;
-    // Whoever may run this may read the table: proxy_read_maps is for processes that trust less.
-    let allowed = spec.strip_prefix("proxy:").map(str::to_owned);
-    let settings =
-        Settings { proxy_read_maps: allowed.into_iter().collect(), ..Settings::for_tool(run.options.utf8) };
-    let registry = Registry::with_settings(settings, run.console.logger())
+    let registry = Registry::with_settings(Settings::for_tool(run.options.utf8), run.console.logger())
         .with_options(run.options.clone())
-        .with_openers(&openers(run, &executor));
+        .with_openers(&openers(run, &executor).with(Rc::new(ProxyOpener(Service::for_reading(run)))));
     Ok(Box::new(Waiting { table: registry.try_open(&spec)?, executor }))
 }
 

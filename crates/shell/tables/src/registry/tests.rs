@@ -60,9 +60,19 @@ fn what_cannot_be_opened_answers_trouble_and_is_reported_once() {
 
 #[test]
 fn proxy_needs_to_be_allowed() {
-    let (registry, _) = registry(&[("proxy_read_maps", "proxy:static:x hash:y")]);
+    let (registry, lines) = registry(&[("proxy_read_maps", "proxy:static:x hash:y")]);
     assert_eq!(ask(&registry.open("proxy:static:x"), b"k"), found("x"));
+    assert_eq!(ask(&registry.open("proxy:proxy:static:x"), b"k"), found("x"));
+    assert!(lines.0.take().is_empty());
     assert!(matches!(ask(&registry.open("proxy:static:z"), b"k"), Lookup::TryAgain(_)));
+    assert_eq!(
+        lines.0.take(),
+        [
+            "warning: request for unapproved table: \"static:z\"",
+            "warning: to approve this table for read-only access, list proxy:static:z in main.cf:proxy_read_maps",
+            "error: proxymap service is not configured for table \"static:z\""
+        ]
+    );
     let (registry, _) = self::registry(&[]);
     assert!(matches!(ask(&registry.open("proxy:unix:passwd.byname"), b"root"), Lookup::Found(_)));
 }

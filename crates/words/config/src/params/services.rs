@@ -12,8 +12,8 @@ rows! {
     flush_service_name: text(1, 0), "flush", "global", Honoured("postdrop"), "The service that knows which deferred mail is for which destination.";
     pickup_service_name: text(1, 0), "pickup", "global", Honoured("postdrop"), "The service that takes in mail that local users submitted.";
     postlog_service_name: text(1, 0), "postlog", "global", NotYet, "The service that writes maillog_file.";
-    proxymap_service_name: text(1, 0), "proxymap", "global", NoEffect("a process opens `proxy:` tables itself"), "The service that looks up `proxy:` tables.";
-    proxywrite_service_name: text(1, 0), "proxywrite", "global", NoEffect("a process opens `proxy:` tables itself"), "The service that changes `proxy:` tables.";
+    proxymap_service_name: text(1, 0), "proxymap", "global", Honoured("commands"), "The service that looks up `proxy:` tables.";
+    proxywrite_service_name: text(1, 0), "proxywrite", "global", Honoured("commands"), "The service that changes `proxy:` tables.";
     queue_service_name: text(1, 0), "qmgr", "global", Honoured("postdrop, process"), "The name of the queue manager's service.";
     rewrite_service_name: text(1, 0), "rewrite", "global", NotYet, "The row of master.cf whose settings rewrite and resolve addresses.";
     showq_service_name: text(1, 0), "showq", "global", Honoured("postdrop"), "The service that lists the queue.";
