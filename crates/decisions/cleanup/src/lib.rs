@@ -30,7 +30,7 @@ mod status;
 
 pub use received::{SmtpClient, SmtpServer};
 pub use service::CleanupService;
-pub use settings::{Classes, CleanupSettings};
+pub use settings::{Classes, CleanupSettings, ClientSettings};
 pub use status::{Fault, Refusal, SizePatch, Verdict};
 
 use bstr::BString;
@@ -69,6 +69,8 @@ pub struct Start {
     pub id: QueueId,
     /// Who submits it.
     pub source: Source,
+    /// The settings of that service.
+    pub client: Rc<ClientSettings>,
     /// The client asked for SMTPUTF8.
     pub is_smtputf8: bool,
     /// Where log lines of this message go.
@@ -108,16 +110,18 @@ impl Cleanup {
     #[must_use]
     pub fn new(service: Rc<CleanupService>, start: Start) -> Self {
         let settings = service.settings();
+        let client = &start.client;
+        let maps_addresses = client.maps_addresses_of(start.source);
         let may = Permissions {
-            maps_addresses: settings.maps_addresses,
-            adds_bcc: settings.maps_addresses && matches!(start.source, Source::Smtpd | Source::Pickup),
+            maps_addresses,
+            adds_bcc: maps_addresses && matches!(start.source, Source::Smtpd | Source::Pickup),
             bounces: matches!(start.source, Source::Pickup | Source::Forward),
-            detects_smtputf8: settings.detects_smtputf8(start.source) && !start.is_smtputf8,
+            detects_smtputf8: client.detects_smtputf8(start.source) && !start.is_smtputf8,
         };
         let mut out = Writer::with_capacity(16 * 1024);
         out.sizes(&Sizes::default());
-        if start.source == Source::Pickup && !settings.content_filter.is_empty() {
-            out.record(RecordType::FILTER, settings.content_filter.as_bytes());
+        if start.source == Source::Pickup && !client.content_filter.is_empty() {
+            out.record(RecordType::FILTER, client.content_filter.as_bytes());
         }
         Self {
             content: Content::new(settings),

@@ -112,7 +112,7 @@ impl Cleanup {
     /// The beginning of a message from an SMTP client, up to its sender.
     pub async fn open_smtp(&mut self, client: &SmtpClient<'_>, sender: &Address) {
         self.arrival(self.start.arrival);
-        let content_filter = self.settings().content_filter.clone();
+        let content_filter = self.start.client.content_filter.clone();
         if !content_filter.is_empty() {
             self.out.record(RecordType::FILTER, content_filter.as_bytes());
         }
@@ -151,7 +151,7 @@ impl Cleanup {
     /// (internal form, as the client said it) is named when there is only one.
     pub fn begin_smtp_content(&mut self, client: &SmtpClient<'_>, sole_recipient: Option<&Address>) {
         self.begin_content();
-        let s = self.service.settings();
+        let s = &self.start.client;
         let server = SmtpServer {
             myhostname: &s.myhostname,
             mail_name: &s.mail_name,
@@ -168,7 +168,7 @@ impl Cleanup {
     /// of the maildrop file.
     pub fn begin_pickup_content(&mut self, uid: u32, submitted: WallTime) {
         self.begin_content();
-        let s = self.service.settings();
+        let s = &self.start.client;
         let date = mail_date(submitted, &self.start.zone);
         let id = self.start.id;
         let header =
@@ -180,7 +180,7 @@ impl Cleanup {
     /// and notifications have.
     pub fn begin_internal_content(&mut self) {
         self.begin_content();
-        let s = self.service.settings();
+        let s = &self.start.client;
         let date = mail_date(self.start.arrival, &self.start.zone);
         let id = self.start.id;
         let header = format!("Received: by {} ({})\n\tid {id}; {date}", s.myhostname, s.mail_name);

@@ -20,11 +20,16 @@ pub struct CleanupService {
 }
 
 impl CleanupService {
-    /// Opens the tables.
+    /// Opens the tables. `own` has cleanup's own settings: how an address is looked up is one's own affair. `rewriter`
+    /// has those of the trivial-rewrite service that `rewrite_service_name` says.
     #[must_use]
-    pub fn new(settings: CleanupSettings, rewriter: Rc<Rewriter>, tables: &dyn Tables) -> Self {
+    pub fn new(
+        settings: CleanupSettings,
+        (own, rewriter): (&Rewriter, Rc<Rewriter>),
+        tables: &dyn Tables,
+    ) -> Self {
         let s = &settings;
-        let open = |title: &str, list: &str| rewriter.address_maps(title, list, tables);
+        let open = |title: &str, list: &str| own.address_maps(title, list, tables);
         Self {
             canonical_maps: open("canonical_maps", &s.canonical_maps),
             sender_canonical_maps: open("sender_canonical_maps", &s.sender_canonical_maps),

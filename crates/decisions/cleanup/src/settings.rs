@@ -40,7 +40,6 @@ impl Classes {
 #[allow(missing_docs, reason = "each field is documented in postconf(5) under its name")]
 pub struct CleanupSettings {
     pub myhostname: String,
-    pub mail_name: String,
     pub always_add_missing_headers: bool,
     pub always_bcc: String,
     pub canonical_classes: Classes,
@@ -67,7 +66,6 @@ pub struct CleanupSettings {
     pub sender_bcc_maps: String,
     pub sender_canonical_classes: Classes,
     pub sender_canonical_maps: String,
-    pub smtpd_hide_client_session: bool,
     pub smtputf8_enable: bool,
     pub tls_required_enable: bool,
     pub undisclosed_recipients_header: String,
@@ -76,21 +74,17 @@ pub struct CleanupSettings {
     pub virtual_alias_maps: String,
     pub virtual_alias_recursion_limit: usize,
     pub empty_address_recipient: String,
-    pub content_filter: String,
     pub queue_file_attribute_count_limit: usize,
     /// `propagate_unmatched_extensions` has `canonical`.
     pub propagate_canonical: bool,
     /// `propagate_unmatched_extensions` has `virtual`.
     pub propagate_virtual: bool,
-    /// `receive_override_options` has no `no_address_mappings`.
-    pub maps_addresses: bool,
     /// `header_size_limit`, and the limits of MIME processing.
     pub scanner: ScannerLimits,
     /// Known headers in `message_drop_headers`, one bit each.
     pub(crate) dropped_kinds: u64,
     /// Other names in `message_drop_headers`, in lower case.
     pub(crate) dropped_names: Vec<Vec<u8>>,
-    smtputf8_autodetect_classes: Vec<String>,
 }
 
 impl CleanupSettings {
@@ -102,7 +96,6 @@ impl CleanupSettings {
         let (dropped_kinds, dropped_names) = dropped(&values.list(p::message_drop_headers));
         Ok(Self {
             myhostname: text(p::myhostname),
-            mail_name: text(p::mail_name),
             always_add_missing_headers: values.bool(p::always_add_missing_headers),
             always_bcc: text(p::always_bcc),
             canonical_classes: Classes::load(values, p::canonical_classes)?,
@@ -130,7 +123,6 @@ impl CleanupSettings {
             sender_bcc_maps: text(p::sender_bcc_maps),
             sender_canonical_classes: Classes::load(values, p::sender_canonical_classes)?,
             sender_canonical_maps: text(p::sender_canonical_maps),
-            smtpd_hide_client_session: values.bool(p::smtpd_hide_client_session),
             smtputf8_enable: values.bool(p::smtputf8_enable),
             tls_required_enable: values.bool(p::tls_required_enable),
             undisclosed_recipients_header: text(p::undisclosed_recipients_header),
@@ -139,20 +131,52 @@ impl CleanupSettings {
             virtual_alias_maps: text(p::virtual_alias_maps),
             virtual_alias_recursion_limit: size(p::virtual_alias_recursion_limit),
             empty_address_recipient: text(p::empty_address_recipient),
-            content_filter: text(p::content_filter),
             queue_file_attribute_count_limit: size(p::queue_file_attribute_count_limit),
             propagate_canonical: propagates("canonical"),
             propagate_virtual: propagates("virtual"),
-            maps_addresses: !has(values, p::receive_override_options, "no_address_mappings"),
             scanner: scanner(values),
             dropped_kinds,
             dropped_names,
-            smtputf8_autodetect_classes: values
-                .list(p::smtputf8_autodetect_classes)
-                .iter()
-                .map(|class| class.to_ascii_lowercase())
-                .collect(),
         })
+    }
+
+    pub(crate) fn is_dropped(&self, kind: HeaderKind) -> bool {
+        self.dropped_kinds & kind.bit() != 0
+    }
+}
+
+/// Parameters of whoever gives a message to cleanup, by their names: of the smtpd(8), pickup(8), local(8) or bounce(8) row.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "each field is documented in postconf(5) under its name")]
+pub struct ClientSettings {
+    pub content_filter: String,
+    pub mail_name: String,
+    pub myhostname: String,
+    pub smtpd_hide_client_session: bool,
+    /// `receive_override_options` has no `no_address_mappings`.
+    pub maps_addresses: bool,
+    smtputf8_autodetect_classes: Vec<String>,
+}
+
+impl ClientSettings {
+    /// Reads the parameters.
+    #[must_use]
+    pub fn load(values: &Values) -> Self {
+        let classes = values.list(p::smtputf8_autodetect_classes);
+        Self {
+            content_filter: values.text(p::content_filter).to_owned(),
+            mail_name: values.text(p::mail_name).to_owned(),
+            myhostname: values.text(p::myhostname).to_owned(),
+            smtpd_hide_client_session: values.bool(p::smtpd_hide_client_session),
+            maps_addresses: !has(values, p::receive_override_options, "no_address_mappings"),
+            smtputf8_autodetect_classes: classes.iter().map(|class| class.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether addresses of a message of this source are mapped. Mail of our own is not received, so nothing overrides
+    /// that.
+    pub(crate) fn maps_addresses_of(&self, source: Source) -> bool {
+        self.maps_addresses || matches!(source, Source::Forward | Source::Bounce)
     }
 
     /// Whether addresses and headers in UTF-8 make a message of this source a SMTPUTF8 message.
@@ -164,10 +188,6 @@ impl CleanupSettings {
             Source::Bounce => "bounce",
         };
         self.smtputf8_autodetect_classes.iter().any(|name| name == class || name == "all")
-    }
-
-    pub(crate) fn is_dropped(&self, kind: HeaderKind) -> bool {
-        self.dropped_kinds & kind.bit() != 0
     }
 }
 

@@ -10,7 +10,7 @@ mod messages;
 mod support;
 
 use bstr::{BStr, ByteSlice};
-use cleanup::{CleanupService, SmtpClient, Source, Verdict};
+use cleanup::{SmtpClient, Source, Verdict};
 use messages::{Mail, Way};
 use queue_format::{Reader, RecordType};
 use std::{
@@ -20,10 +20,9 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    rc::Rc,
     time::{Duration, Instant},
 };
-use support::{now, records, service, start};
+use support::{Service, now, records, service, start};
 use types::{Address, BodyEncoding, Recipient, WallTime};
 
 const PLAIN: &[(&str, &str)] = &[
@@ -295,7 +294,7 @@ fn arrival(file: &[u8]) -> WallTime {
 }
 
 /// Our queue file for mail over SMTP, cut at odd places.
-fn ours_smtp(service: &Rc<CleanupService>, mail: &Mail, sender: &str, id: &str, theirs: &[u8]) -> Vec<u8> {
+fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u8]) -> Vec<u8> {
     let (mut cleanup, _log) = start(service, id, Source::Smtpd, arrival(theirs), created(theirs));
     let port = attribute(theirs, "client_port");
     let server_port = attribute(theirs, "server_port");
@@ -332,7 +331,7 @@ fn ours_smtp(service: &Rc<CleanupService>, mail: &Mail, sender: &str, id: &str, 
     finish(cleanup)
 }
 
-fn ours_pickup(service: &Rc<CleanupService>, maildrop: &[u8], id: &str, theirs: &[u8]) -> Vec<u8> {
+fn ours_pickup(service: &Service, maildrop: &[u8], id: &str, theirs: &[u8]) -> Vec<u8> {
     let arrival = arrival(theirs);
     let (mut cleanup, _log) = start(service, id, Source::Pickup, arrival, created(theirs));
     let mut reader = Reader::new(maildrop);

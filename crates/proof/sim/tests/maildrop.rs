@@ -7,7 +7,7 @@ use cleanup::{CleanupService, CleanupSettings};
 use config::Values;
 use maillog::{Line, Sink};
 use message::LocalZone;
-use process::{Injector, Log, Notifier, Stop, Zone};
+use process::{CleanupRow, Injector, Log, Notifier, Stop, Zone};
 use queue::{Queue, QueueSettings};
 use queue_format::{Reader, RecordType};
 use receive::Maildrop;
@@ -64,12 +64,13 @@ fn maildrop(world: &SimWorld, disk: &SimDisk) -> Maildrop<SimWorld> {
     ]);
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).expect("defaults"), &NoTable));
     let cleanup = CleanupSettings::load(&values).expect("defaults");
-    let cleanup = Rc::new(CleanupService::new(cleanup, rewriter, &NoTable));
+    let service = Rc::new(CleanupService::new(cleanup, (&rewriter.clone(), rewriter), &NoTable));
+    let cleanup = CleanupRow { service, tag: "cleanup".to_owned(), values: values.clone() };
     let queue = Queue::new(disk.clone(), settings());
     let log = Log::new(Rc::new(Lines::default()));
     let around_log = || (log.clone(), Zone::new(Some(LocalZone::utc())));
     let around = || (world.clone(), queue.clone());
-    let injector = Injector::new(around(), around_log(), Rc::clone(&cleanup), "cleanup".to_owned(), |_| {});
+    let injector = Injector::new(around(), around_log(), cleanup.clone(), &values, |_| {});
     let notifier = Notifier::load(&values, &log, Rc::new(injector));
     Maildrop::new(around(), around_log(), &values, cleanup, notifier)
 }

@@ -1,10 +1,10 @@
 //! What deliveries share. It knows nothing of the engine that starts them.
 
 use crate::{
-    agent_pool::Agents, content::Unreadable, queue_work::QueueWork, services::Services, shared::Shared,
+    agent_pool::Agents, content::Unreadable, injecting::Notifiers, queue_work::QueueWork, services::Services,
+    shared::Shared,
 };
 use maillog::Logger;
-use process::{Injector, Notifier};
 use std::rc::Rc;
 use types::{DeliveryReport, DeliveryRequest, Dsn, Outcome, RecipientReport, Relay, Status, Timing};
 use world::World;
@@ -14,8 +14,7 @@ pub(crate) struct Context<W: World> {
     pub(crate) shared: Rc<Shared<W>>,
     pub(crate) work: QueueWork<W::Disk>,
     pub(crate) services: Services<W>,
-    pub(crate) injector: Rc<Injector<W>>,
-    pub(crate) notifier: Notifier<W>,
+    pub(crate) notifiers: Notifiers<W>,
     pub(crate) agents: Rc<dyn Agents>,
 }
 

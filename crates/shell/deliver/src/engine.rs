@@ -1,16 +1,15 @@
 //! Tells the scheduler what happened and carries out what it wants, in its order.
 
 use crate::{
-    agent_pool::Agents, context::Context, delivery, notices, queue_work::QueueWork, routing, scan::Scans,
-    services::Services, shared::Shared,
+    agent_pool::Agents, context::Context, delivery, injecting::Notifiers, notices, queue_work::QueueWork,
+    routing, scan::Scans, services::Services, shared::Shared,
 };
-use cleanup::{CleanupService, CleanupSettings};
 use config::ServiceType;
 use maillog::Severity;
 use net::contain;
-use process::{Injector, Notifier, Process, Zone};
+use process::{Libraries, Process};
 use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
-use rewrite::{RewriteSettings, Rewriter};
+use rewrite::Rewriter;
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
@@ -18,7 +17,6 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use tables::Registry;
 use types::QueueId;
 use world::World;
 
@@ -46,22 +44,19 @@ impl<W: World> Engine<W> {
         let values =
             qmgr_row.map_or_else(|| process.values().clone(), |row| process.configuration.values_for(row));
         let qmgr_log = shared.log.session(&process::tag(&values, "qmgr"));
-        let registry = Registry::new(&values, qmgr_log.clone()).with_openers(&shared.openers);
-        let settings = RewriteSettings::load(&values).map_err(|invalid| invalid.to_string())?;
+        let libraries = Libraries::new(process, &shared.openers);
         let limits = rows
             .iter()
             .filter(|row| row.service_type == ServiceType::Unix)
             .map(|row| (row.name.clone(), row.max_proc));
         let scheduler = Scheduler::new(SchedulerSettings::load(&values, limits));
-        let rewriter = Rc::new(Rewriter::new(settings, &registry));
-        let injector = injector(shared, process, &rewriter)?;
+        let rewriter = libraries.rewriter(&values)?;
         let context = Context {
             shared: Rc::clone(shared),
             work: QueueWork::new(shared.queue.clone(), qmgr_log.clone()),
-            services: Services::open(shared, process),
-            notifier: Notifier::load(process.values(), &shared.log, Rc::clone(&injector)),
+            services: Services::open(shared, process, &libraries),
+            notifiers: Notifiers::load(shared, process, &libraries)?,
             agents,
-            injector,
         };
         Ok(Rc::new(Self {
             context: Rc::new(context),
@@ -177,21 +172,4 @@ impl<W: World> Engine<W> {
             logger.event(&event);
         }
     }
-}
-
-/// The way into the queue for mail of our own, which the scheduler is told of.
-fn injector<W: World>(
-    shared: &Rc<Shared<W>>,
-    process: &Process,
-    rewriter: &Rc<Rewriter>,
-) -> Result<Rc<Injector<W>>, String> {
-    let values = process.values();
-    let tag = process::tag(values, "cleanup");
-    let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
-    let settings = CleanupSettings::load(values).map_err(|invalid| invalid.to_string())?;
-    let cleanup = Rc::new(CleanupService::new(settings, Rc::clone(rewriter), &registry));
-    let (around, events) = ((shared.world.clone(), shared.queue.clone()), shared.events.clone());
-    let log = (shared.log.clone(), Zone::new(process.host.zone.clone()));
-    let arrived = move |id| events.push(Event::Arrived(id));
-    Ok(Rc::new(Injector::new(around, log, cleanup, tag, arrived)))
 }

@@ -21,6 +21,7 @@ mod delivery;
 mod engine;
 mod events;
 mod flush;
+mod injecting;
 mod live;
 mod local_delivery;
 mod lock;

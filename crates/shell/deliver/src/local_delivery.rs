@@ -32,7 +32,7 @@ const PASSES_MAX: u8 = 5;
 /// Delivers each recipient of a request.
 pub(crate) async fn deliver<W: World>(
     context: &Rc<Context<W>>,
-    local: &Local,
+    local: &Local<W>,
     logger: &Logger,
     (request, asked): (&Rc<DeliveryRequest>, Asked),
     active: &Rc<Active<W::Disk>>,
@@ -95,7 +95,7 @@ fn environment(message: &MessageAttributes) -> Vec<(BString, BString)> {
 
 struct Job<'a, W: World> {
     context: &'a Rc<Context<W>>,
-    local: &'a Local,
+    local: &'a Local<W>,
     logger: &'a Logger,
     request: &'a Rc<DeliveryRequest>,
     passes: u8,
@@ -227,13 +227,13 @@ impl<W: World> Job<'_, W> {
             attributes.iter().map(|(name, value)| (*name, value.as_slice())).collect();
         let (sender, recipients) = (&forward.sender, &forward.recipients[..]);
         let envelope = Envelope { sender, recipients, attributes: &attributes };
-        let forwarded = match self.context.injector.inject(source, envelope, lines).await {
+        let forwarded = match self.local.injector.inject(source, envelope, lines).await {
             Ok(Injected::Taken(id)) => Ok(id),
             // To be returned to the sender of the copy, who may be the owner of a list: that is done, as for the copy
             // itself.
             Ok(Injected::MustBounce(unaccepted)) => {
                 let id = unaccepted.id();
-                self.context.notifier.give_back(unaccepted).await.map(|()| id)
+                self.context.notifiers.bounce.give_back(unaccepted).await.map(|()| id)
             }
             Err(trouble) => Err(trouble),
         };
@@ -279,7 +279,7 @@ impl<W: World> Job<'_, W> {
         let (id, returns) = (self.request.queue_id, message.dsn_return);
         let about = About { id, message, told: owner, returns, content };
         let entries = [LogEntry::new(recipient, status, "failed")];
-        match self.context.notifier.notify(Kind::Failure, &about, &entries).await {
+        match self.context.notifiers.bounce.notify(Kind::Failure, &about, &entries).await {
             Ok(()) => true,
             Err(trouble) => {
                 self.logger.warning(&format!("{}: notification: {trouble}", self.request.queue_id));

@@ -105,7 +105,7 @@ pub(crate) fn notify<W: World>(
             context
                 .shared
                 .log
-                .session(context.notifier.tag())
+                .session(context.notifiers.bounce.tag())
                 .warning(&format!("{id}: notification: {trouble}"));
         }
         context.shared.events.push(Event::Notified(id, result));
@@ -134,7 +134,7 @@ async fn notify_now<W: World>(
     let active = context.work.active(&id);
     let content = active.as_deref().map(content::of);
     let about = About { id, message, told: &message.sender, returns: message.dsn_return, content };
-    context.notifier.notify(kind, &about, &entries).await?;
+    context.notifiers.of(log).notify(kind, &about, &entries).await?;
     if stays {
         return Ok(());
     }

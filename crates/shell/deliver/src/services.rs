@@ -1,11 +1,11 @@
 //! The transports: rows of master.cf by name, with what each program needs.
 
-use crate::{shared::Shared, statuses::Statuses};
+use crate::{injecting::injector, shared::Shared, statuses::Statuses};
 use config::{ServiceType, Values, params as p};
 use dns::HostNames;
 use local::{LocalSettings, VirtualSettings};
 use maps::{AddressMaps, Maps};
-use process::Process;
+use process::{Injector, Libraries, Process};
 use rewrite::{RewriteSettings, Rewriter, own_addresses};
 use smtp::{Client, ConnectionCache, Flags, Network, Protocol, SmtpSettings, SmtpTables};
 use std::{collections::HashMap, rc::Rc};
@@ -19,7 +19,7 @@ pub(crate) enum Program<W: World> {
     Internal(String),
     /// smtp and lmtp.
     Smtp(Box<Client<W>>),
-    Local(Box<Local>),
+    Local(Box<Local<W>>),
     Virtual(Box<Virtual>),
     /// A program that is not built yet, or settings that cannot be used: mail waits.
     Unavailable(String),
@@ -34,7 +34,7 @@ pub(crate) struct Service<W: World> {
 }
 
 /// What local(8) needs.
-pub(crate) struct Local {
+pub(crate) struct Local<W: World> {
     pub(crate) settings: LocalSettings,
     pub(crate) aliases: Vec<Rc<dyn Table>>,
     pub(crate) mailbox_transport_maps: Maps,
@@ -43,6 +43,8 @@ pub(crate) struct Local {
     pub(crate) users: Rc<dyn Users>,
     pub(crate) rewriter: Rc<Rewriter>,
     pub(crate) transport: Transport,
+    /// For copies under another envelope.
+    pub(crate) injector: Rc<Injector<W>>,
 }
 
 /// What virtual(8) needs.
@@ -57,10 +59,10 @@ pub(crate) struct Virtual {
 pub(crate) struct Services<W: World>(HashMap<String, Service<W>>);
 
 impl<W: World> Services<W> {
-    pub(crate) fn open(shared: &Shared<W>, process: &Process) -> Self {
+    pub(crate) fn open(shared: &Shared<W>, process: &Process, libraries: &Libraries<'_>) -> Self {
         let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
         let hosts = Rc::new(process.host.names());
-        let maker = Maker { shared, dns, hosts, slow: process.slow() };
+        let maker = Maker { shared, process, libraries, dns, hosts, slow: process.slow() };
         let rows = process.configuration.master_cf().rows.iter();
         let unix = rows.filter(|row| row.service_type == ServiceType::Unix);
         let service = |row: &config::ServiceRow| {
@@ -84,6 +86,8 @@ impl<W: World> Services<W> {
 
 struct Maker<'a, W: World> {
     shared: &'a Shared<W>,
+    process: &'a Process,
+    libraries: &'a Libraries<'a>,
     dns: Rc<dyn Dns>,
     hosts: Rc<HostNames>,
     slow: Rc<dyn Slow>,
@@ -92,15 +96,16 @@ struct Maker<'a, W: World> {
 impl<W: World> Maker<'_, W> {
     fn program(&self, row: &config::ServiceRow, values: &Values) -> Program<W> {
         let command = row.command.as_str();
+        let invalid = |invalid: config::Invalid| invalid.to_string();
         let made = match command {
             "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
-            "smtp" => self.client(values, Protocol::Smtp, row),
-            "lmtp" => self.client(values, Protocol::Lmtp, row),
+            "smtp" => self.client(values, Protocol::Smtp, row).map_err(invalid),
+            "lmtp" => self.client(values, Protocol::Lmtp, row).map_err(invalid),
             "local" => self.local(&row.name, values),
-            "virtual" => self.virtual_(values),
+            "virtual" => self.virtual_(values).map_err(invalid),
             other => Ok(Program::Unavailable(format!("delivery by {other} is not supported yet"))),
         };
-        made.unwrap_or_else(|invalid| Program::Unavailable(invalid.to_string()))
+        made.unwrap_or_else(Program::Unavailable)
     }
 
     fn client(
@@ -135,7 +140,7 @@ impl<W: World> Maker<'_, W> {
         })))
     }
 
-    fn local(&self, name: &str, values: &Values) -> Result<Program<W>, config::Invalid> {
+    fn local(&self, name: &str, values: &Values) -> Result<Program<W>, String> {
         let registry = self.registry(values, "local");
         let open = |item| registry.open_with(item, Caution::Paranoid);
         let aliases = maps::split_list(values.text(p::alias_maps)).map(open).collect();
@@ -155,8 +160,9 @@ impl<W: World> Maker<'_, W> {
                 Caution::NoSubstitution,
             ),
             users: Rc::new(SystemUsers::new(Rc::clone(&self.slow), &tables::slow::nsswitch())),
-            rewriter: Rc::new(Rewriter::new(RewriteSettings::load(values)?, &registry)),
+            rewriter: self.libraries.rewriter(values)?,
             transport: Transport::new(name),
+            injector: injector(self.shared, self.process, self.libraries, values)?,
         })))
     }
 

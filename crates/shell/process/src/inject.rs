@@ -1,7 +1,8 @@
 //! Mail of our own: forwarded copies and notifications, through cleanup into the queue.
 
-use crate::{Ended, Intake, Log, Unaccepted, Zone};
-use cleanup::{CleanupService, Source, Start};
+use crate::{CleanupRow, Ended, Intake, Log, Unaccepted, Zone};
+use cleanup::{ClientSettings, Source, Start};
+use config::Values;
 use queue::Queue;
 use queue_format::RecordType;
 use std::rc::Rc;
@@ -34,23 +35,23 @@ pub struct Injector<W: World> {
     queue: Queue<W::Disk>,
     log: Log,
     zone: Zone,
-    cleanup: Rc<CleanupService>,
-    /// `syslog_name/cleanup`
-    tag: String,
+    cleanup: CleanupRow,
+    client: Rc<ClientSettings>,
     /// Called with what was committed.
     arrived: Box<dyn Fn(QueueId)>,
 }
 
 impl<W: World> Injector<W> {
-    /// `tag` is the name in cleanup's log lines; `arrived` is told of each message that was committed.
+    /// `client` has the values of the service that the mail is from; `arrived` is told of each message that was committed.
     pub fn new(
         (world, queue): (W, Queue<W::Disk>),
         (log, zone): (Log, Zone),
-        cleanup: Rc<CleanupService>,
-        tag: String,
+        cleanup: CleanupRow,
+        client: &Values,
         arrived: impl Fn(QueueId) + 'static,
     ) -> Self {
-        Self { world, queue, log, zone, cleanup, tag, arrived: Box::new(arrived) }
+        let client = Rc::new(ClientSettings::load(client));
+        Self { world, queue, log, zone, cleanup, client, arrived: Box::new(arrived) }
     }
 
     pub(crate) fn world(&self) -> &W {
@@ -74,10 +75,11 @@ impl<W: World> Injector<W> {
             zone: self.zone.at(now),
             id,
             source,
+            client: Rc::clone(&self.client),
             is_smtputf8: original.has(SendOptions::SMTPUTF8_REQUESTED),
-            logger: self.log.session(&self.tag),
+            logger: self.log.session(&self.cleanup.tag),
         };
-        Intake::open(now, &self.queue, &self.cleanup, start)
+        Intake::open(now, &self.queue, &self.cleanup.service, start)
             .map_err(|error| Trouble::new(format!("create a queue file: {error}")))
     }
 

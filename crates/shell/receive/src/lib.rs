@@ -29,7 +29,8 @@ pub use stand_alone::smtpd;
 use net::{Builder, Listener, Live, Slots};
 use out_of_order::OutOfOrder;
 use process::{
-    Assigned, Control, Faults, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone, first,
+    Assigned, Control, Faults, Libraries, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone,
+    first,
 };
 use queue::{Queue, RealDisk};
 use service::SmtpService;
@@ -201,6 +202,7 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
     rows: Vec<(ServedRow, Vec<L>)>,
 ) -> Result<Services, String> {
     let mut services = Services::default();
+    let libraries = Libraries::new(process, &shared.openers);
     for (row, listeners) in rows {
         let values = process.row_values(&row);
         if let Some(wrong) = OutOfOrder::of(process, &row).map(Rc::new) {
@@ -212,14 +214,21 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
         match row.program.as_str() {
             "smtpd" => {
                 let named = (row.service.as_str(), process.row_limit(&row));
-                let service = Rc::new(SmtpService::new(shared, process, named, &values)?);
+                let service = Rc::new(SmtpService::new(shared, (process, &libraries), named, &values)?);
                 services.sessions.push(service.slots.clone());
                 for listener in listeners {
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
                 }
             }
             "pickup" => {
-                services.pickups.push(pickup::start(shared, process, &row.service, &values, listeners)?);
+                let service = row.service.as_str();
+                services.pickups.push(pickup::start(
+                    shared,
+                    (process, &libraries),
+                    service,
+                    &values,
+                    listeners,
+                )?);
             }
             // Their work is done by function calls; a row that is here by placement needs no loop.
             _ => {}

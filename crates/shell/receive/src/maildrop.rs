@@ -4,10 +4,10 @@
 //! stand in each section, names of attributes were filtered by postdrop. The file is removed only when its copy, or the
 //! notification that it could not be accepted, is on stable storage.
 
-use cleanup::{CleanupService, Fault, Refusal, Source as Origin, Start};
+use cleanup::{ClientSettings, Fault, Refusal, Source as Origin, Start};
 use config::{Values, params as p};
 use maillog::{Event, Logger, PickupEvent};
-use process::{Ended, Intake, Log, Notifier, Stop, Zone};
+use process::{CleanupRow, Ended, Intake, Log, Notifier, Stop, Zone};
 use queue::{Queue, QueueFile};
 use queue_format::{Reader, RecordType};
 use std::{io, rc::Rc};
@@ -31,14 +31,13 @@ pub struct Maildrop<W: World> {
     queue: Queue<W::Disk>,
     log: Log,
     zone: Zone,
-    cleanup: Rc<CleanupService>,
+    cleanup: CleanupRow,
+    client: Rc<ClientSettings>,
     notifier: Notifier<W>,
     /// Called with what was committed.
     arrived: Box<dyn Fn(QueueId)>,
     /// `syslog_name/pickup`
     tag: String,
-    /// `syslog_name/cleanup`
-    cleanup_tag: String,
     /// `mail_owner`, where that user exists: whose files were queued before.
     owner: Option<u32>,
     line_length_limit: usize,
@@ -66,7 +65,7 @@ impl<W: World> Maildrop<W> {
         (world, queue): (W, Queue<W::Disk>),
         (log, zone): (Log, Zone),
         values: &Values,
-        cleanup: Rc<CleanupService>,
+        cleanup: CleanupRow,
         notifier: Notifier<W>,
     ) -> Self {
         let owner = credentials::account_by_name(values.text(p::mail_owner)).ok().flatten();
@@ -76,10 +75,10 @@ impl<W: World> Maildrop<W> {
             log,
             zone,
             cleanup,
+            client: Rc::new(ClientSettings::load(values)),
             notifier,
             arrived: Box::new(|_| {}),
             tag: process::tag(values, "pickup"),
-            cleanup_tag: process::tag(values, "cleanup"),
             owner: owner.map(|owner| owner.uid),
             line_length_limit: usize::try_from(values.int(p::line_length_limit)).unwrap_or(2048),
         }
@@ -156,10 +155,11 @@ impl<W: World> Maildrop<W> {
             zone: self.zone.at(now),
             id,
             source: Origin::Pickup,
+            client: Rc::clone(&self.client),
             is_smtputf8: false,
-            logger: self.log.session(&self.cleanup_tag),
+            logger: self.log.session(&self.cleanup.tag),
         };
-        let mut intake = Intake::open(now, &self.queue, &self.cleanup, start).map_err(disk)?;
+        let mut intake = Intake::open(now, &self.queue, &self.cleanup.service, start).map_err(disk)?;
         let own_id = intake.id();
         self.copy(&file, &mut intake, logger).await?;
         let failed = |why: &str| format!("maildrop/{id}: error writing {own_id}: {why}");

@@ -1,14 +1,11 @@
 //! pickup(8): looks into maildrop at once, when somebody says so, at each wake-up, and now and then.
 
 use crate::{Shared, maildrop::Maildrop};
-use cleanup::{CleanupService, CleanupSettings};
-use config::Values;
+use config::{Values, params as p};
 use maillog::Logger;
 use net::{Permit, Slots, accept_all};
-use process::{Injector, Notifier, Process, Trigger, Zone};
-use rewrite::{RewriteSettings, Rewriter};
+use process::{Injector, Libraries, Notifier, Process, Trigger, Zone};
 use std::{io, rc::Rc, time::Duration};
-use tables::Registry;
 use world::{Accept, Stream, World};
 
 struct Pickup<W: World> {
@@ -29,31 +26,29 @@ struct Pickup<W: World> {
 /// Starts the service. Its place is taken for as long as it works on a file.
 pub(crate) fn start<W: World>(
     shared: &Rc<Shared<W>>,
-    process: &Process,
+    (process, libraries): (&Process, &Libraries<'_>),
     service: &str,
     values: &Values,
     listeners: Vec<impl Accept<Stream = W::Stream>>,
 ) -> Result<Slots, String> {
     let around = || (shared.world.clone(), shared.queue.clone());
     let log = || (shared.log.clone(), Zone::new(process.host.zone.clone()));
+    let own = libraries.cleanup(values)?;
+    // What cleanup does not take, the bounce service that it knows returns.
+    let bounce = libraries.row(&own.values, p::bounce_service_name, "bounce");
     let word = shared.word.clone();
-    let injector = Injector::new(
-        around(),
-        log(),
-        cleanup(shared, process.values())?,
-        process::tag(process.values(), "cleanup"),
-        move |id| word.arrived(id),
-    );
-    let notifier = Notifier::load(process.values(), &shared.log, Rc::new(injector));
+    let injector =
+        Injector::new(around(), log(), libraries.cleanup(&bounce)?, &bounce, move |id| word.arrived(id));
+    let notifier = Notifier::load(&bounce, &shared.log, Rc::new(injector));
     let word = shared.word.clone();
-    let maildrop = Maildrop::new(around(), log(), values, cleanup(shared, values)?, notifier)
-        .on_arrival(move |id| word.arrived(id));
+    let maildrop =
+        Maildrop::new(around(), log(), values, own, notifier).on_arrival(move |id| word.arrived(id));
     let pickup = Rc::new(Pickup {
         shared: Rc::clone(shared),
         maildrop,
         queue_run_delay: process.row_wakeup(service).unwrap_or(Duration::from_secs(60)),
         trigger: shared.wakeups.trigger(service),
-        trigger_timeout: values.time(config::params::trigger_timeout),
+        trigger_timeout: values.time(p::trigger_timeout),
         callers: Slots::new(process.client_limit()),
         looking: Slots::new(1),
         log: shared.log.session(&process::tag(values, "pickup")),
@@ -65,17 +60,6 @@ pub(crate) fn start<W: World>(
     let looking = pickup.looking.clone();
     shared.world.spawn(async move { pickup.run().await });
     Ok(looking)
-}
-
-fn cleanup<W: World>(shared: &Shared<W>, values: &Values) -> Result<Rc<CleanupService>, String> {
-    let invalid = |invalid: config::Invalid| invalid.to_string();
-    let registry = Registry::new(values, shared.log.session(&process::tag(values, "pickup")))
-        .with_openers(&shared.openers);
-    let rewriter = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
-    let log = shared.log.session(&process::tag(values, "trivial-rewrite"));
-    let rewriter = Rc::new(rewriter.with_log(log));
-    let settings = CleanupSettings::load(values).map_err(invalid)?;
-    Ok(Rc::new(CleanupService::new(settings, rewriter, &registry)))
 }
 
 impl<W: World> Pickup<W> {

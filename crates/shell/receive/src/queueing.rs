@@ -40,10 +40,11 @@ impl<W: World> Attendant for Queueing<W> {
             zone: shared.zone.at(now),
             id,
             source: Source::Smtpd,
+            client: Rc::clone(&self.service.client),
             is_smtputf8: envelope.transaction.is_smtputf8,
-            logger: shared.log.session(&self.service.cleanup_tag),
+            logger: shared.log.session(&self.service.cleanup.tag),
         };
-        match Intake::open(now, &shared.queue, &self.service.cleanup, start) {
+        match Intake::open(now, &shared.queue, &self.service.cleanup.service, start) {
             Ok(intake) => {
                 let id = intake.id();
                 shared.refill_when_low();
@@ -91,7 +92,7 @@ impl<W: World> Attendant for Queueing<W> {
         let Some(intake) = &mut self.message else { return };
         intake.cleanup.content(bytes).await;
         if let Err(error) = intake.relieve() {
-            let logger = self.shared.log.session(&self.service.cleanup_tag);
+            let logger = self.shared.log.session(&self.service.cleanup.tag);
             logger.warning(&format!("{}: write queue file: {error}", intake.id()));
             // The rest of the content is read and thrown away; the end of data is answered with 4xx.
             self.message = None;
@@ -112,7 +113,7 @@ impl<W: World> Attendant for Queueing<W> {
             // Only those who have nobody to answer to are bounced.
             Ok(Ended::MustBounce(..)) => Err(write_error()),
             Err(error) => {
-                let logger = self.shared.log.session(&self.service.cleanup_tag);
+                let logger = self.shared.log.session(&self.service.cleanup.tag);
                 logger.warning(&format!("{id}: write queue file: {error}"));
                 Err(write_error())
             }

@@ -1,11 +1,11 @@
 //! One smtpd row of master.cf: its settings, its tables, its places.
 
 use crate::Shared;
-use cleanup::{CleanupService, CleanupSettings};
+use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
 use net::Slots;
-use process::Process;
+use process::{CleanupRow, Libraries, Process};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -19,15 +19,14 @@ const FREE_SPACE_AGE: Duration = Duration::from_secs(1);
 pub(crate) struct SmtpService {
     pub(crate) settings: Rc<SmtpdSettings>,
     pub(crate) judge: Judge<Routes>,
-    pub(crate) cleanup: Rc<CleanupService>,
+    pub(crate) cleanup: CleanupRow,
+    pub(crate) client: Rc<ClientSettings>,
     /// For the names of clients.
     pub(crate) host_names: Rc<dyn Dns>,
     pub(crate) smtpd_peername_lookup: bool,
     pub(crate) slots: Slots,
     /// `syslog_name/smtpd`
     pub(crate) tag: String,
-    /// `syslog_name/cleanup`
-    pub(crate) cleanup_tag: String,
 }
 
 /// Address resolution, as trivial-rewrite does it for smtpd.
@@ -55,7 +54,7 @@ fn asks_for_tls(values: &Values) -> Option<String> {
 impl SmtpService {
     pub(crate) fn new<W: World>(
         shared: &Shared<W>,
-        process: &Process,
+        (process, libraries): (&Process, &Libraries<'_>),
         (service, sessions_max): (&str, usize),
         values: &Values,
     ) -> Result<Self, String> {
@@ -72,29 +71,26 @@ impl SmtpService {
             logger.warning(&format!("service {service}: {asked}: TLS is not offered yet; {consequence}"));
         }
         let registry = Registry::new(values, logger).with_openers(&shared.openers);
-        let rewriter = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
-        let log = shared.log.session(&process::tag(values, "trivial-rewrite"));
-        let rewriter = Rc::new(rewriter.with_log(log));
+        let own = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
         let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
         let hosts = process.host.names();
         let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));
         let around = Surroundings {
             tables: &registry,
             dns,
-            local: rewriter.locality(),
+            local: own.locality(),
             own_addresses: own_addresses(values).into(),
             free_bytes: free_bytes(shared),
         };
-        let judge = Judge::new(Rc::clone(&settings), values, Routes(Rc::clone(&rewriter)), &around);
-        let cleanup_settings = CleanupSettings::load(values).map_err(invalid)?;
+        let judge = Judge::new(Rc::clone(&settings), values, Routes(libraries.rewriter(values)?), &around);
         Ok(Self {
             settings,
             judge,
-            cleanup: Rc::new(CleanupService::new(cleanup_settings, rewriter, &registry)),
+            cleanup: libraries.cleanup(values)?,
+            client: Rc::new(ClientSettings::load(values)),
             host_names,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
             slots: Slots::new(sessions_max),
-            cleanup_tag: process::tag(values, "cleanup"),
             tag,
         })
     }

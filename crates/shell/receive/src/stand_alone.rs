@@ -19,7 +19,7 @@ use config::{Configuration, Values, params as p};
 use logsink::{LogSettings, LogSink};
 use maillog::{Logger, Severity};
 use net::{Builder, InputEnd, Live, StandardStreams};
-use process::{Host, Process, SystemDisk};
+use process::{Host, Libraries, Process, SystemDisk};
 use queue::{Queue, RealDisk};
 use smtpd::{Peer, SmtpdSettings, StandAlone, peer_name};
 use std::{
@@ -152,10 +152,14 @@ impl Program {
         disk: SystemDisk,
         end: InputEnd,
     ) -> Result<(), String> {
-        let process = Process::told(self.configuration.clone(), Host::read(), self.logger.sink());
+        // cleanup and trivial-rewrite are rows of master.cf, which the session itself does not need.
+        let configuration =
+            config_files::load(&self.directory).unwrap_or_else(|_| self.configuration.clone());
+        let process = Process::told(configuration, Host::read(), self.logger.sink());
         let queue = Queue::new(disk, process::queue_settings(&self.values));
         let shared = Rc::new(Shared::new(&world, queue, &process));
-        let service = Rc::new(SmtpService::new(&shared, &process, ("smtpd", 1), &self.values)?);
+        let libraries = Libraries::new(&process, &shared.openers);
+        let service = Rc::new(SmtpService::new(&shared, (&process, &libraries), ("smtpd", 1), &self.values)?);
         let peer = match end {
             InputEnd::Network(client, own) => {
                 let peer = Peer::unknown(client.ip(), client.port(), own.ip(), own.port());

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by ending")]
 
-use cleanup::{Cleanup, CleanupService, CleanupSettings, Source, Start};
+use cleanup::{Cleanup, CleanupService, CleanupSettings, ClientSettings, Source, Start};
 use config::Values;
 use maillog::{Line, Logger, Sink};
 use message::LocalZone;
@@ -22,15 +22,20 @@ impl Sink for Log {
     }
 }
 
-pub(crate) fn service(settings: &[(&str, &str)]) -> Rc<CleanupService> {
+/// cleanup, and the settings of its clients.
+pub(crate) type Service = (Rc<CleanupService>, Rc<ClientSettings>);
+
+pub(crate) fn service(settings: &[(&str, &str)]) -> Service {
     let values = Values::for_tests(settings);
     let tables = FakeTables::default();
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &tables));
-    Rc::new(CleanupService::new(CleanupSettings::load(&values).unwrap(), rewriter, &tables))
+    let settings = CleanupSettings::load(&values).unwrap();
+    let service = CleanupService::new(settings, (&rewriter.clone(), rewriter), &tables);
+    (Rc::new(service), Rc::new(ClientSettings::load(&values)))
 }
 
 pub(crate) fn start(
-    service: &Rc<CleanupService>,
+    (service, client): &Service,
     id: &str,
     source: Source,
     arrival: WallTime,
@@ -40,7 +45,8 @@ pub(crate) fn start(
     let id: QueueId = id.parse().unwrap();
     let logger = Logger::new(Rc::clone(&log) as Rc<dyn Sink>, "postfix/cleanup", 1);
     let zone = LocalZone::utc();
-    let start = Start { arrival, created, zone, id, source, is_smtputf8: false, logger };
+    let client = Rc::clone(client);
+    let start = Start { arrival, created, zone, id, source, client, is_smtputf8: false, logger };
     (Cleanup::new(Rc::clone(service), start), log)
 }
 
