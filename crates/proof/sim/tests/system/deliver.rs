@@ -1,6 +1,6 @@
 //! Deliveries end to end by seed: what simulated clients send in goes out to simulated servers that refuse, fall silent,
-//! reset, talk nonsense, or take a message and do not say so; to mailboxes; or back to its sender. Meanwhile the machine
-//! stops at any point.
+//! reset, talk nonsense, or take a message and do not say so; to mailboxes; or back to its sender. Meanwhile the system
+//! reloads and the machine stops at any point.
 
 use crate::{
     book::{Book, Tally},
@@ -180,6 +180,9 @@ impl Story {
             let clients = self.clients();
             let until = [60, 1_000, 20_000][self.chance.below(3)];
             let until = Duration::from_secs(1 + self.chance.below(until) as u64);
+            for _ in 0..self.chance.below(3) {
+                self.reload(&up, until);
+            }
             self.live(until, || false)?;
             drop(clients);
             self.down(up)?;
@@ -195,8 +198,21 @@ impl Story {
         self.book.borrow_mut().check()
     }
 
-    fn boot(&self) -> Up {
-        self.machine.boot(&self.simulation, Some(Rc::clone(&self.mailboxes) as _))
+    fn boot(&self) -> Rc<Up> {
+        Rc::new(self.machine.boot(&self.simulation, Some(Rc::clone(&self.mailboxes) as _)))
+    }
+
+    /// Some time within `until`, if the machine is up for so long.
+    fn reload(&mut self, up: &Rc<Up>, until: Duration) {
+        let at = Duration::from_millis(self.chance.below(1_000 * until.as_secs() as usize) as u64);
+        let (up, world) = (Rc::downgrade(up), self.outside.clone());
+        let (machine, agents) = (Rc::clone(&self.machine), Rc::clone(&self.mailboxes));
+        self.outside.spawn(async move {
+            world.sleep(at).await;
+            if let Some(up) = up.upgrade() {
+                machine.reload(&up, Some(agents as _));
+            }
+        });
     }
 
     fn foul_weather(&mut self) {
@@ -239,11 +255,11 @@ impl Story {
         self.mailboxes.temper.set(Temper::default());
     }
 
-    fn down(&mut self, up: Up) -> Result<(), String> {
+    fn down(&mut self, up: Rc<Up>) -> Result<(), String> {
         let how = if self.chance.one_in(3) { Down::Kill } else { Down::Power };
         self.book.borrow_mut().excuses.crashed(self.simulation.now(), how.reach());
         self.book.borrow_mut().forget_given_up(&self.machine.log.borrow());
-        self.machine.down(&self.simulation, up, how, &mut self.chance);
+        self.machine.down(&self.simulation, &up, how, &mut self.chance);
         let found = stored(&self.machine.queue()).map_err(|error| error.to_string())?;
         self.book.borrow().check_queue(&found)
     }

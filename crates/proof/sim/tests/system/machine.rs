@@ -253,14 +253,13 @@ impl Machine {
     }
 
     /// The machine goes down as it is, and its disk is what is left of it.
-    pub(crate) fn down(&self, simulation: &Simulation, up: Up, how: Down, chance: &mut Chance) {
+    pub(crate) fn down(&self, simulation: &Simulation, up: &Up, how: Down, chance: &mut Chance) {
         self.log.borrow_mut().push(format!("{:?}: down by {how:?}", simulation.now()));
         if is_loud() {
             eprintln!("{:?}: down by {how:?}", simulation.now());
         }
         self.disk.stop();
         simulation.crash(&up.world);
-        drop(up);
         match how {
             Down::Power => self.disk.restart(chance),
             Down::Kill => self.disk.kill(),

@@ -130,7 +130,7 @@ impl Story {
             let until = Duration::from_secs(1 + self.chance.below(200) as u64);
             self.live(&up, until, || clients.iter().all(|client| client.is_done.get()))?;
             let how = if self.chance.one_in(3) { Down::Kill } else { Down::Power };
-            self.machine.down(&self.simulation, up, how, &mut self.chance);
+            self.machine.down(&self.simulation, &up, how, &mut self.chance);
             self.check()?;
         }
         self.last_day()?;
@@ -165,7 +165,7 @@ impl Story {
         if before != after {
             return Err(format!("quiesce: {before} unfinished files, then {after}"));
         }
-        self.machine.down(&self.simulation, up, Down::Power, &mut self.chance);
+        self.machine.down(&self.simulation, &up, Down::Power, &mut self.chance);
         self.check()
     }
 
