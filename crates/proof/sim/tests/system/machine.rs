@@ -52,6 +52,20 @@ pub(crate) fn for_seeds<T>(test: &str, seeds: u64, mut run: impl FnMut(u64) -> R
     seeds.into_iter().map(one).collect()
 }
 
+/// Runs a few seeds twice: machines log the same, and make as many calls of their disks.
+pub(crate) fn is_the_same_each_time(run: impl Fn(u64) -> Rc<Machine>) {
+    let log = |seed| {
+        let machine = run(seed);
+        (machine.log.take(), machine.disk.calls())
+    };
+    for seed in 0..3 {
+        let (first, second) = (log(seed), log(seed));
+        let differs = first.0.iter().zip(&second.0).find(|(first, second)| first != second);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
 /// Says how to repeat a run that panics.
 struct Repeat<'a> {
     test: &'a str,
