@@ -172,14 +172,14 @@ impl Story {
             self.foul_weather();
             let up = self.boot();
             let clients = self.clients();
-            let until = [60, 1_000, 20_000][self.chance.below(3)];
-            let until = Duration::from_secs(1 + self.chance.below(until) as u64);
+            let seconds = [60, 1_000, 20_000][self.chance.below(3)];
+            let seconds = 1 + self.chance.below(seconds);
             for _ in 0..self.chance.below(3) {
-                self.reload(&up, until);
+                self.reload(&up, seconds);
             }
-            self.live(until, || false)?;
+            self.live(Duration::from_secs(seconds as u64), || false)?;
             drop(clients);
-            self.down(up)?;
+            self.down(&up)?;
         }
         self.fair_weather();
         let old = logs(&self.machine.queue()).map_err(|error| error.to_string())?;
@@ -187,7 +187,7 @@ impl Story {
         let clients = self.clients();
         self.live(Duration::from_secs(3_600), || clients.iter().all(|is_done| is_done.get()))?;
         self.until_quiet(&old)?;
-        self.down(up)?;
+        self.down(&up)?;
         self.machine.check_log()?;
         self.book.borrow_mut().check()
     }
@@ -196,9 +196,9 @@ impl Story {
         Rc::new(self.machine.boot(&self.simulation, Some(Rc::clone(&self.mailboxes) as _)))
     }
 
-    /// Some time within `until`, if the machine is up for so long.
-    fn reload(&mut self, up: &Rc<Up>, until: Duration) {
-        let at = Duration::from_millis(self.chance.below(1_000 * until.as_secs() as usize) as u64);
+    /// Within so many seconds, if the machine is up for so long.
+    fn reload(&mut self, up: &Rc<Up>, seconds: usize) {
+        let at = Duration::from_millis(self.chance.below(1_000 * seconds) as u64);
         let (up, world) = (Rc::downgrade(up), self.outside.clone());
         let (machine, agents) = (Rc::clone(&self.machine), Rc::clone(&self.mailboxes));
         self.outside.spawn(async move {
@@ -249,11 +249,11 @@ impl Story {
         self.mailboxes.temper.set(Temper::default());
     }
 
-    fn down(&mut self, up: Rc<Up>) -> Result<(), String> {
+    fn down(&mut self, up: &Up) -> Result<(), String> {
         let how = if self.chance.one_in(3) { Down::Kill } else { Down::Power };
         self.book.borrow_mut().excuses.crashed(self.simulation.now(), how.reach());
         self.book.borrow_mut().forget_given_up(&self.machine.log.borrow());
-        self.machine.down(&self.simulation, &up, how, &mut self.chance);
+        self.machine.down(&self.simulation, up, how, &mut self.chance);
         let found = stored(&self.machine.queue()).map_err(|error| error.to_string())?;
         self.book.borrow().check_queue(&found)
     }
