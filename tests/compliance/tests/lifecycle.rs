@@ -315,7 +315,9 @@ fn in_the_foreground_the_command_lasts_as_long_as_the_mail_system() {
             .events()
             .into_iter()
             .filter(|line| line.contains("/master: ") || line.contains("-script: "));
-        let events = events.filter(|line| !line.contains("daemon started") && !line.contains("waiting for"));
+        // Postfix's master complains when it kills a group in which nobody is left, which chance decides.
+        let of_chance = ["daemon started", "waiting for", "fatal: master_sigdeath: "];
+        let events = events.filter(|line| of_chance.iter().all(|text| !line.contains(text)));
         (stopped, code, events.collect::<Vec<_>>())
     };
     assert_eq!(story(Which::Posthaste), story(Which::Postfix));

@@ -18,7 +18,9 @@ const ONLY_KNOW: &[&str] = &[
 /// Parameters that are read and yet are not honoured, each with what they do so far.
 const PARTLY: &[(&str, &str)] = &[
     ("confirm_delay_cleared", "the scheduler knows it; nobody writes the notice"),
+    ("daemon_directory", "`postfix set-permissions` knows what postfix-files says is there"),
     ("lmtp_dns_support_level", "`dnssec` counts as `enabled`"),
+    ("shlib_directory", "`postfix set-permissions` knows what postfix-files says is there"),
     ("smtp_dns_support_level", "`dnssec` counts as `enabled`"),
     ("smtpd_enforce_tls", "mail is refused, as there is no TLS"),
     ("smtpd_tls_security_level", "mail is refused where TLS is demanded, as there is none"),

@@ -7,8 +7,13 @@
 
 mod check;
 mod directories;
+mod installed;
 mod logrotate;
+mod non_bdb;
 mod plugins;
+mod reindex;
+mod upgrade;
+mod upkeep;
 
 use crate::getopt::GetOpt;
 use config::{Configuration, Values, params as p};
@@ -205,12 +210,9 @@ impl System {
             // Alone among them it wants to be called as it is meant.
             "logrotate" if words.len() > 1 => Err(Fatal("usage postfix logrotate (no arguments)".to_owned())),
             "logrotate" => logrotate::rotate(self),
-            "set-permissions" => {
-                make_directories(self, true)?;
-                Ok(0)
-            }
-            // Our configuration is always complete: what a file does not say has its default.
-            "upgrade-configuration" => Ok(0),
+            "set-permissions" | "upgrade-configuration" => upkeep::run(self, words),
+            "post-install" => upkeep::run(self, words.get(1..).unwrap_or_default()),
+            "non-bdb" => non_bdb::run(self, words.get(1..).unwrap_or_default()),
             other => Err(Fatal(format!("unknown command: '{other}'. Usage: postfix {COMMANDS}"))),
         }
     }
@@ -229,6 +231,7 @@ impl System {
             }
             check::warn(self);
         }
+        self.reindex();
         self.info("starting the Postfix mail system");
         if foreground && !self.values().list(p::multi_instance_directories).is_empty() {
             return Err(Fatal("start-fg does not support multi_instance_directories".to_owned()));
@@ -250,12 +253,31 @@ impl System {
     fn reload(&mut self) -> Outcome {
         let pid = self.running()?;
         self.report();
+        self.reindex();
         self.info("refreshing the Postfix mail system");
         self.repair(&["active"])?;
         kill(pid, Kill::Hangup)?;
         // The other queues in their own time: nobody waits for it.
         let _ = self.postsuper(&[]).stdin(Stdio::null()).spawn();
         Ok(0)
+    }
+
+    /// Makes the tables that stand in for Berkeley DB ones, where that is wanted.
+    fn reindex(&self) {
+        if self.values().text(p::non_bdb_migration_level).eq_ignore_ascii_case("enable-reindex") {
+            reindex::all(self);
+        }
+    }
+
+    /// Puts the changed text of main.cf or master.cf in the place of the old one.
+    fn edit(
+        &self,
+        name: &str,
+        change: impl FnOnce(&str, &[u8]) -> Result<Vec<u8>, String>,
+    ) -> Result<(), Fatal> {
+        let path = self.directory.join(name);
+        let shown = path.display().to_string();
+        config_files::edit(&path, &shown, |text| change(&shown, text)).map_err(Fatal)
     }
 
     fn postsuper(&self, queues: &[&str]) -> Command {

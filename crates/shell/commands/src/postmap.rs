@@ -6,6 +6,7 @@
 //! do, a half-sentence is added. All of it goes to the log, too.
 
 use std::{
+    borrow::Cow,
     cell::{Cell, OnceCell},
     ffi::OsString,
     io::Write as _,
@@ -16,6 +17,7 @@ use config::{Values, params as p};
 use logsink::{LogSettings, LogSink};
 use maillog::{Line, Logger, Severity, Sink};
 use message::MimeLimits;
+use tables::Redirect;
 
 mod create;
 mod options;
@@ -116,6 +118,8 @@ pub(crate) struct Run {
     options: tables::Options,
     default_type: String,
     values: Values,
+    /// What stands in for hash and btree.
+    redirect: Option<Redirect>,
     /// `header_size_limit` and the limits of MIME structure, for `-h`, `-b` and `-m`.
     scanner: (usize, MimeLimits),
 }
@@ -141,12 +145,21 @@ impl Run {
             mime_boundary_length_limit: limit(p::mime_boundary_length_limit),
         };
         let scanner = (limit(p::header_size_limit), mime);
-        Self { tool, request, console, options, default_type, values: values.clone(), scanner }
+        let redirect = Redirect::load(values);
+        Self { tool, request, console, options, default_type, values: values.clone(), redirect, scanner }
     }
 
     /// Splits `type:path`; a path alone is of the default type.
-    fn table<'a>(&'a self, argument: &'a str) -> (&'a str, &'a str) {
-        argument.split_once(':').unwrap_or((&self.default_type, argument))
+    fn table<'a>(&'a self, argument: &'a str) -> Result<(Cow<'a, str>, &'a str), Fatal> {
+        let (map_type, path) = argument.split_once(':').unwrap_or((&self.default_type, argument));
+        let Some(redirect) = self.redirect.as_ref().filter(|_| Redirect::is_legacy(map_type)) else {
+            return Ok((Cow::Borrowed(map_type), path));
+        };
+        let target = redirect.target(map_type, path, &self.options)?;
+        if redirect.is_logged {
+            self.console.say(Severity::Info, &format!("redirecting {map_type}:{path} to {target}:{path}"));
+        }
+        Ok((Cow::Owned(target), path))
     }
 }
 

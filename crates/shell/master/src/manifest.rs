@@ -41,11 +41,11 @@ impl Manifest {
         let mut paths: Vec<PathBuf> = Vec::new();
         for (_, parameter, names) in MANIFEST.iter().filter(|(whose, ..)| *whose == process) {
             for word in values.list(*parameter) {
-                let path = match names {
-                    Names::Files => Some(PathBuf::from(word)),
-                    Names::Tables => table_file(word),
+                let found = match names {
+                    Names::Files => vec![PathBuf::from(word)],
+                    Names::Tables => table_files(word, values),
                 };
-                paths.extend(path.filter(|path| path.is_absolute()));
+                paths.extend(found.into_iter().filter(|path| path.is_absolute()));
             }
         }
         paths.sort();
@@ -64,6 +64,18 @@ impl Manifest {
             }
         }
         files
+    }
+}
+
+/// The files that `type:path` may be. From non_bdb_migration_level = enable-redirect on, another type stands in for those of Berkeley DB;
+/// which one, a table may say, which is not read here: it is any of the two that can.
+fn table_files(table: &str, values: &Values) -> Vec<PathBuf> {
+    let is_redirected = !values.text(p::non_bdb_migration_level).eq_ignore_ascii_case("disable");
+    match table.split_once(':') {
+        Some(("hash" | "btree", path)) if is_redirected => {
+            [".lmdb", ".cdb"].map(|end| PathBuf::from(format!("{path}{end}"))).to_vec()
+        }
+        _ => table_file(table).into_iter().collect(),
     }
 }
 
@@ -115,5 +127,9 @@ mod tests {
         check("texthash:/etc/x", Some("/etc/x"));
         check("inline:{a=b}", None);
         check("nonsense", None);
+        let files =
+            |level| table_files("hash:/etc/x", &Values::for_tests(&[("non_bdb_migration_level", level)]));
+        assert_eq!(files("disable"), [PathBuf::from("/etc/x.db")]);
+        assert_eq!(files("enable-redirect"), ["/etc/x.lmdb", "/etc/x.cdb"].map(PathBuf::from));
     }
 }

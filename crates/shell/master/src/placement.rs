@@ -50,6 +50,8 @@ pub const PLACEMENT: &[(&str, Place)] = &[
     ("flush", Listens(Deliver)),
     ("lmtp", Inside(Deliver)),
     ("local", Inside(Deliver)),
+    // `postfix start` and `postfix reload` make the tables; no process takes names of them from others.
+    ("nbdb_reindexd", Library),
     ("nqmgr", Listens(Deliver)),
     ("oqmgr", Listens(Deliver)),
     ("pickup", Listens(Receive)),

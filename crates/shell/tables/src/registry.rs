@@ -1,7 +1,7 @@
 //! The tables of a process, shared by equal names.
 
 use crate::{
-    Approved, OpenError, Options, Slow, Source,
+    Approved, OpenError, Options, Redirect, Slow, Source,
     composite::{self, Debug, Pipe, Random, Union},
     freshness::Fresh,
     memory::{Empty, Fail, read_file},
@@ -29,6 +29,8 @@ pub struct Settings {
     pub smtputf8_enable: bool,
     /// `alias_maps` is not set: its default names a NIS table, which is nobody's wish here.
     pub alias_maps_is_default: bool,
+    /// What stands in for hash and btree.
+    pub redirect: Option<Redirect>,
 }
 
 impl Settings {
@@ -38,13 +40,14 @@ impl Settings {
         Self {
             smtputf8_enable: values.bool(p::smtputf8_enable),
             alias_maps_is_default: !values.is_set(p::alias_maps),
+            redirect: Redirect::load(values),
         }
     }
 
     /// For a tool that opens what it is told to.
     #[must_use]
     pub fn for_tool(utf8: bool) -> Self {
-        Self { smtputf8_enable: utf8, alias_maps_is_default: false }
+        Self { smtputf8_enable: utf8, alias_maps_is_default: false, redirect: None }
     }
 }
 
@@ -161,6 +164,13 @@ impl Registry {
                 "{map_type}: tables are made of tables more than {} deep; name fewer inside each other",
                 composite::DEPTH_MAX
             )));
+        }
+        if let Some(redirect) = self.settings.redirect.as_ref().filter(|_| Redirect::is_legacy(map_type)) {
+            let target = format!("{}:{name}", redirect.target(map_type, name, &self.options)?);
+            if redirect.is_logged {
+                self.logger.write(maillog::Severity::Info, &format!("redirecting {spec} to {target}"));
+            }
+            return self.open_table(&target, (caution, depth));
         }
         let part = |name: &str| self.open_at(name, (caution, depth + 1));
         match map_type {

@@ -31,7 +31,8 @@ use crate::postalias;
 /// Builds each table from its file.
 pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
-        let (map_type, path) = run.table(argument);
+        let (map_type, path) = run.table(argument)?;
+        let map_type = map_type.as_ref();
         if map_type == "proxy" {
             return Err(Fatal("can't create maps via the proxy service".to_owned()));
         }
@@ -56,7 +57,8 @@ pub(super) fn create(run: &Run) -> Result<bool, Fatal> {
 /// Adds entries from standard input to each table.
 pub(super) fn update(run: &Run) -> Result<bool, Fatal> {
     for argument in &run.request.tables {
-        let (map_type, path) = run.table(argument);
+        let (map_type, path) = run.table(argument)?;
+        let map_type = map_type.as_ref();
         if map_type == "proxy" {
             update_proxied(run, path)?;
             continue;
@@ -83,7 +85,8 @@ pub(super) fn delete(run: &Run, key: &[u8]) -> Result<bool, Fatal> {
     }
     let mut found = false;
     for argument in &run.request.tables {
-        let (map_type, path) = run.table(argument);
+        let (map_type, path) = run.table(argument)?;
+        let map_type = map_type.as_ref();
         if map_type == "proxy" {
             let table = Proxied::open(&Service::for_writing(run), path)?;
             for key in &keys {

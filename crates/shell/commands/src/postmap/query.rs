@@ -26,7 +26,8 @@ struct Opened<'a> {
 
 impl<'a> Opened<'a> {
     fn new(run: &'a Run, argument: &str) -> Result<Self, Fatal> {
-        let (map_type, name) = run.table(argument);
+        let (map_type, name) = run.table(argument)?;
+        let map_type = map_type.as_ref();
         let source = waiting::open(run, map_type, name)?;
         Ok(Self { shown: format!("{map_type}:{name}"), source, run })
     }

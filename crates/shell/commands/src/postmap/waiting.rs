@@ -49,7 +49,8 @@ pub(super) fn open(run: &Run, map_type: &str, name: &str) -> Result<Box<dyn Sour
     // Tables never touch the disk of their world.
     let executor =
         Executor::new(Builder::new(RealDisk::open(Path::new("/")).map_err(failed)?)).map_err(failed)?;
-    let registry = Registry::with_settings(Settings::for_tool(run.options.utf8), run.console.logger())
+    let settings = Settings { redirect: run.redirect.clone(), ..Settings::for_tool(run.options.utf8) };
+    let registry = Registry::with_settings(settings, run.console.logger())
         .with_options(run.options.clone())
         .with_openers(&openers(run, &executor).with(Rc::new(ProxyOpener(Service::for_reading(run)))));
     Ok(Box::new(Waiting { table: registry.try_open(&spec)?, executor }))
