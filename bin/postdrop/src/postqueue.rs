@@ -256,8 +256,11 @@ fn flush_queue(values: &Values, diagnostics: &Diagnostics) -> Result<(), Fatal> 
         [(values.text(p::queue_service_name), b"FADI"), (values.text(p::pickup_service_name), b"W")];
     for (service, request) in triggers {
         if let Err(error) = client::trigger(service, request, limit) {
-            let reason = config_files::reason(&error);
-            diagnostics.warning(&format!("unable to look up public/{service}: {reason}"));
+            // A socket on which nobody listens says enough by itself.
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) {
+                let reason = config_files::reason(&error);
+                diagnostics.warning(&format!("unable to look up public/{service}: {reason}"));
+            }
             let text = "Cannot flush mail queue - mail system is down".to_owned();
             return Err(Fatal(text));
         }

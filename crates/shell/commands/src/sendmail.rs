@@ -8,10 +8,10 @@ mod enqueue;
 mod options;
 
 use config::{Values, params as p};
-use logsink::{LogSettings, LogSink};
-use maillog::{Logger, Severity};
-use options::{Mode, Options, parse};
-use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command, rc::Rc};
+use config_files::Trouble;
+use logsink::Diagnostics;
+use options::{Mode, Options, Rules, config_directory, parse};
+use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, process::Command};
 use sys::credentials;
 
 /// The exit code of everything that went wrong: EX_TEMPFAIL of sysexits(3). Postfix has finer ones in mind, but its
@@ -34,18 +34,13 @@ pub(crate) fn newaliases(args: &[OsString]) -> i32 {
     run("newaliases", args, Mode::NewAliases)
 }
 
-fn run(name: &str, args: &[OsString], mode: Mode) -> i32 {
-    let options = match parse(name, args, mode) {
-        Ok(options) => options,
-        Err(Fatal(why)) => {
-            eprintln!("{name}: fatal: {why}");
-            return TEMPORARY_FAILURE;
-        }
-    };
-    match Sendmail::open(name, options).and_then(|sendmail| sendmail.run()) {
+fn run(name: &'static str, args: &[OsString], mode: Mode) -> i32 {
+    let mut diagnostics = Diagnostics::early("sendmail").called(name);
+    let outcome = Sendmail::open(args, mode, &mut diagnostics).and_then(|sendmail| sendmail.act());
+    match outcome {
         Ok(code) => code,
         Err(Fatal(why)) => {
-            eprintln!("{name}: fatal: {why}");
+            diagnostics.fatal(&why);
             TEMPORARY_FAILURE
         }
     }
@@ -56,31 +51,33 @@ pub(crate) struct Sendmail {
     pub(crate) options: Options,
     pub(crate) values: Values,
     directory: PathBuf,
-    log: Logger,
+    diagnostics: Diagnostics,
 }
 
 impl Sendmail {
-    fn open(name: &str, options: Options) -> Result<Self, Fatal> {
-        let directory = config_files::directory(options.config_directory.as_deref());
-        let configuration =
-            config_files::load_main(&directory).map_err(|trouble| Fatal(trouble.to_string()))?;
+    fn open(args: &[OsString], mode: Mode, diagnostics: &mut Diagnostics) -> Result<Self, Fatal> {
+        let fatal = |trouble: Trouble| Fatal(trouble.to_string());
+        let asked = config_directory(args);
+        let directory = config_files::directory(asked.as_deref());
+        if asked.is_some() {
+            config_files::check_directory(&directory).map_err(fatal)?;
+        }
+        let configuration = config_files::load_main(&directory).map_err(fatal)?;
         let values = configuration.values().clone();
-        let settings = LogSettings::load(&values).map_err(|invalid| Fatal(invalid.to_string()))?;
-        let sink = LogSink::open(&settings).map_err(|error| Fatal(error.to_string()))?;
-        let log = Logger::new(Rc::new(sink), &settings.tag("sendmail"), std::process::id());
-        for warning in &options.warnings {
-            eprintln!("{name}: warning: {warning}");
-            log.warning(warning);
-        }
-        Ok(Self { options, values, directory, log })
-    }
-
-    fn run(&self) -> Result<i32, Fatal> {
-        let outcome = self.act();
-        if let Err(Fatal(why)) = &outcome {
-            self.log.write(Severity::Fatal, why);
-        }
-        outcome
+        let name = diagnostics.program();
+        *diagnostics = Diagnostics::new("sendmail", &values).called(name);
+        // Names without a path are those of files below it, here and in all that is started from here.
+        let queue = values.text(p::queue_directory);
+        std::env::set_current_dir(queue)
+            .map_err(|error| Fatal(format!("chdir {queue}: {}", config_files::reason(&error))))?;
+        let mut rules = Rules {
+            verp_delimiter_filter: values.text(p::verp_delimiter_filter),
+            smtputf8_enable: values.bool(p::smtputf8_enable),
+            requiretls_enable: values.bool(p::requiretls_enable),
+            warn: &mut |text| diagnostics.warning(text),
+        };
+        let options = parse(name, args, mode, &mut rules)?;
+        Ok(Self { options, values, directory, diagnostics: diagnostics.clone() })
     }
 
     fn act(&self) -> Result<i32, Fatal> {
@@ -140,8 +137,7 @@ impl Sendmail {
     }
 
     fn warn(&self, text: &str) {
-        eprintln!("sendmail: warning: {text}");
-        self.log.warning(text);
+        self.diagnostics.warning(text);
     }
 
     /// postdrop decides; here it is only said more kindly.
@@ -149,7 +145,12 @@ impl Sendmail {
         let uid = credentials::real_uid();
         let account = credentials::account_by_uid(uid).ok().flatten();
         let user = account.map_or_else(|| "unknown".to_owned(), |account| account.name);
-        match tables::is_user_listed(&self.values, p::authorized_submit_users, &user, self.log.clone()) {
+        match tables::is_user_listed(
+            &self.values,
+            p::authorized_submit_users,
+            &user,
+            self.diagnostics.logger(),
+        ) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Fatal(format!("User {user}({uid}) is not allowed to submit mail"))),
             Err(why) => Err(Fatal(why)),

@@ -164,12 +164,29 @@ pub fn paths(directory: &Path) -> Paths {
 /// # Errors
 /// It cannot be read, or this program may not be pointed to the directory.
 pub fn read_main(directory: &Path) -> Result<Vec<u8>, Trouble> {
-    let privileged = rustix::process::getuid() != rustix::process::geteuid()
-        || rustix::process::getgid() != rustix::process::getegid();
-    if privileged && directory != Path::new(DEFAULT_DIRECTORY) {
+    if is_privileged() && directory != Path::new(DEFAULT_DIRECTORY) {
         authorize(directory)?;
     }
     read(directory, "main.cf")
+}
+
+/// Whether this program has rights that its caller lacks. Root lacks none.
+fn is_privileged() -> bool {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    let is_root = getuid().is_root() && geteuid().is_root();
+    !is_root && (getuid() != geteuid() || getgid() != getegid())
+}
+
+/// Refuses a directory that the set-gid programs would not read for this user, before one of them has to:
+/// sendmail(1) `-C`.
+///
+/// # Errors
+/// The default main.cf does not list it, and this is not root.
+pub fn check_directory(directory: &Path) -> Result<(), Trouble> {
+    match rustix::process::geteuid().is_root() || directory == Path::new(DEFAULT_DIRECTORY) {
+        true => Ok(()),
+        false => authorize(directory),
+    }
 }
 
 /// The bytes of a file in the configuration directory.

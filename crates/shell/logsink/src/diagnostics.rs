@@ -45,6 +45,18 @@ impl Diagnostics {
         Self { program, logger: Logger::new(Rc::new(sink), &tag, std::process::id()) }
     }
 
+    /// The same under another name on standard error: that which the program was called by.
+    #[must_use]
+    pub fn called(self, program: &'static str) -> Self {
+        Self { program, ..self }
+    }
+
+    /// The name on standard error.
+    #[must_use]
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
     /// For the log alone.
     pub fn log(&self, severity: Severity, text: &str) {
         self.logger.write(severity, text);

@@ -200,10 +200,12 @@ impl Message {
         let header_size_limit = usize::try_from(sendmail.values.int(p::header_size_limit)).unwrap_or(102_400);
         let mut headers = options.extract_recipients.then(|| Headers::new(header_size_limit));
         // `strict`: as the first line ends, so do all.
-        let mut strip = match sendmail.values.text(p::sendmail_fix_line_endings) {
+        let written = sendmail.values.unexpanded(p::sendmail_fix_line_endings.name()).unwrap_or_default();
+        let mut strip = match sendmail.values.expand(&written).as_str() {
             "always" => Some(true),
             "never" => Some(false),
             "strict" => None,
+            // The default would do, but its administrator wanted something else.
             other => {
                 let why = format!("invalid sendmail_fix_line_endings value: {other}");
                 return Err(Fatal(why));

@@ -1,7 +1,12 @@
 //! The options of sendmail: those that mean something, and the many that are taken and ignored.
 
 use super::Fatal;
-use std::{collections::VecDeque, ffi::OsString, os::unix::ffi::OsStrExt};
+use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +24,6 @@ pub(crate) enum Mode {
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) mode: Mode,
-    pub(crate) config_directory: Option<OsString>,
     /// `-f`, `-r`: external form.
     pub(crate) sender: Option<Vec<u8>>,
     /// `-F`
@@ -52,8 +56,14 @@ pub(crate) struct Options {
     /// `-oA`
     pub(crate) alias_table: Option<String>,
     pub(crate) recipients: Vec<Vec<u8>>,
-    /// What is to be warned about once there is a log.
-    pub(crate) warnings: Vec<String>,
+}
+
+/// What main.cf says about options, and who hears of those that are ignored.
+pub(crate) struct Rules<'a> {
+    pub(crate) verp_delimiter_filter: &'a str,
+    pub(crate) smtputf8_enable: bool,
+    pub(crate) requiretls_enable: bool,
+    pub(crate) warn: &'a mut dyn FnMut(&str),
 }
 
 /// Options with a value.
@@ -65,31 +75,63 @@ fn usage(why: impl Into<String>) -> Fatal {
     Fatal(why.into())
 }
 
+impl Options {
+    fn new(mode: Mode) -> Self {
+        Self {
+            mode,
+            sender: None,
+            full_name: None,
+            extract_recipients: false,
+            dot_ends: true,
+            encoding: None,
+            is_gateway: false,
+            dsn_notify: 0,
+            dsn_return: 0,
+            dsn_envelope_id: None,
+            verp: None,
+            verify: false,
+            verbose: 0,
+            smtputf8: false,
+            flush_site: None,
+            flush_id: None,
+            has_queue_interval: false,
+            alias_table: None,
+            recipients: Vec::new(),
+        }
+    }
+}
+
+/// The configuration directory that the command line names (`-C`): main.cf has to be read before all else is
+/// understood.
+pub(crate) fn config_directory(args: &[OsString]) -> Option<OsString> {
+    let mut directory = None;
+    let mut words = args.iter().map(|word| word.as_bytes());
+    while let Some(word) = words.next() {
+        let Some(letters) = word.strip_prefix(b"-").filter(|letters| !letters.is_empty() && *letters != b"-")
+        else {
+            break;
+        };
+        let Some(at) = letters.iter().position(|letter| WITH_VALUE.contains(char::from(*letter))) else {
+            continue;
+        };
+        let attached = letters.get(at + 1..).filter(|rest| !rest.is_empty());
+        // Not compatible with getopt(3): a lone -q has no value.
+        let given = if letters == b"q" { None } else { attached.or_else(|| words.next()) };
+        if letters.get(at) == Some(&b'C') {
+            directory = given.map(directory_of).or(directory);
+        }
+    }
+    directory
+}
+
 /// Reads the command line; `mode` is what the command's name asks for.
-pub(crate) fn parse(name: &str, args: &[OsString], mode: Mode) -> Result<Options, Fatal> {
-    let mut options = Options {
-        mode,
-        config_directory: None,
-        sender: None,
-        full_name: None,
-        extract_recipients: false,
-        dot_ends: true,
-        encoding: None,
-        is_gateway: false,
-        dsn_notify: 0,
-        dsn_return: 0,
-        dsn_envelope_id: None,
-        verp: None,
-        verify: false,
-        verbose: 0,
-        smtputf8: false,
-        flush_site: None,
-        flush_id: None,
-        has_queue_interval: false,
-        alias_table: None,
-        recipients: Vec::new(),
-        warnings: Vec::new(),
-    };
+pub(crate) fn parse(
+    name: &str,
+    args: &[OsString],
+    mode: Mode,
+    rules: &mut Rules<'_>,
+) -> Result<Options, Fatal> {
+    let mut options = Options::new(mode);
     let mut words: VecDeque<&OsString> = args.iter().collect();
     while let Some(word) = words.pop_front() {
         let bytes = word.as_bytes();
@@ -97,24 +139,23 @@ pub(crate) fn parse(name: &str, args: &[OsString], mode: Mode) -> Result<Options
         let follows_short = words.front().is_some_and(|next| next.len() == 2);
         match bytes {
             b"-V" if follows_short => {
-                let text = "option -V is deprecated with Postfix 2.3; specify -XV instead";
-                options.warnings.push(text.to_owned());
+                (rules.warn)("option -V is deprecated with Postfix 2.3; specify -XV instead");
                 options.verp = Some(String::new());
             }
             [b'-', b'V', _, _] => {
                 let old = String::from_utf8_lossy(&bytes[1..]).into_owned();
-                options
-                    .warnings
-                    .push(format!("option -{old} is deprecated with Postfix 2.3; specify -X{old} instead"));
-                value(&mut options, 'X', &bytes[1..])?;
+                let text = format!("option -{old} is deprecated with Postfix 2.3; specify -X{old} instead");
+                (rules.warn)(&text);
+                value(&mut options, ('X', &bytes[1..]), rules)?;
             }
-            b"-q" if options.mode == Mode::Daemon => {
-                options.warnings.push("ignoring -q option in daemon mode".to_owned());
-            }
+            b"-q" if options.mode == Mode::Daemon => (rules.warn)("ignoring -q option in daemon mode"),
             b"-q" => options.mode = Mode::Flush,
             b"-XV" => options.verp = Some(String::new()),
             b"--" => break,
-            [b'-', letters @ ..] if !letters.is_empty() => cluster(&mut options, name, letters, &mut words)?,
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                let needed = || usage(format!("usage: {name} [options]"));
+                cluster(&mut options, letters, &mut words, rules)?.ok_or_else(needed)?;
+            }
             _ => {
                 words.push_front(word);
                 break;
@@ -126,13 +167,14 @@ pub(crate) fn parse(name: &str, args: &[OsString], mode: Mode) -> Result<Options
     Ok(options)
 }
 
-/// Several options in one word, the last with its value behind it or in the next word.
+/// Several options in one word, the last with its value behind it or in the next word; `None` where there is no such
+/// option, or no value.
 fn cluster(
     options: &mut Options,
-    name: &str,
     letters: &[u8],
     words: &mut VecDeque<&OsString>,
-) -> Result<(), Fatal> {
+    rules: &mut Rules<'_>,
+) -> Result<Option<()>, Fatal> {
     for (at, letter) in letters.iter().copied().map(char::from).enumerate() {
         if WITHOUT.contains(letter) {
             flag(options, letter)?;
@@ -140,13 +182,13 @@ fn cluster(
             let rest = letters.get(at + 1..).unwrap_or_default();
             let given =
                 if rest.is_empty() { words.pop_front().map(|word| word.as_bytes()) } else { Some(rest) };
-            let given = given.ok_or_else(|| usage(format!("usage: {name} [options]")))?;
-            return value(options, letter, given);
+            let Some(given) = given else { return Ok(None) };
+            return value(options, (letter, given), rules).map(Some);
         } else {
-            return Err(usage(format!("usage: {name} [options]")));
+            return Ok(None);
         }
     }
-    Ok(())
+    Ok(Some(()))
 }
 
 fn flag(options: &mut Options, letter: char) -> Result<(), Fatal> {
@@ -162,7 +204,7 @@ fn flag(options: &mut Options, letter: char) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn value(options: &mut Options, letter: char, bytes: &[u8]) -> Result<(), Fatal> {
+fn value(options: &mut Options, (letter, bytes): (char, &[u8]), rules: &mut Rules<'_>) -> Result<(), Fatal> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     match letter {
         'B' => {
@@ -172,30 +214,39 @@ fn value(options: &mut Options, letter: char, bytes: &[u8]) -> Result<(), Fatal>
                 _ => return Err(usage("-B option needs 8BITMIME or 7BIT")),
             });
         }
-        'C' => options.config_directory = Some(directory_of(text)),
+        // Known already: config_directory().
+        'C' => {}
         'F' => options.full_name = Some(text),
         'f' | 'r' => options.sender = Some(bytes.to_vec()),
-        'N' => match notify(&text) {
-            Some(bits) => options.dsn_notify = bits,
-            None => options.warnings.push(format!("bad -N option value: '{text}' -- ignored")),
-        },
-        'O' => long_option(options, &text),
+        'N' => {
+            options.dsn_notify = notify(&text, rules.warn);
+            if options.dsn_notify == 0 {
+                (rules.warn)(&format!("bad -N option value: '{text}' -- ignored"));
+            }
+        }
+        'O' => long_option(options, &text, rules)?,
         'R' => match text.to_ascii_lowercase().as_str() {
             "full" => options.dsn_return = 1,
             "hdrs" => options.dsn_return = 2,
-            _ => options.warnings.push("bad -R option value -- ignored".to_owned()),
+            _ => {
+                options.dsn_return = 0;
+                (rules.warn)("bad -R option value -- ignored");
+            }
         },
-        'V' if text.len() > 100 => options.warnings.push("too long -V option value -- ignored".to_owned()),
-        'V' if text.chars().any(|c| c.is_control() && c != '\t') => {
-            options.warnings.push("bad syntax in -V option value -- ignored".to_owned());
+        'V' if bytes.len() > 100 => (rules.warn)("too long -V option value -- ignored"),
+        'V' if bytes.is_empty() || !bytes.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) => {
+            (rules.warn)("bad syntax in -V option value -- ignored");
         }
         'V' => options.dsn_envelope_id = Some(text),
         'X' => match text.strip_prefix('V') {
-            Some(delimiters) if delimiters.len() == 2 => options.verp = Some(delimiters.to_owned()),
-            Some(_) => return Err(usage("-V requires two characters from -=+")),
+            Some(delimiters) if is_verp(delimiters, rules) => options.verp = Some(delimiters.to_owned()),
+            Some(_) => {
+                let filter = rules.verp_delimiter_filter;
+                return Err(usage(format!("-V requires two characters from {filter}")));
+            }
             None => return Err(usage(format!("unsupported: -X{}", first(&text)))),
         },
-        'b' => operation(options, &text)?,
+        'b' => operation(options, &text, rules)?,
         'o' => old_option(options, &text)?,
         'q' => queue(options, &text)?,
         _ => {}
@@ -207,15 +258,24 @@ fn first(text: &str) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-fn directory_of(text: String) -> OsString {
-    // The name of the file is taken for its directory.
-    match text.strip_suffix("/main.cf") {
-        Some(directory) if !directory.is_empty() => directory.into(),
-        _ => text.into(),
+fn is_verp(delimiters: &str, rules: &Rules<'_>) -> bool {
+    delimiters.len() == 2 && delimiters.chars().all(|c| rules.verp_delimiter_filter.contains(c))
+}
+
+/// The name of the file is taken for its directory.
+fn directory_of(bytes: &[u8]) -> OsString {
+    let path = Path::new(OsStr::from_bytes(bytes));
+    match path.parent().filter(|_| path.file_name() == Some(OsStr::new("main.cf"))) {
+        Some(parent) if parent.as_os_str().is_empty() => ".".into(),
+        Some(parent) => parent.into(),
+        None => path.into(),
     }
 }
 
-fn operation(options: &mut Options, text: &str) -> Result<(), Fatal> {
+fn operation(options: &mut Options, text: &str, rules: &mut Rules<'_>) -> Result<(), Fatal> {
+    if matches!(first(text), 'd' | 'l') && options.mode == Mode::Flush {
+        (rules.warn)("ignoring -q option in daemon mode");
+    }
     match first(text) {
         'd' | 'l' => options.mode = Mode::Daemon,
         'h' | 'H' => options.mode = Mode::Ignore,
@@ -239,16 +299,40 @@ fn old_option(options: &mut Options, text: &str) -> Result<(), Fatal> {
     Ok(())
 }
 
-fn long_option(options: &mut Options, text: &str) {
-    let Some((name, value)) = text.split_once('=') else { return };
-    if !name.eq_ignore_ascii_case("SMTPUTF8") {
-        return;
+/// `-O name=value`: what is known is in sendmail(1), anything else is ignored.
+fn long_option(options: &mut Options, text: &str, rules: &mut Rules<'_>) -> Result<(), Fatal> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    if name.eq_ignore_ascii_case("REQUIRETLS") {
+        return require_tls(text, value, rules);
     }
-    match value.to_ascii_lowercase().as_str() {
-        "yes" => options.smtputf8 = true,
-        "no" => options.smtputf8 = false,
-        _ => options.warnings.push(format!("bad -O option: '{text}' -- ignored")),
+    if name.eq_ignore_ascii_case("SMTPUTF8") {
+        match value.to_ascii_lowercase().as_str() {
+            _ if !rules.smtputf8_enable => {
+                let text =
+                    format!("'-O {text}' was requested, but the configuration is 'smtputf8_enable = no'");
+                (rules.warn)(&text);
+            }
+            "yes" => options.smtputf8 = true,
+            "no" => options.smtputf8 = false,
+            _ => (rules.warn)(&format!("bad -O option: '{text}' -- ignored")),
+        }
     }
+    Ok(())
+}
+
+/// Mail that is for encrypted ways only must not be taken as long as there are none.
+fn require_tls(text: &str, value: &str, rules: &mut Rules<'_>) -> Result<(), Fatal> {
+    if !rules.requiretls_enable {
+        let text =
+            format!("Ignoring option '-O {text}, because the configuration is 'requiretls_enable = no'");
+        (rules.warn)(&text);
+    } else if value.eq_ignore_ascii_case("yes") {
+        let why = "-O REQUIRETLS=yes: there is no TLS yet; send the message later, or without this option";
+        return Err(usage(why));
+    } else if !value.eq_ignore_ascii_case("no") {
+        (rules.warn)(&format!("bad -O option: '{text}' -- ignored"));
+    }
+    Ok(())
 }
 
 fn queue(options: &mut Options, text: &str) -> Result<(), Fatal> {
@@ -264,19 +348,22 @@ fn queue(options: &mut Options, text: &str) -> Result<(), Fatal> {
     Ok(())
 }
 
-/// Words of RFC 3461 NOTIFY; `never` excludes the others.
-fn notify(text: &str) -> Option<u8> {
+/// Words of RFC 3461 NOTIFY as bits; `never` excludes the others. 0 if they are not in order.
+fn notify(text: &str, warn: &mut dyn FnMut(&str)) -> u8 {
     let mut bits = 0;
-    for word in text.split(',') {
-        bits |= match word.trim().to_ascii_lowercase().as_str() {
+    for word in text.split([',', ' ', '\t', '\r', '\n']).filter(|word| !word.is_empty()) {
+        bits |= match word.to_ascii_lowercase().as_str() {
             "never" => 1,
             "success" => 2,
             "failure" => 4,
             "delay" => 8,
-            _ => return None,
+            _ => {
+                warn(&format!("unknown DSN NOTIFY command value \"{word}\" in \"{text}\""));
+                return 0;
+            }
         };
     }
-    (bits & 1 == 0 || bits == 1).then_some(bits)
+    if bits & 1 == 0 || bits == 1 { bits } else { 0 }
 }
 
 fn judge(options: &Options) -> Result<(), Fatal> {
@@ -301,9 +388,21 @@ fn judge(options: &Options) -> Result<(), Fatal> {
 mod tests {
     use super::*;
 
-    fn options(words: &[&str]) -> Result<Options, Fatal> {
+    fn told(words: &[&str]) -> (Result<Options, Fatal>, Vec<String>) {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        parse("sendmail", &words, Mode::Enqueue)
+        let mut warnings = Vec::new();
+        let mut rules = Rules {
+            verp_delimiter_filter: "-=+",
+            smtputf8_enable: true,
+            requiretls_enable: true,
+            warn: &mut |text| warnings.push(text.to_owned()),
+        };
+        let parsed = parse("sendmail", &words, Mode::Enqueue, &mut rules);
+        (parsed, warnings)
+    }
+
+    fn options(words: &[&str]) -> Result<Options, Fatal> {
+        told(words).0
     }
 
     #[test]
@@ -325,15 +424,55 @@ mod tests {
     /// sendmail(1): "-XV (Postfix 2.2 and earlier: -V)", "-XVxy (Postfix 2.2 and earlier: -Vxy)"
     #[test]
     fn the_old_names_of_verp_are_understood_with_a_warning() {
-        let parsed = options(&["-V", "-f", "list-owner@x", "b@c"]).unwrap();
+        let (parsed, warnings) = told(&["-V", "-f", "list-owner@x", "b@c"]);
+        let parsed = parsed.unwrap();
         assert_eq!((parsed.verp.as_deref(), parsed.dsn_envelope_id), (Some(""), None));
         assert_eq!(parsed.sender.as_deref(), Some(&b"list-owner@x"[..]));
-        assert_eq!(parsed.warnings, ["option -V is deprecated with Postfix 2.3; specify -XV instead"]);
-        let parsed = options(&["-V+=", "b@c"]).unwrap();
-        assert_eq!(parsed.verp.as_deref(), Some("+="));
-        assert_eq!(parsed.warnings, ["option -V+= is deprecated with Postfix 2.3; specify -XV+= instead"]);
+        assert_eq!(warnings, ["option -V is deprecated with Postfix 2.3; specify -XV instead"]);
+        let (parsed, warnings) = told(&["-V+=", "b@c"]);
+        assert_eq!(parsed.unwrap().verp.as_deref(), Some("+="));
+        assert_eq!(warnings, ["option -V+= is deprecated with Postfix 2.3; specify -XV+= instead"]);
         let parsed = options(&["-V", "envid", "b@c"]).unwrap();
         assert_eq!((parsed.verp, parsed.dsn_envelope_id.as_deref()), (None, Some("envid")));
+    }
+
+    #[test]
+    fn the_configuration_directory_is_known_first() {
+        let check = |words: &[&str], expected: Option<&str>| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            assert_eq!(config_directory(&words), expected.map(OsString::from), "{words:?}");
+        };
+        check(&["-C", "/x", "bob"], Some("/x"));
+        check(&["-q", "-tiC/x/main.cf"], Some("/x"));
+        check(&["-C", "main.cf"], Some("."));
+        check(&["-f", "-C", "bob"], None);
+        check(&["bob", "-C", "/x"], None);
+        check(&["--", "-C", "/x"], None);
+        check(&["-C"], None);
+    }
+
+    /// Newer than Debian's: 3.12's words.
+    #[test]
+    fn long_options_are_those_of_the_manual() {
+        let check = |text: &str, smtputf8: bool, expected: &[&str]| {
+            let (parsed, warnings) = told(&["-O", text, "bob"]);
+            assert_eq!(parsed.unwrap().smtputf8, smtputf8, "{text}");
+            assert_eq!(warnings, expected, "{text}");
+        };
+        check("SMTPUTF8=yes", true, &[]);
+        check("smtputf8=NO", false, &[]);
+        check("SMTPUTF8=maybe", false, &["bad -O option: 'SMTPUTF8=maybe' -- ignored"]);
+        check("REQUIRETLS=no", false, &[]);
+        check("REQUIRETLS=", false, &["bad -O option: 'REQUIRETLS=' -- ignored"]);
+        check("DeliveryMode=b", false, &[]);
+        let refused = told(&["-O", "RequireTLS=yes", "bob"]).0.unwrap_err();
+        assert!(refused.0.contains("there is no TLS yet"), "{refused:?}");
+        // One more than 3.7 takes.
+        assert_eq!(
+            options(&["-V", "with\ttab", "bob"]).unwrap().dsn_envelope_id.as_deref(),
+            Some("with\ttab")
+        );
+        assert_eq!(options(&["-V", "", "bob"]).unwrap().dsn_envelope_id, None);
     }
 
     #[test]

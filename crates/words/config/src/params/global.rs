@@ -80,7 +80,7 @@ rows! {
     recipient_delimiter: text(0, 0), "", "global,smtpd", Honoured("local, qmgr, rewrite, smtpd"), "What separates a user from an address extension.";
     relay_domains: text(0, 0), "${{$compatibility_level} <level {2} ? {$mydestination} : {}}", "global,smtpd,trivial-rewrite", Honoured("rewrite, smtpd"), "Domains whose mail is relayed.";
     relayhost: text(0, 0), "", "global,smtp,trivial-rewrite", Honoured("rewrite, smtp"), "The next hop for what is not delivered here.";
-    requiretls_enable: flag(), "yes", "global,sendmail", NotYet, "Offers REQUIRETLS, and carries out what such mail asks for.";
+    requiretls_enable: flag(), "yes", "global,sendmail", Honoured("commands"), "Offers REQUIRETLS, and carries out what such mail asks for.";
     send_cyrus_sasl_authzid: flag(), "no", "global", NotYet, "Sends the login name as the authorization name too, when the Cyrus library logs in to a server.";
     sender_dependent_default_transport_maps: text(0, 0), "", "", Honoured("rewrite"), "default_transport by sender.";
     service_name: read_only(), COMPUTED, "global,master,postconf", Honoured("config"), "The name of the running service.";
@@ -96,5 +96,5 @@ rows! {
     strict_smtputf8: flag(), "no", "global", Honoured("smtpd"), "Wants SMTPUTF8 before it takes UTF-8.";
     tcp_windowsize: int(0, 0), "0", "global", NotYet, "The receive buffer of TCP sockets, for routers that cannot scale windows.";
     trigger_timeout: time(1, 0), "10s", "global", Honoured("deliver, postdrop, process, receive"), "How long waking another service may take.";
-    verp_delimiter_filter: text(1, 0), "-=+", "global", NotYet, "The characters that may be VERP delimiters.";
+    verp_delimiter_filter: text(1, 0), "-=+", "global", Honoured("commands"), "The characters that may be VERP delimiters.";
 }
