@@ -205,18 +205,23 @@ impl Machine {
 
     /// A connection to port 25, from inside.
     pub fn connect(&self) -> Option<TcpStream> {
+        let stream = self.inside(|| TcpStream::connect("127.0.0.1:25").ok())?;
+        stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
+        Some(stream)
+    }
+
+    /// Does something in the machine's network: sockets stay where they are made, and so do threads.
+    pub fn inside<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> T {
         let namespace =
             fs::File::open(format!("/proc/{}/ns/net", self.holder.id())).expect("a living holder");
-        // Only this thread goes there; a socket stays where it was made.
+        // Only this thread goes there.
         let inside = move || {
             let kind = Some(rustix::thread::LinkNameSpaceType::Network);
             rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), kind)
                 .expect("root may enter");
-            TcpStream::connect("127.0.0.1:25").ok()
+            what()
         };
-        let stream = thread::spawn(inside).join().expect("no panic")?;
-        stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
-        Some(stream)
+        thread::spawn(inside).join().expect("no panic")
     }
 
     /// A whole SMTP transaction; the last reply, of the message.

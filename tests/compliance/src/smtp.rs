@@ -101,6 +101,7 @@ pub struct Sink {
     taken: Arc<Mutex<Vec<Taken>>>,
     put_off: Arc<Mutex<HashSet<String>>>,
     stalled: Arc<Mutex<HashSet<String>>>,
+    waiting: Arc<Mutex<Vec<String>>>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -113,6 +114,7 @@ impl Sink {
             taken: Arc::default(),
             put_off: Arc::default(),
             stalled: Arc::default(),
+            waiting: Arc::default(),
             is_over: Arc::default(),
         };
         let server = sink.clone();
@@ -147,12 +149,23 @@ impl Sink {
         *self.stalled.lock().unwrap_or_else(PoisonError::into_inner) = recipients;
     }
 
+    /// Recipients for which a client waits now, each as often as it does.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn wait_while_stalled(&self, address: &str) {
+        let waiting = || self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting().push(address.to_owned());
         while !self.is_over.load(Ordering::Relaxed)
             && self.stalled.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
         {
             thread::sleep(Duration::from_millis(10));
         }
+        let mut waiting = waiting();
+        let at = waiting.iter().position(|waits| waits == address);
+        at.map(|at| waiting.swap_remove(at));
     }
 
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {

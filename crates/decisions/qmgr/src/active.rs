@@ -125,6 +125,10 @@ impl Core {
         let text = match failure {
             AgentFailure::Unavailable => "mail transport unavailable",
             AgentFailure::Died => "unknown mail transport error",
+            AgentFailure::Gone => {
+                self.messages[self.entries[key].message].flags.is_gone = true;
+                return self.entry_done(step, key, request.recipients.len());
+            }
         };
         if failure == AgentFailure::Died {
             let name = &self.transports[at].name;

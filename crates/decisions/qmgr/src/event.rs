@@ -92,6 +92,9 @@ pub enum AgentFailure {
     Unavailable,
     /// It took the request and went away without an answer.
     Died,
+    /// Nothing was delivered, as the message is not in the active queue any more: somebody has removed it, held it or put it
+    /// back into maildrop.
+    Gone,
 }
 
 /// What somebody asks for at the queue manager's trigger (qmgr(8)); requests add up.
@@ -408,7 +411,8 @@ pub enum Action {
     },
     /// Move to `corrupt` and let go of the file. No answer.
     SetAside(QueueId),
-    /// Remove the file: every recipient is done. No answer.
+    /// Remove the file: every recipient is done. The marks that came just before are needed only if somebody has moved the
+    /// file meanwhile; then it is not logged as removed. No answer.
     Remove(QueueId),
     /// Let go of the file; it is not in `active` any more. No answer.
     Forget(QueueId),

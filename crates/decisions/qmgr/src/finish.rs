@@ -30,7 +30,10 @@ impl Core {
             return;
         }
         if message.flags.is_gone {
-            step.act(Action::Forget(message.id));
+            let id = message.id;
+            // Wherever it is now, nobody gets it again.
+            self.mark(step, key);
+            step.act(Action::Forget(id));
             self.forget(key);
         } else if self.is_for_the_next(message) {
             self.give_back(step, key);
@@ -56,8 +59,8 @@ impl Core {
             return self.defer(step, key);
         }
         if !flags.is_deferred {
-            // The done marks would only be read if the file stayed.
             let id = message.id;
+            self.mark(step, key);
             step.act(Action::Remove(id));
             step.log(LogLine::Removed(id));
             return self.forget(key);

@@ -19,6 +19,13 @@ pub(crate) fn start<W: World>(context: &Rc<Context<W>>, ticket: Ticket, request:
     let Some(service) = context.services.get(&request.transport) else {
         return events.push(Event::AgentFailed(ticket, AgentFailure::Unavailable));
     };
+    if !context.work.is_in_place(&request.queue_id) {
+        context.shared.log.session(&service.tag).warning(&format!(
+            "open active {}: No such file or directory; it is not delivered",
+            request.queue_id
+        ));
+        return events.push(Event::AgentFailed(ticket, AgentFailure::Gone));
+    }
     if let Program::Internal(program) = &service.program {
         return events.push(Event::Report(ticket, internal(context, service, program, &request)));
     }

@@ -12,7 +12,7 @@ use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::Rewriter;
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     pin::pin,
     rc::Rc,
     time::Duration,
@@ -101,19 +101,28 @@ impl<W: World> Engine<W> {
         let mut actions = Vec::new();
         let (now, wall) = (self.shared.world.now(), self.shared.world.wall());
         self.scheduler.borrow_mut().step(now, wall, event, &mut actions);
-        let removed: HashSet<QueueId> = actions
+        // A mark in a file that is removed in the same breath would be a write for nobody: neither is synced, so a crash
+        // between them is as if both had not happened.
+        let mut marks: HashMap<QueueId, Vec<u64>> = actions
             .iter()
-            .filter_map(|action| match action {
-                Action::Remove(id) => Some(*id),
-                _ => None,
-            })
+            .filter_map(|action| if let Action::Remove(id) = action { Some((*id, Vec::new())) } else { None })
             .collect();
+        let mut moved = HashSet::new();
         for action in actions {
-            // A mark in a file that is removed in the same breath would be a write for nobody: neither
-            // is synced, so a crash between them is as if both had not happened.
-            let is_vain = matches!(&action, Action::MarkDone(id, _) if removed.contains(id));
-            if !is_vain {
-                self.perform(action);
+            match action {
+                Action::MarkDone(id, offsets) if marks.contains_key(&id) => {
+                    marks.entry(id).or_default().extend(offsets);
+                }
+                Action::Remove(id) => {
+                    if let Err(trouble) =
+                        self.context.work.remove(&id, marks.get(&id).map_or(&[], Vec::as_slice))
+                    {
+                        self.qmgr_log.warning(&trouble);
+                        moved.insert(id);
+                    }
+                }
+                Action::Log(LogLine::Removed(id)) if moved.contains(&id) => {}
+                action => self.perform(action),
             }
         }
     }

@@ -8,6 +8,7 @@ use queue_format::{Envelope, ReadError};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    io::ErrorKind,
     rc::Rc,
 };
 use types::{QueueId, QueueName, Trouble, WallTime};
@@ -127,10 +128,7 @@ impl<D: Disk> QueueWork<D> {
                 .map_err(|e| format!("{id}: remove defer log: {e}")),
             Action::MarkDone(id, offsets) => {
                 let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
-                for offset in offsets {
-                    active.file.mark_done(*offset).map_err(|e| format!("{id}: mark recipient done: {e}"))?;
-                }
-                Ok(())
+                mark_done(&active, id, offsets)
             }
             Action::ClearWarning(id) => {
                 let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
@@ -146,10 +144,6 @@ impl<D: Disk> QueueWork<D> {
                 let moved = self.queue.corrupt(QueueName::Active, id);
                 moved.map_err(|e| format!("{id}: move to corrupt: {e}"))
             }
-            Action::Remove(id) => {
-                let _locked = self.let_go(id);
-                self.queue.remove(QueueName::Active, id).map_err(|e| format!("{id}: remove: {e}"))
-            }
             Action::GiveBack(id) => {
                 let Some(active) = self.let_go(id) else { return Ok(()) };
                 let moved = self.queue.return_to_incoming(wall, id, active.file.file());
@@ -160,6 +154,28 @@ impl<D: Disk> QueueWork<D> {
                 Ok(())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether a message is where it was claimed to: somebody may have removed it, held it or put it back into maildrop
+    /// (postsuper(1)).
+    pub(crate) fn is_in_place(&self, id: &QueueId) -> bool {
+        let Some(active) = self.active(id) else { return false };
+        match self.queue.disk().status(&self.queue.path(QueueName::Active, id)) {
+            Ok(status) => status.inode == active.file.status().inode,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        }
+    }
+
+    /// Removes a message of which everything is done. These recipients are not marked yet, which does not matter but
+    /// when somebody has moved the file: then the error says so.
+    pub(crate) fn remove(&self, id: &QueueId, unmarked: &[u64]) -> Result<(), String> {
+        let active = self.let_go(id);
+        let Err(error) = self.queue.remove(QueueName::Active, id) else { return Ok(()) };
+        let why = format!("{id}: remove from active: {}", config_files::reason(&error));
+        match active.map(|active| mark_done(&active, id, unmarked)) {
+            Some(Err(trouble)) => Err(format!("{why}; {trouble}")),
+            _ => Err(why),
         }
     }
 
@@ -198,8 +214,15 @@ impl<D: Disk> QueueWork<D> {
                 .and_then(|file| file.set_modified(next_try)),
         };
         set.and_then(|()| self.queue.move_to(id, QueueName::Active, to))
-            .map_err(|e| format!("{id}: move to {to}: {e}"))
+            .map_err(|e| format!("{id}: move from active to {to}: {}", config_files::reason(&e)))
     }
+}
+
+fn mark_done<D: Disk>(active: &Active<D>, id: &QueueId, offsets: &[u64]) -> Result<(), String> {
+    for offset in offsets {
+        active.file.mark_done(*offset).map_err(|e| format!("{id}: mark recipient done: {e}"))?;
+    }
+    Ok(())
 }
 
 fn failure(id: QueueId, error: &ReadError) -> ClaimFailure {
