@@ -64,7 +64,8 @@ pub(super) struct Printer {
     reason: String,
 }
 
-const MESSAGE: [&str; 6] = ["queue_name", "queue_id", "time", "size", "forced_expire", "sender"];
+/// Attributes of a message, a name and a value each.
+const MESSAGE_ATTRIBUTES: usize = 6;
 /// Longest string: no attribute of a listing is longer.
 const STRING_BYTES_MAX: usize = 64 * 1024;
 
@@ -135,7 +136,7 @@ impl Printer {
                 self.strings.clear();
                 self.expect = Expect::Nothing;
             }
-            Expect::Message if self.strings.len() == 2 * MESSAGE.len() => self.message(out)?,
+            Expect::Message if self.strings.len() == 2 * MESSAGE_ATTRIBUTES => self.message(out)?,
             Expect::Recipient if is_end => {
                 self.strings.clear();
                 self.expect = Expect::Message;
@@ -178,87 +179,138 @@ impl Printer {
     }
 
     fn message(&mut self, out: &mut dyn Write) -> Result<(), Trouble> {
-        let queue = self.value("queue_name")?;
-        let id = self.value("queue_id")?;
-        let time = self.number("time")?;
-        let size = self.number("size")?;
-        let is_expired = self.number("forced_expire")? != 0;
-        let sender = self.value("sender")?;
+        let message = Message {
+            queue: self.value("queue_name")?,
+            id: self.value("queue_id")?,
+            time: self.number("time")?,
+            size: self.number("size")?,
+            is_expired: self.number("forced_expire")? != 0,
+            sender: self.value("sender")?,
+        };
         self.expect = Expect::Recipient;
         self.recipients = 0;
         self.reason.clear();
-        self.bytes = self.bytes.saturating_add(u64::try_from(size).unwrap_or(0));
+        self.bytes = self.bytes.saturating_add(u64::try_from(message.size).unwrap_or(0));
         self.messages += 1;
         if self.style.is_json {
-            write!(
-                out,
-                "{{\"queue_name\": {}, \"queue_id\": {}, \"arrival_time\": {time}, \"message_size\": {size}, \
-                 \"forced_expire\": {is_expired}, \"sender\": {}, \"recipients\": [",
-                json(&queue),
-                json(&id),
-                json(&sender)
-            )?;
-            return Ok(());
+            return Ok(message.write_json(out)?);
         }
-        let mark = match queue.as_str() {
-            "active" => "*",
-            "hold" => "!",
-            _ => "",
-        };
-        let id = format!("{id}{mark}{}", if is_expired { "#" } else { "" });
-        let time = LocalTime::at(time).asctime();
-        let short = time.get(..19).unwrap_or(&time);
         let heading = match (self.messages, self.style.has_long_ids) {
             (1, true) => "----Queue ID----- --Size-- ---Arrival Time---- --Sender/Recipient------",
             (1, false) => "-Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------",
             _ => "",
         };
         writeln!(out, "{heading}")?;
-        if self.style.has_long_ids {
-            writeln!(out, "{id:<17} {size:>8} {short:>19} {sender}")?;
-        } else {
-            let short = time.get(..20).unwrap_or(&time);
-            writeln!(out, "{id:<11} {size:>7} {short:>20} {sender}")?;
-        }
-        Ok(())
+        Ok(message.write(self.style, out)?)
     }
 
     fn recipient(&mut self, out: &mut dyn Write) -> Result<(), Trouble> {
-        let original = self.optional("original_recipient")?;
-        let address = self.value("recipient")?;
-        let log_class = self.optional("log_class")?;
-        let reason = self.value("reason")?;
+        let recipient = Recipient {
+            original: self.optional("original_recipient")?,
+            address: self.value("recipient")?,
+            log_class: self.optional("log_class")?,
+            reason: self.value("reason")?,
+        };
         if self.style.is_json {
             let comma = if self.recipients > 0 { ", " } else { "" };
-            write!(out, "{comma}{{")?;
-            if let Some(original) = original {
-                write!(out, "\"orig_address\": {}, ", json(&original))?;
-            }
-            write!(out, "\"address\": {}", json(&address))?;
-            if !reason.is_empty() {
-                let name = match log_class.as_deref() {
-                    None | Some("defer") => "delay_reason",
-                    Some("bounce") => "bounce_reason",
-                    Some(_) => "other_reason",
-                };
-                write!(out, ", \"{name}\": {}", json(&reason))?;
-            }
-            write!(out, "}}")?;
+            write!(out, "{comma}")?;
             self.recipients += 1;
-            return Ok(());
+            return Ok(recipient.write_json(out)?);
         }
-        if reason != self.reason {
-            let shown = if reason.is_empty() { "reason unavailable" } else { &reason };
-            let padding = 76usize.saturating_sub(shown.len());
-            writeln!(out, "{:padding$}({shown})", "")?;
-            self.reason = reason;
+        if recipient.reason != self.reason {
+            recipient.write_reason(out)?;
+            self.reason.clone_from(&recipient.reason);
         }
-        if self.style.has_long_ids {
-            writeln!(out, "{:<17} {:>8} {:<19} {address}", "", "", "")?;
+        Ok(recipient.write(self.style, out)?)
+    }
+}
+
+/// A message as the server describes it.
+struct Message {
+    queue: String,
+    id: String,
+    /// Seconds since the epoch.
+    time: i64,
+    /// Bytes.
+    size: i64,
+    is_expired: bool,
+    sender: String,
+}
+
+impl Message {
+    /// Up to its recipients.
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        write!(
+            out,
+            "{{\"queue_name\": {}, \"queue_id\": {}, \"arrival_time\": {}, \"message_size\": {}, \
+             \"forced_expire\": {}, \"sender\": {}, \"recipients\": [",
+            json(&self.queue),
+            json(&self.id),
+            self.time,
+            self.size,
+            self.is_expired,
+            json(&self.sender)
+        )
+    }
+
+    fn write(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        let mark = match self.queue.as_str() {
+            "active" => "*",
+            "hold" => "!",
+            _ => "",
+        };
+        let id = format!("{}{mark}{}", self.id, if self.is_expired { "#" } else { "" });
+        let time = LocalTime::at(self.time).asctime();
+        let (size, sender) = (self.size, &self.sender);
+        if style.has_long_ids {
+            let short = time.get(..19).unwrap_or(&time);
+            writeln!(out, "{id:<17} {size:>8} {short:>19} {sender}")
         } else {
-            writeln!(out, "{:<11} {:>7} {:<20} {address}", "", "", "")?;
+            let short = time.get(..20).unwrap_or(&time);
+            writeln!(out, "{id:<11} {size:>7} {short:>20} {sender}")
         }
-        Ok(())
+    }
+}
+
+/// A recipient, with the reason why it has no mail yet, which may be empty.
+struct Recipient {
+    original: Option<String>,
+    address: String,
+    log_class: Option<String>,
+    reason: String,
+}
+
+impl Recipient {
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut fields = Vec::new();
+        if let Some(original) = &self.original {
+            fields.push(format!("\"orig_address\": {}", json(original)));
+        }
+        fields.push(format!("\"address\": {}", json(&self.address)));
+        if !self.reason.is_empty() {
+            let name = match self.log_class.as_deref() {
+                None | Some("defer") => "delay_reason",
+                Some("bounce") => "bounce_reason",
+                Some(_) => "other_reason",
+            };
+            fields.push(format!("\"{name}\": {}", json(&self.reason)));
+        }
+        write!(out, "{{{}}}", fields.join(", "))
+    }
+
+    fn write_reason(&self, out: &mut dyn Write) -> io::Result<()> {
+        let shown = if self.reason.is_empty() { "reason unavailable" } else { &self.reason };
+        let padding = 76usize.saturating_sub(shown.len());
+        writeln!(out, "{:padding$}({shown})", "")
+    }
+
+    fn write(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        let address = &self.address;
+        if style.has_long_ids {
+            writeln!(out, "{:<17} {:>8} {:<19} {address}", "", "", "")
+        } else {
+            writeln!(out, "{:<11} {:>7} {:<20} {address}", "", "", "")
+        }
     }
 }
 
