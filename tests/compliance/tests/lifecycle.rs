@@ -18,7 +18,8 @@ use std::{
 /// Debian's then says nothing; ours says what is fatal there, too, as 3.12 does.
 type Seen = (Option<i32>, Vec<String>);
 
-fn run(machine: &Machine, who: &str, words: &[&str]) -> Seen {
+/// What is started in the background (postsuper after a reload) says its part later: as many lines are waited for.
+fn run(machine: &Machine, who: &str, words: &[&str], lines_min: usize) -> Seen {
     let before = machine.events().len();
     let mut command = match who {
         "root" => machine.program("postfix"),
@@ -26,12 +27,13 @@ fn run(machine: &Machine, who: &str, words: &[&str]) -> Seen {
     };
     let output = command.args(words).output().expect("nsenter starts");
     // How often Postfix looks whether it has stopped depends on the machine.
-    let events = machine.events().split_off(before);
-    let is_ours = |line: &&String| {
+    let is_ours = |line: &String| {
         let tags = ["postfix/postfix-script: ", "postfix: ", "postfix/postqueue: ", "postfix/postsuper: "];
         tags.iter().any(|tag| line.starts_with(tag)) && !line.contains("waiting for") && !is_of_our_age(line)
     };
-    (output.status.code(), events.iter().filter(is_ours).map(|line| without_digits(line)).collect())
+    let said = || machine.events().split_off(before).into_iter().filter(is_ours).collect::<Vec<_>>();
+    machine.wait_until(&format!("{words:?} has said {lines_min} lines"), || said().len() >= lines_min);
+    (output.status.code(), said().iter().map(|line| without_digits(line)).collect())
 }
 
 /// Debian's configuration is of version 3.6, which 3.12 says each time.
@@ -47,9 +49,9 @@ fn without_digits(text: &str) -> String {
 
 /// What each step says: `WHO: words of a postfix command`, or `sh: words for the shell`, on both systems.
 fn compare(steps: &[&str]) {
-    let story = |which| {
+    let story = |which, expected: &[(String, Seen)]| {
         let machine = Machine::new(which, INTERNET_SITE);
-        let mut seen = Vec::new();
+        let mut seen: Vec<(String, Seen)> = Vec::new();
         for step in steps {
             let (who, words) = step.split_once(": ").expect("who does what");
             if who == "sh" {
@@ -57,7 +59,8 @@ fn compare(steps: &[&str]) {
                 continue;
             }
             let words: Vec<&str> = words.split_whitespace().collect();
-            seen.push(((*step).to_owned(), run(&machine, who, &words)));
+            let lines_min = expected.get(seen.len()).map_or(0, |(_, (_, lines))| lines.len());
+            seen.push(((*step).to_owned(), run(&machine, who, &words, lines_min)));
             if ["abort", "drain"].contains(&words.first().copied().unwrap_or_default()) {
                 machine.wait_until("it has ended", || !is_running(&machine));
             }
@@ -67,7 +70,8 @@ fn compare(steps: &[&str]) {
         }
         seen
     };
-    let (theirs, mut ours) = (story(Which::Postfix), story(Which::Posthaste));
+    let theirs = story(Which::Postfix, &[]);
+    let mut ours = story(Which::Posthaste, &theirs);
     for ((step, ours), (_, theirs)) in ours.iter_mut().zip(&theirs) {
         for line in &mut ours.1 {
             // 3.12 knows two more commands.
@@ -309,7 +313,7 @@ fn in_the_foreground_the_command_lasts_as_long_as_the_mail_system() {
         let mut foreground = command.arg("start-fg").stdout(Stdio::null()).spawn().expect("nsenter starts");
         machine.wait_until("port 25 answers", || machine.connect().is_some());
         assert!(foreground.try_wait().expect("a child").is_none(), "it has not come back");
-        let stopped = run(&machine, "root", &["stop"]);
+        let stopped = run(&machine, "root", &["stop"], 1);
         let code = foreground.wait().expect("a child").code();
         let events = machine
             .events()
