@@ -16,7 +16,7 @@ use crate::{
     Remote,
     client::ALL_IN_USE,
     pool::{Place, Pool, Taken},
-    sql::{TooMany, is_eligible, join},
+    sql::{TooMany, is_asked_for, join},
     template::Templates,
 };
 use bstr::ByteSlice;
@@ -47,6 +47,7 @@ struct Ldap<W: World> {
     pool: Rc<Pool<Connection<W::Stream>>>,
     world: W,
     hosts: Rc<dyn Dns>,
+    reply_max: usize,
     logger: Logger,
 }
 
@@ -65,6 +66,7 @@ pub(crate) fn open<W: World>(
         pool: Pool::new(remote.limits.connections_max, IDLE_MAX, AGE_MAX),
         world: remote.world.clone(),
         hosts: Rc::clone(&remote.hosts),
+        reply_max: remote.limits.reply_max,
         logger: remote.logger.clone(),
     }))
 }
@@ -78,13 +80,10 @@ enum Step {
 
 impl<W: World> Ldap<W> {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_eligible(self.domain.as_ref(), key).await {
-            Ok(true) => {}
-            Ok(false) => return Lookup::Absent,
+        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
+            Ok(true) if std::str::from_utf8(key).is_ok() => {}
+            Ok(_) => return Lookup::Absent,
             Err(trouble) => return Lookup::TryAgain(trouble),
-        }
-        if !self.templates.accepts(key) || key.contains(&0) || std::str::from_utf8(key).is_err() {
-            return Lookup::Absent;
         }
         let values = match self.values(key).await {
             Ok(values) => values,
@@ -112,8 +111,8 @@ impl<W: World> Ldap<W> {
             match step {
                 Step::Value(value) => {
                     bytes = bytes.saturating_add(value.len());
-                    if bytes > crate::sql::REPLY_MAX {
-                        return Err(format!("{}: the answer is too long; narrow query_filter", self.name));
+                    if bytes > self.reply_max {
+                        return Err(format!("{}: {}", self.name, crate::sql::too_long(self.reply_max)));
                     }
                     values.push(value);
                 }

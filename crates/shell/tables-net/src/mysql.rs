@@ -41,6 +41,7 @@ struct Mysql {
     login: Login,
     /// `require_result_set`: a query without a result set is an error, not an empty result.
     require_result_set: bool,
+    reply_max: usize,
 }
 
 impl<W: World> Driver<W> for Mysql {
@@ -57,7 +58,7 @@ impl<W: World> Driver<W> for Mysql {
     ) -> Result<Self::Connection, String> {
         let stream = target.connect(world, hosts, sql::TIME_LIMIT).await;
         let stream = stream.map_err(|error| tables::errno_text(&error))?;
-        Connection::log_in(stream, &self.login, matches!(target, Server::Unix(_))).await
+        Connection::log_in(stream, &self.login, matches!(target, Server::Unix(_)), self.reply_max).await
     }
 
     fn quote(&self, connection: &Self::Connection, piece: &[u8]) -> Option<Vec<u8>> {
@@ -113,12 +114,12 @@ pub(crate) fn open<W: World>(
         database: source.needed("dbname")?.to_owned(),
         charset: source.text("charset", "utf8mb4").to_owned(),
     };
-    let hosts: Vec<&str> = maps::split_list(source.text("hosts", "")).collect();
-    let hosts = if hosts.is_empty() { vec!["localhost"] } else { hosts };
-    let target = |host: &str| Ok((host.to_owned(), server(host, &options)?));
-    let targets = hosts.into_iter().map(target).collect::<Result<Vec<_>, String>>();
-    let targets = targets.map_err(|why| OpenError::new(format!("mysql:{name}: {why}")))?;
-    let driver = Mysql { login, require_result_set: source.flag("require_result_set", true)? };
+    let targets = sql::targets("mysql", &source, |host| server(host, &options))?;
+    let driver = Mysql {
+        login,
+        require_result_set: source.flag("require_result_set", true)?,
+        reply_max: remote.limits.reply_max,
+    };
     sql::open(remote, &source, driver, targets, tables)
 }
 

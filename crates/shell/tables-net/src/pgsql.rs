@@ -19,6 +19,7 @@ use world::{Dns, Table, Tables, World};
 struct Pgsql {
     /// `encoding`: what the server is to take queries for, and to answer in.
     encoding: String,
+    reply_max: usize,
 }
 
 impl<W: World> Driver<W> for Pgsql {
@@ -42,7 +43,7 @@ impl<W: World> Driver<W> for Pgsql {
                     continue;
                 }
             };
-            match Connection::log_in(stream, target, &self.encoding).await {
+            match Connection::log_in(stream, target, &self.encoding, self.reply_max).await {
                 Ok(connection) => return Ok(connection),
                 Err(why) => failed = why,
             }
@@ -89,11 +90,8 @@ pub(crate) fn open<W: World>(
         password: source.text("password", "").to_owned(),
         database: source.text("dbname", "").to_owned(),
     };
-    let hosts: Vec<&str> = maps::split_list(source.text("hosts", "")).collect();
-    let hosts = if hosts.is_empty() { vec!["localhost"] } else { hosts };
-    let parse = |host: &str| Ok((host.to_owned(), Target::parse(host, &login)?));
-    let targets = hosts.into_iter().map(parse).collect::<Result<Vec<_>, String>>();
-    let targets = targets.map_err(|why| OpenError::new(format!("pgsql:{name} {why}")))?;
-    let driver = Pgsql { encoding: source.text("encoding", "UTF8").to_owned() };
+    let targets = sql::targets("pgsql", &source, |host| Target::parse(host, &login))?;
+    let driver =
+        Pgsql { encoding: source.text("encoding", "UTF8").to_owned(), reply_max: remote.limits.reply_max };
     sql::open(remote, &source, driver, targets, tables)
 }

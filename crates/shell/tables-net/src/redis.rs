@@ -28,6 +28,7 @@ struct Redis {
     user: String,
     password: String,
     database: u64,
+    reply_max: usize,
 }
 
 impl<W: World> Driver<W> for Redis {
@@ -43,7 +44,8 @@ impl<W: World> Driver<W> for Redis {
         target: &Server,
     ) -> Result<Self::Connection, String> {
         let stream = target.connect(world, hosts, sql::TIME_LIMIT).await;
-        let mut connection = Connection::new(stream.map_err(|error| tables::errno_text(&error))?);
+        let mut connection =
+            Connection::new(stream.map_err(|error| tables::errno_text(&error))?, self.reply_max);
         if !self.password.is_empty() {
             let user = (!self.user.is_empty()).then_some(self.user.as_bytes());
             let words = [b"AUTH".as_slice()].into_iter().chain(user).chain([self.password.as_bytes()]);
@@ -91,15 +93,12 @@ pub(crate) fn open<W: World>(
 ) -> Result<Rc<dyn Table>, OpenError> {
     let source = SourceFile::read(name, &[sql::SETTINGS, &["database"]].concat(), &remote.main)?;
     source.needed("query")?;
-    let hosts: Vec<&str> = maps::split_list(source.text("hosts", "")).collect();
-    let hosts = if hosts.is_empty() { vec!["localhost"] } else { hosts };
-    let targets = hosts.into_iter().map(|host| Ok((host.to_owned(), server(host)?)));
-    let targets = targets.collect::<Result<Vec<_>, String>>();
-    let targets = targets.map_err(|why| OpenError::new(format!("redis:{name}: {why}")))?;
+    let targets = sql::targets("redis", &source, server)?;
     let driver = Redis {
         user: source.text("user", "").to_owned(),
         password: source.text("password", "").to_owned(),
         database: source.number("database", 0, 0)?,
+        reply_max: remote.limits.reply_max,
     };
     sql::open(remote, &source, driver, targets, tables)
 }

@@ -22,8 +22,10 @@ use world::{Answer, Dns, Table, Tables, World};
 /// For a connection with its login, and then for each query.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(100);
 
-/// The most that a server may answer to one query, in bytes.
-pub(crate) const REPLY_MAX: usize = 16 << 20;
+/// Why an answer was not read to its end.
+pub(crate) fn too_long(max: usize) -> String {
+    format!("an answer is longer than {max} bytes (lookup_reply_size_limit); narrow the query")
+}
 
 /// What a row is made of: columns, of which some are NULL.
 pub(crate) type Row = Vec<Option<Vec<u8>>>;
@@ -152,10 +154,33 @@ pub(crate) fn templates(source: &SourceFile) -> Result<Templates, OpenError> {
         .map_err(|why| OpenError::new(format!("{}: {why}", source.name)))
 }
 
+/// `hosts`, parsed one by one; without any, `localhost`.
+pub(crate) fn targets<T>(
+    map_type: &str,
+    source: &SourceFile,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<(String, T)>, OpenError> {
+    let hosts: Vec<&str> = maps::split_list(source.text("hosts", "")).collect();
+    let hosts = if hosts.is_empty() { vec!["localhost"] } else { hosts };
+    let target = |host: &str| Ok((host.to_owned(), parse(host)?));
+    let targets = hosts.into_iter().map(target).collect::<Result<_, String>>();
+    targets.map_err(|why| OpenError::new(format!("{map_type}:{}: {why}", source.name)))
+}
+
 /// `domain`: only addresses in these domains are asked for.
 pub(crate) fn domain(source: &SourceFile, tables: &dyn Tables) -> Option<StringList> {
     let list = source.get("domain").filter(|list| !list.is_empty())?;
     Some(StringList::open(&source.name, list, tables))
+}
+
+/// Whether a key is one that a server may be asked for: in `domain`, with all that the templates use, and without null bytes,
+/// at which the servers' protocols end queries.
+pub(crate) async fn is_asked_for(
+    domain: Option<&StringList>,
+    templates: &Templates,
+    key: &[u8],
+) -> Result<bool, Trouble> {
+    Ok(is_eligible(domain, key).await? && templates.accepts(key) && !key.contains(&0))
 }
 
 /// Whether a `domain` list, if there is one, lets a key through.
@@ -194,14 +219,10 @@ pub(crate) struct TooMany;
 
 impl<D: Driver<W>, W: World> SqlTable<D, W> {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_eligible(self.domain.as_ref(), key).await {
+        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
             Ok(true) => {}
-            Ok(false) => return Lookup::Absent,
+            Ok(_) => return Lookup::Absent,
             Err(trouble) => return Lookup::TryAgain(trouble),
-        }
-        // A key is text without null bytes; the servers' protocols end queries with one.
-        if !self.templates.accepts(key) || key.contains(&0) {
-            return Lookup::Absent;
         }
         let rows = match self.ask(key).await {
             Ok(rows) => rows,

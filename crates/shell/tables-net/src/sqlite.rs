@@ -3,7 +3,7 @@
 use crate::{
     Remote,
     source_file::SourceFile,
-    sql::{TooMany, domain, is_eligible, join, templates},
+    sql::{TooMany, domain, is_asked_for, join, templates},
     template::Templates,
 };
 use bstr::ByteSlice;
@@ -59,13 +59,10 @@ pub(crate) fn open<W: World>(
 
 impl Sqlite {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_eligible(self.domain.as_ref(), key).await {
-            Ok(true) => {}
-            Ok(false) => return Lookup::Absent,
+        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
+            Ok(true) if std::str::from_utf8(key).is_ok() => {}
+            Ok(_) => return Lookup::Absent,
             Err(trouble) => return Lookup::TryAgain(trouble),
-        }
-        if !self.templates.accepts(key) || key.contains(&0) || std::str::from_utf8(key).is_err() {
-            return Lookup::Absent;
         }
         let quote = |piece: &[u8]| Some(piece.replace("'", "''"));
         let Some(query) = self.templates.query(key, &quote) else { return Lookup::Absent };

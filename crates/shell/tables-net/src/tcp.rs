@@ -1,6 +1,6 @@
 //! `tcp:host:port` (tcp_table(5)): `get key` answered with a three-digit code, both in %XX encoding.
 
-use crate::{Remote, Server, Timing, client::Client};
+use crate::{Remote, Server, Timing, client::Client, escapes::decode};
 use maillog::Logger;
 use std::{io, rc::Rc, time::Duration};
 use tables::OpenError;
@@ -78,7 +78,7 @@ fn parse(line: &[u8]) -> io::Result<Reply> {
     let malformed = || wrong("malformed reply");
     let (code, rest) = line.split_at_checked(3).ok_or_else(malformed)?;
     let text = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\t")).ok_or_else(malformed)?;
-    let value = decode(text).filter(|_| code.iter().all(u8::is_ascii_digit)).ok_or_else(malformed)?;
+    let value = decode(text, b'%').filter(|_| code.iter().all(u8::is_ascii_digit)).ok_or_else(malformed)?;
     match code.first() {
         Some(b'2') => Ok(Reply::Found(value)),
         Some(b'4') => Ok(Reply::TryAgain),
@@ -100,21 +100,6 @@ fn encode(text: &[u8]) -> Vec<u8> {
         }
     }
     encoded
-}
-
-fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let nibble = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte == b'%' {
-            let (high, low) = (nibble(*bytes.next()?)?, nibble(*bytes.next()?)?);
-            decoded.push(high << 4 | low);
-        } else {
-            decoded.push(byte);
-        }
-    }
-    Some(decoded)
 }
 
 impl<W: World> Table for TcpTable<W> {
@@ -139,10 +124,8 @@ mod tests {
     #[test]
     fn any_key_survives_the_encoding() {
         let all: Vec<u8> = (0..=255).collect();
-        assert_eq!(decode(&encode(&all)), Some(all));
+        assert_eq!(decode(&encode(&all), b'%'), Some(all));
         assert_eq!(encode(b"a b%\n"), b"a%20b%25%0A");
-        assert_eq!(decode(b"%4"), None);
-        assert_eq!(decode(b"%zz"), None);
     }
 
     #[test]

@@ -160,6 +160,9 @@ impl Source for RegexpTable {
     }
 
     fn may_hang(&self, key: &[u8]) -> bool {
+        if self.heavy.is_empty() {
+            return false;
+        }
         let pairs = KeyPairs::of(key);
         self.heavy.iter().any(|&at| {
             let conditions = self.rules.get(at).map(Rule::conditions);

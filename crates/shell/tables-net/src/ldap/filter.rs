@@ -1,6 +1,7 @@
 //! Search filters (RFC 4515): text to what is sent. The library's own parser does not undo `\XX`, with which keys are
 //! kept from being anything but a value.
 
+use crate::escapes::decode_text;
 use ldap3_proto::proto::{LdapFilter, LdapSubstringFilter};
 
 /// How deep filters may stand in filters.
@@ -56,46 +57,31 @@ fn item(text: &str) -> Option<LdapFilter> {
     };
     let compare = |suffix: char| name.strip_suffix(suffix).map(str::trim).filter(|name| is_plain(name));
     if let Some(name) = compare('>') {
-        return Some(LdapFilter::GreaterOrEqual(name.to_owned(), unescape(value)?));
+        return Some(LdapFilter::GreaterOrEqual(name.to_owned(), decode_text(value, b'\\')?));
     }
     if let Some(name) = compare('<') {
-        return Some(LdapFilter::LessOrEqual(name.to_owned(), unescape(value)?));
+        return Some(LdapFilter::LessOrEqual(name.to_owned(), decode_text(value, b'\\')?));
     }
     if let Some(name) = compare('~') {
-        return Some(LdapFilter::Approx(name.to_owned(), unescape(value)?));
+        return Some(LdapFilter::Approx(name.to_owned(), decode_text(value, b'\\')?));
     }
     let name = Some(name.trim()).filter(|name| is_plain(name))?.to_owned();
     match value {
         "*" => Some(LdapFilter::Present(name)),
         _ if value.contains('*') => Some(LdapFilter::Substring(name, substrings(value)?)),
-        _ => Some(LdapFilter::Equality(name, unescape(value)?)),
+        _ => Some(LdapFilter::Equality(name, decode_text(value, b'\\')?)),
     }
 }
 
 /// The pieces between the stars.
 fn substrings(value: &str) -> Option<LdapSubstringFilter> {
-    let pieces: Vec<String> = value.split('*').map(unescape).collect::<Option<_>>()?;
+    let pieces: Vec<String> =
+        value.split('*').map(|piece| decode_text(piece, b'\\')).collect::<Option<_>>()?;
     let (first, rest) = pieces.split_first()?;
     let (last, between) = rest.split_last()?;
     let some = |piece: &String| (!piece.is_empty()).then(|| piece.clone());
     let any = between.iter().filter_map(some).collect();
     Some(LdapSubstringFilter { initial: some(first), any, final_: some(last) })
-}
-
-/// Undoes `\XX`; other text stands for itself.
-fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut nibble = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let (high, low) = (nibble()?, nibble()?);
-        bytes.push(u8::try_from(high << 4 | low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

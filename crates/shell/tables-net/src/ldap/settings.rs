@@ -1,8 +1,9 @@
 //! The settings of ldap_table(5).
 
-use super::{connection::Bind, url};
+use super::connection::Bind;
 use crate::{
     Server,
+    escapes::decode_text,
     source_file::{MainSettings, SourceFile},
     template::{Template, Templates},
 };
@@ -99,7 +100,7 @@ fn servers(source: &SourceFile) -> Result<Vec<(String, Server)>, String> {
     let server = |word: &str| {
         if let Some(path) = word.strip_prefix("ldapi://") {
             let path =
-                url::decode(path.split('/').next().unwrap_or_default()).filter(|path| !path.is_empty());
+                decode_text(path.split('/').next().unwrap_or_default(), b'%').filter(|path| !path.is_empty());
             let path = path.unwrap_or_else(|| "/var/run/slapd/ldapi".to_owned());
             return Ok((word.to_owned(), Server::Unix(path.into())));
         }

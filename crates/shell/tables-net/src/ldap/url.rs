@@ -1,6 +1,7 @@
 //! LDAP URLs in entries (RFC 4516): which search they stand for. It is made at the server that has the entry.
 
 use super::settings::scope;
+use crate::escapes::decode_text;
 use ldap3_proto::proto::LdapSearchScope;
 
 #[derive(Debug, PartialEq)]
@@ -21,7 +22,7 @@ impl LdapUrl {
 
     fn parse_rest(rest: &str) -> Result<Self, String> {
         let path = rest.split_once('/').map_or("", |(_, path)| path);
-        let mut parts = path.splitn(5, '?').map(|part| decode(part).ok_or("bad percent-encoding"));
+        let mut parts = path.splitn(5, '?').map(|part| decode_text(part, b'%').ok_or("bad percent-encoding"));
         let mut part = || parts.next().unwrap_or(Ok(String::new()));
         let (base, attributes, scope_text, filter) = (part()?, part()?, part()?, part()?);
         let filter = if filter.is_empty() { "(objectclass=*)".to_owned() } else { filter };
@@ -32,22 +33,6 @@ impl LdapUrl {
             filter,
         })
     }
-}
-
-/// Percent-decoding.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut nibble = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let (high, low) = (nibble()?, nibble()?);
-        bytes.push(u8::try_from(high << 4 | low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

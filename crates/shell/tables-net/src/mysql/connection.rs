@@ -1,7 +1,7 @@
 //! A conversation with a MySQL or MariaDB server: login, then text queries.
 
 use super::packet::{Fields, OUT_OF_STEP, Packets};
-use crate::sql::{REPLY_MAX, Row};
+use crate::sql::{Row, too_long};
 use mysql_common::{
     auth::plugins::{AuthProc, ChallengeResponsePlugin, Context, Response},
     packets::AuthPlugin,
@@ -89,8 +89,13 @@ impl Context for LoginContext<'_> {
 
 impl<S: Stream> Connection<S> {
     /// Logs in.
-    pub(super) async fn log_in(stream: S, login: &Login, is_socket: bool) -> Result<Self, String> {
-        let mut packets = Packets::new(stream);
+    pub(super) async fn log_in(
+        stream: S,
+        login: &Login,
+        is_socket: bool,
+        reply_max: usize,
+    ) -> Result<Self, String> {
+        let mut packets = Packets::new(stream, reply_max);
         let first = packets.receive().await?;
         if first.first() == Some(&0xff) {
             return Err(reason(&first));
@@ -166,8 +171,8 @@ impl<S: Stream> Connection<S> {
                 return Err(reason(&packet));
             }
             size = size.saturating_add(packet.len());
-            if size > REPLY_MAX {
-                return Err(format!("the answer is longer than {REPLY_MAX} bytes; narrow the query"));
+            if size > self.packets.reply_max {
+                return Err(too_long(self.packets.reply_max));
             }
             rows.push(row(&packet, columns).ok_or(OUT_OF_STEP)?);
         }

@@ -1,6 +1,6 @@
 //! Packets and what they are made of (MySQL Internals, "Client/Server Protocol").
 
-use crate::sql::REPLY_MAX;
+use crate::sql::too_long;
 use world::Stream;
 
 const CHUNK_BYTES: usize = 4096;
@@ -13,11 +13,13 @@ pub(super) struct Packets<S> {
     stream: S,
     input: Vec<u8>,
     sequence: u8,
+    /// `lookup_reply_size_limit`
+    pub(super) reply_max: usize,
 }
 
 impl<S: Stream> Packets<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, input: Vec::new(), sequence: 0 }
+    pub(super) fn new(stream: S, reply_max: usize) -> Self {
+        Self { stream, input: Vec::new(), sequence: 0, reply_max }
     }
 
     /// A new command begins.
@@ -51,8 +53,8 @@ impl<S: Stream> Packets<S> {
             }
             self.sequence = sequence.wrapping_add(1);
             let length = usize::try_from(u32::from_le_bytes([low, middle, high, 0])).unwrap_or(usize::MAX);
-            if payload.len().saturating_add(length) > REPLY_MAX {
-                return Err(format!("an answer is longer than {REPLY_MAX} bytes; narrow the query"));
+            if payload.len().saturating_add(length) > self.reply_max {
+                return Err(too_long(self.reply_max));
             }
             while self.input.len() < 4 + length {
                 self.more().await?;

@@ -1,7 +1,7 @@
 //! A conversation with a PostgreSQL server: login, then queries (PostgreSQL documentation, "Frontend/Backend Protocol").
 
 use super::target::Target;
-use crate::sql::{REPLY_MAX, Row};
+use crate::sql::{Row, too_long};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
@@ -25,12 +25,19 @@ pub(super) struct Connection<S> {
     input: BytesMut,
     /// `standard_conforming_strings` is off: a backslash in quotes means something.
     backslash_escapes: bool,
+    /// `lookup_reply_size_limit`
+    reply_max: usize,
 }
 
 impl<S: Stream> Connection<S> {
     /// Logs in as `target` says.
-    pub(super) async fn log_in(stream: S, target: &Target, encoding: &str) -> Result<Self, String> {
-        let mut connection = Self { stream, input: BytesMut::new(), backslash_escapes: false };
+    pub(super) async fn log_in(
+        stream: S,
+        target: &Target,
+        encoding: &str,
+        reply_max: usize,
+    ) -> Result<Self, String> {
+        let mut connection = Self { stream, input: BytesMut::new(), backslash_escapes: false, reply_max };
         let login = &target.login;
         let user = if login.user.is_empty() { system_user()? } else { login.user.clone() };
         let database = if login.database.is_empty() { &user } else { &login.database };
@@ -102,8 +109,8 @@ impl<S: Stream> Connection<S> {
             match self.message().await? {
                 Message::DataRow(body) => {
                     size = size.saturating_add(body.buffer().len());
-                    if size > REPLY_MAX {
-                        return Err(format!("the answer is longer than {REPLY_MAX} bytes; narrow the query"));
+                    if size > self.reply_max {
+                        return Err(too_long(self.reply_max));
                     }
                     rows.push(row(&body)?);
                 }
@@ -134,9 +141,9 @@ impl<S: Stream> Connection<S> {
         loop {
             let header = Header::parse(&self.input).map_err(|error| error.to_string())?;
             // Before the parser makes room for whatever the server announces.
-            if header.is_some_and(|header| usize::try_from(header.len()).map_or(true, |len| len > REPLY_MAX))
-            {
-                return Err(format!("a message is longer than {REPLY_MAX} bytes"));
+            let max = self.reply_max;
+            if header.is_some_and(|header| usize::try_from(header.len()).map_or(true, |len| len > max)) {
+                return Err(too_long(max));
             }
             match Message::parse(&mut self.input) {
                 Ok(Some(message)) => return Ok(message),

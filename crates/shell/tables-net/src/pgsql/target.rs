@@ -1,6 +1,6 @@
 //! Where a PostgreSQL server is, and as whom to log in: `hosts` of pgsql_table(5), in the old forms and as libpq's URI.
 
-use crate::Server;
+use crate::{Server, escapes::decode_text};
 use std::path::Path;
 
 /// PostgreSQL's port.
@@ -30,7 +30,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Parses a word; the error goes on after `pgsql:/file/name `.
+    /// Parses a word; the error goes on after `pgsql:/file/name: `.
     pub(super) fn parse(word: &str, login: &Login) -> Result<Self, String> {
         let uri = word.strip_prefix("postgresql://").or_else(|| word.strip_prefix("postgres://"));
         if let Some(uri) = uri {
@@ -102,21 +102,10 @@ fn parse_uri(uri: &str) -> Result<Target, String> {
     Ok(Target { servers, login, session, rank: 2 })
 }
 
-/// Percent-decoding.
+/// Percent-decoding of what ends at a null byte elsewhere.
 fn decode(text: &str) -> Result<String, String> {
-    let bad = || format!("bad percent-encoding in '{text}'");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut nibble = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let (high, low) = (nibble().ok_or_else(bad)?, nibble().ok_or_else(bad)?);
-        bytes.push(u8::try_from(high << 4 | low).map_err(|_| bad())?);
-    }
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or_else(bad)
+    let decoded = decode_text(text, b'%').filter(|text| !text.contains('\0'));
+    decoded.ok_or_else(|| format!("bad percent-encoding in '{text}'"))
 }
 
 #[cfg(test)]

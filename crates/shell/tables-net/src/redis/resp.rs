@@ -1,6 +1,6 @@
 //! RESP, version 2 (Redis documentation, "Redis serialization protocol specification").
 
-use crate::{line::Buffered, sql::REPLY_MAX};
+use crate::line::Buffered;
 use std::{fmt::Write as _, io};
 use world::Stream;
 
@@ -20,11 +20,15 @@ pub(super) enum Value {
 }
 
 /// A connection to a server.
-pub(super) struct Connection<S>(Buffered<S>);
+pub(super) struct Connection<S> {
+    stream: Buffered<S>,
+    /// `lookup_reply_size_limit`
+    reply_max: usize,
+}
 
 impl<S: Stream> Connection<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self(Buffered::new(stream))
+    pub(super) fn new(stream: S, reply_max: usize) -> Self {
+        Self { stream: Buffered::new(stream), reply_max }
     }
 
     /// Sends a command and waits for its answer; the server's errors are errors.
@@ -36,8 +40,8 @@ impl<S: Stream> Connection<S> {
             request.extend(b"\r\n");
         }
         let text = |error: io::Error| tables::errno_text(&error);
-        self.0.write_all(&request).await.map_err(text)?;
-        let mut budget = Budget { bytes: REPLY_MAX, values: VALUES_MAX };
+        self.stream.write_all(&request).await.map_err(text)?;
+        let mut budget = Budget { bytes: self.reply_max, values: VALUES_MAX };
         match self.item(&mut budget).await? {
             Item::Value(value) => Ok(value),
             Item::Array(count) => self.array(count, &mut budget).await,
@@ -60,7 +64,7 @@ impl<S: Stream> Connection<S> {
     async fn item(&mut self, budget: &mut Budget) -> Result<Item, String> {
         let text = |error: io::Error| tables::errno_text(&error);
         budget.values = budget.values.checked_sub(1).ok_or("the answer has too many values")?;
-        let line = self.0.line(LINE_MAX).await.map_err(text)?;
+        let line = self.stream.line(LINE_MAX).await.map_err(text)?;
         let line = line.strip_suffix(b"\r").ok_or(NONSENSE)?;
         let (kind, rest) = line.split_first().ok_or(NONSENSE)?;
         let length =
@@ -72,10 +76,12 @@ impl<S: Stream> Connection<S> {
             b'*' => Ok(Item::Array(usize::try_from(length()?).map_err(|_| NONSENSE)?)),
             b'$' => {
                 let size = usize::try_from(length()?).map_err(|_| NONSENSE)?;
-                budget.bytes =
-                    budget.bytes.checked_sub(size).ok_or("the answer is too long; narrow the query")?;
-                let value = self.0.exactly(size).await.map_err(text)?;
-                match self.0.exactly(2).await.map_err(text)?.as_slice() {
+                budget.bytes = budget
+                    .bytes
+                    .checked_sub(size)
+                    .ok_or("the answer is too long (lookup_reply_size_limit); narrow the query")?;
+                let value = self.stream.exactly(size).await.map_err(text)?;
+                match self.stream.exactly(2).await.map_err(text)?.as_slice() {
                     b"\r\n" => Ok(Item::Value(Value::Text(value))),
                     _ => Err(NONSENSE.to_owned()),
                 }
