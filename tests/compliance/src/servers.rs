@@ -96,13 +96,16 @@ impl DataServer {
         let conf = format!(
             "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n\
              include /etc/ldap/schema/inetorgperson.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
-             database mdb\nsuffix \"dc=x\"\nrootdn \"cn=admin,dc=x\"\nrootpw secret\ndirectory {}\n",
+             database mdb\nsuffix \"dc=x\"\nrootdn \"cn=admin,dc=x\"\nrootpw secret\nmaxsize 1073741824\ndirectory {}\n",
             path("data")
         );
         fs::write(path("slapd.conf"), conf).expect("space");
         fs::write(path("entries"), ldif).expect("space");
         let conf = path("slapd.conf");
-        assert!(succeeds(Command::new("slapadd").args(["-f", &conf, "-l", &path("entries")])), "{ldif}");
+        assert!(
+            succeeds(Command::new("slapadd").args(["-q", "-f", &conf, "-l", &path("entries")])),
+            "{ldif:.1000}"
+        );
         let port = free_port();
         let url = format!("ldap://127.0.0.1:{port}");
         let arguments = ["-f", &conf, "-h", &url, "-d", "0"].map(str::to_owned).to_vec();

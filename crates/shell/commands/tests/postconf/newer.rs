@@ -21,6 +21,20 @@ fn check(args: &[&str], expected: &str) {
     assert_eq!(shown(args).0, expected, "{args:?}");
 }
 
+/// seed: S043
+#[test]
+fn security_of_outgoing_mail_depends_on_the_compatibility_level() {
+    check(
+        &["-d", "smtp_tls_security_level"],
+        "smtp_tls_security_level = ${{$compatibility_level} <level {3.11} ? {} : {may}}\n",
+    );
+    check(&["-dx", "smtp_tls_security_level"], "smtp_tls_security_level =\n");
+    check(
+        &["-x", "-o", "compatibility_level=3.11", "smtp_tls_security_level"],
+        "smtp_tls_security_level = may\n",
+    );
+}
+
 #[test]
 fn settings_are_printed_as_json() {
     check(

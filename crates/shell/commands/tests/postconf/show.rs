@@ -116,6 +116,8 @@ fn real_configurations_are_shown_and_edited_as_debians_does() {
 }
 
 /// What Debian's package installs, and what it makes of it.
+///
+/// seed: S041
 #[test]
 fn debians_configuration_is_shown_as_debians_does() {
     let file = |name: &str| fs::read(name).expect("Debian's postfix must be installed for this test");
