@@ -5,7 +5,7 @@ use config::{ServiceType, Values};
 use std::os::{fd::OwnedFd, unix::net::UnixStream};
 use sys::{
     control::{self, AgentKind, AgentUser},
-    credentials::{self, Account, Identity},
+    credentials::{Account, Identity},
     spawn::{self, Child},
 };
 
@@ -50,18 +50,37 @@ struct Role {
     identity: Identity,
 }
 
-/// Starts an agent. The text of an error defers the delivery.
+/// The login names that must be looked up before an agent can be started.
+pub(crate) fn names(
+    settings: &Settings,
+    (kind, service, user): (AgentKind, &str, &AgentUser),
+) -> Result<Vec<String>, String> {
+    if kind == AgentKind::Lookup {
+        return Ok(Vec::new());
+    }
+    Ok(match user {
+        AgentUser::Ids { .. } => Vec::new(),
+        AgentUser::Name(name) => vec![name.clone()],
+        AgentUser::Default { on_behalf_of } => {
+            let values = row_values(settings, kind, service)?;
+            let default = values.text(config::params::default_privs).to_owned();
+            let other = (!on_behalf_of.is_empty()).then(|| on_behalf_of.clone());
+            std::iter::once(default).chain(other).collect()
+        }
+    })
+}
+
+/// Starts an agent; `accounts` are those of its [`names`]. The text of an error defers the delivery.
 pub(crate) fn start(
     settings: &Settings,
-    kind: AgentKind,
-    service: &str,
-    user: &AgentUser,
+    (kind, service, user): (AgentKind, &str, &AgentUser),
+    accounts: &[Option<Account>],
 ) -> Result<Started, String> {
     if kind == AgentKind::Lookup {
         return start_lookup(settings);
     }
     let values = row_values(settings, kind, service)?;
-    let role = role(&values, settings.owner, user)?;
+    let role = role(&values, settings.owner, user, accounts)?;
     let identity = match settings.owner {
         // An ordinary user's mail system cannot become anyone else.
         None => None,
@@ -107,14 +126,20 @@ const ROOT: &str = "root";
 /// It runs commands and writes files as default_privs.
 const DEFAULT: &str = "default";
 
-fn role(values: &Values, owner: Option<Identity>, user: &AgentUser) -> Result<Role, String> {
+fn role(
+    values: &Values,
+    owner: Option<Identity>,
+    user: &AgentUser,
+    accounts: &[Option<Account>],
+) -> Result<Role, String> {
+    let found = |at: usize| accounts.get(at).cloned().flatten();
     let of = |account: &Account| Identity { uid: account.uid, gid: account.gid };
     match user {
         AgentUser::Ids { uid, gid } => {
             Ok(Role { word: USER, account: None, identity: Identity { uid: *uid, gid: *gid } })
         }
         AgentUser::Name(name) => {
-            let account = account(name)?;
+            let account = account(name, found(0))?;
             let (word, identity) = match (account.uid, owner) {
                 (0, Some(owner)) => (ROOT, owner),
                 _ => (USER, of(&account)),
@@ -123,13 +148,13 @@ fn role(values: &Values, owner: Option<Identity>, user: &AgentUser) -> Result<Ro
         }
         AgentUser::Default { on_behalf_of } => {
             let name = values.text(config::params::default_privs);
-            let privileges = account(name).map_err(|why| format!("default_privs: {why}"))?;
+            let privileges = account(name, found(0)).map_err(|why| format!("default_privs: {why}"))?;
             if privileges.gid == 0 {
                 return Err(format!("default_privs: user {name} has privileged group ID"));
             }
             let account = match on_behalf_of.as_str() {
                 "" => None,
-                name => Some(account(name)?),
+                name => Some(account(name, found(1))?),
             };
             if account.as_ref().is_some_and(|account| account.uid != 0) {
                 return Err(format!("{on_behalf_of} has rights of its own"));
@@ -147,14 +172,13 @@ fn row_values(settings: &Settings, kind: AgentKind, service: &str) -> Result<Val
     Ok(settings.configuration.values_for(row))
 }
 
-fn account(name: &str) -> Result<Account, String> {
-    match credentials::account_by_name(name) {
+fn account(name: &str, found: Option<Account>) -> Result<Account, String> {
+    match found {
         // Databases that do not care for case give back their own spelling; any other name is not this user.
-        Ok(Some(account)) if account.name.eq_ignore_ascii_case(name) => {
+        Some(account) if account.name.eq_ignore_ascii_case(name) => {
             Ok(Account { name: name.to_owned(), ..account })
         }
-        Ok(_) => Err(format!("unknown user: {name}")),
-        Err(error) => Err(format!("user {name}: {error}")),
+        _ => Err(format!("unknown user: {name}")),
     }
 }
 
@@ -195,8 +219,19 @@ mod tests {
     fn roots_mail_is_written_by_the_mail_system_and_its_commands_run_by_nobody() {
         let values = Values::for_tests(&[("default_privs", "games")]);
         let owner = Some(Identity { uid: 105, gid: 110 });
-        let games = credentials::account_by_name("games").unwrap().unwrap().uid;
-        let found = |user: AgentUser| role(&values, owner, &user).map(|role| (role.word, role.identity.uid));
+        let look_up = |name: &str| sys::credentials::account_by_name(name).unwrap();
+        let games = look_up("games").unwrap().uid;
+        let accounts = |values: &Values, user: &AgentUser| match user {
+            AgentUser::Ids { .. } => Vec::new(),
+            AgentUser::Name(name) => vec![look_up(name)],
+            AgentUser::Default { on_behalf_of } => {
+                vec![look_up(values.text(config::params::default_privs)), look_up(on_behalf_of)]
+            }
+        };
+        let found = |user: AgentUser| {
+            let role = role(&values, owner, &user, &accounts(&values, &user));
+            role.map(|role| (role.word, role.identity.uid))
+        };
         let default = |name: &str| AgentUser::Default { on_behalf_of: name.into() };
         assert_eq!(found(AgentUser::Name("root".into())), Ok((ROOT, 105)));
         assert_eq!(found(AgentUser::Name("games".into())), Ok((USER, games)));
@@ -208,8 +243,12 @@ mod tests {
             assert_eq!(found(AgentUser::Name(name.into())).unwrap_err(), format!("unknown user: {name}"));
         }
         let bad = Values::for_tests(&[("default_privs", "no such user")]);
-        assert!(role(&bad, owner, &default("")).unwrap_err().starts_with("default_privs: unknown user"));
+        assert!(
+            role(&bad, owner, &default(""), &accounts(&bad, &default("")))
+                .unwrap_err()
+                .starts_with("default_privs: unknown user")
+        );
         let root = Values::for_tests(&[("default_privs", "root")]);
-        assert!(role(&root, owner, &default("")).is_err());
+        assert!(role(&root, owner, &default(""), &accounts(&root, &default(""))).is_err());
     }
 }

@@ -7,9 +7,15 @@ use crate::{
 };
 use maillog::Logger;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::{collections::HashMap, os::fd::OwnedFd};
+use std::{
+    collections::{HashMap, HashSet},
+    os::fd::OwnedFd,
+    time::Instant,
+};
 use sys::{
+    accounts::{self, Accounts},
     control::{self, AgentKind, AgentUser},
+    credentials::Account,
     errand::Errand,
     process::{Ended, Kill, signal_process},
     spawn,
@@ -21,7 +27,26 @@ pub(crate) struct Agents {
     running: HashMap<u32, Agent>,
     /// Copies of master that do a step, and the agents that they do it for.
     steps: HashMap<u32, u32>,
+    /// Agents that cannot be started before somebody has looked their users up, by the number of who does that.
+    waiting: HashMap<u32, Waiting>,
+    /// Copies of master that look users up, and have not ended.
+    copies: HashSet<u32>,
 }
+
+/// An agent that is wanted.
+#[derive(Debug)]
+struct Waiting {
+    asked: (u32, u32),
+    kind: AgentKind,
+    service: String,
+    user: AgentUser,
+    /// Where the accounts come from.
+    socket: OwnedFd,
+    until: Instant,
+}
+
+/// The answer to a child: `deliver`'s socket to an agent, or why there is none.
+pub(crate) type Answer = Result<OwnedFd, String>;
 
 #[derive(Debug)]
 struct Agent {
@@ -54,18 +79,84 @@ pub(crate) enum Whose {
 }
 
 impl Agents {
-    /// Starts an agent for child `asker`, and returns `deliver`'s socket to it, or why there is none.
+    /// Starts an agent for child `asker`; `None` when its user must be looked up first, which [`Self::heard`] tells the
+    /// end of.
     pub(crate) fn start(
         &mut self,
         settings: &Settings,
         asked: (u32, u32),
         what: (AgentKind, &str, &AgentUser),
-    ) -> Result<OwnedFd, String> {
-        if self.running.len() >= usize::try_from(settings.default_process_limit).unwrap_or(0) {
-            return Err("default_process_limit: too many agents at once".to_owned());
+    ) -> Option<Answer> {
+        let limit = usize::try_from(settings.default_process_limit).unwrap_or(0);
+        if self.running.len() + self.waiting.len() >= limit {
+            return Some(Err("default_process_limit: too many agents at once".to_owned()));
         }
-        let (kind, service, user) = what;
-        let Started { socket, pid, errands } = agent::start(settings, kind, service, user)?;
+        match agent::names(settings, what) {
+            Ok(names) if names.is_empty() => Some(self.launch(settings, asked, what, &[])),
+            Ok(names) => self.look_up(settings, asked, what, &names).map(Err),
+            Err(why) => Some(Err(why)),
+        }
+    }
+
+    /// Has names looked up, where a user database that hangs holds nobody up. Gives the reason if that is not possible.
+    fn look_up(
+        &mut self,
+        settings: &Settings,
+        asked: (u32, u32),
+        (kind, service, user): (AgentKind, &str, &AgentUser),
+        names: &[String],
+    ) -> Option<String> {
+        let (pid, socket) = match accounts::look_up(names) {
+            Ok(begun) => begun,
+            Err(error) => return Some(format!("cannot look up {}: {error}", names.join(", "))),
+        };
+        let until = Instant::now() + settings.lookup_time_limit;
+        let (service, user) = (service.to_owned(), user.clone());
+        self.copies.insert(pid);
+        self.waiting.insert(pid, Waiting { asked, kind, service, user, socket, until });
+        None
+    }
+
+    /// Starts the agents whose users were looked up meanwhile. Gives the answers, with who asked.
+    pub(crate) fn heard(&mut self, settings: &Settings, now: Instant) -> Vec<((u32, u32), Answer)> {
+        let is_over = |one: &Waiting| has_input(&one.socket) || one.until <= now;
+        let over: Vec<u32> =
+            self.waiting.iter().filter(|(_, one)| is_over(one)).map(|(pid, _)| *pid).collect();
+        let mut answers = Vec::new();
+        for pid in over {
+            let Some(one) = self.waiting.remove(&pid) else { continue };
+            let found = if has_input(&one.socket) {
+                match control::receive(&one.socket) {
+                    Ok(Some(Accounts(found))) => found,
+                    Ok(None) => Err("the user database gave no answer".to_owned()),
+                    Err(error) => Err(format!("user database: {error}")),
+                }
+            } else {
+                signal(pid, Kill::Kill);
+                let limit = settings.lookup_time_limit;
+                Err(format!("the user database gave no answer within {limit:?} (lookup_time_limit)"))
+            };
+            let what = (one.kind, one.service.as_str(), &one.user);
+            let answer = found.and_then(|accounts| self.launch(settings, one.asked, what, &accounts));
+            answers.push((one.asked, answer));
+        }
+        answers
+    }
+
+    /// When to look at those who wait for the user database, if nothing happens before.
+    pub(crate) fn next_time(&self) -> Option<Instant> {
+        self.waiting.values().map(|one| one.until).min()
+    }
+
+    fn launch(
+        &mut self,
+        settings: &Settings,
+        asked: (u32, u32),
+        what: (AgentKind, &str, &AgentUser),
+        accounts: &[Option<Account>],
+    ) -> Answer {
+        let kind = what.0;
+        let Started { socket, pid, errands } = agent::start(settings, what, accounts)?;
         let errands = errands.map(|(socket, mailbox)| Errands {
             socket,
             mailbox,
@@ -83,12 +174,18 @@ impl Agents {
             agent.is_ending = true;
             signal(*pid, Kill::Kill);
         }
+        if let Some(pid) = self.waiting.iter().find(|(_, one)| one.asked == asked).map(|(pid, _)| *pid) {
+            self.waiting.remove(&pid);
+            signal(pid, Kill::Kill);
+        }
     }
 
     /// What to wait for.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = PollFd<'_>> {
         let idle = self.running.values().filter_map(|agent| agent.errands.as_ref());
-        idle.filter(|errands| !errands.is_busy).map(|errands| PollFd::new(&errands.socket, PollFlags::IN))
+        let idle = idle.filter(|errands| !errands.is_busy).map(|errands| &errands.socket);
+        let sockets = idle.chain(self.waiting.values().map(|one| &one.socket));
+        sockets.map(|socket| PollFd::new(socket, PollFlags::IN))
     }
 
     /// Begins the steps that were asked for.
@@ -122,6 +219,9 @@ impl Agents {
             }
             return Whose::Ours("mailbox");
         }
+        if self.copies.remove(&pid) {
+            return Whose::Wanted;
+        }
         match self.running.remove(&pid) {
             Some(agent) if agent.is_ending => Whose::Wanted,
             Some(agent) => Whose::Ours(agent.kind),
@@ -130,12 +230,12 @@ impl Agents {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_empty() && self.steps.is_empty()
+        self.running.is_empty() && self.steps.is_empty() && self.copies.is_empty()
     }
 
     /// Signals every agent; steps end with their agents.
     pub(crate) fn signal_all(&self, kill: Kill) {
-        self.running.keys().for_each(|pid| signal(*pid, kill));
+        self.running.keys().chain(&self.copies).for_each(|pid| signal(*pid, kill));
     }
 }
 

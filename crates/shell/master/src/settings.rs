@@ -7,7 +7,13 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
-use sys::credentials::{self, Identity};
+use sys::{
+    accounts,
+    credentials::{self, Identity},
+};
+
+/// As long as the other processes wait for a look-up.
+const LOOKUP_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// An immutable view; a reload makes a new one.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
     pub(crate) known_tcp_ports: Vec<(String, u16)>,
+    /// User-defined `lookup_time_limit`: how long the user database may take to say who a user is.
+    pub(crate) lookup_time_limit: Duration,
     /// User-defined `reload_drain_time_limit`: how long an old generation may finish its sessions.
     pub(crate) reload_drain_time_limit: Duration,
     pub(crate) mail_version: String,
@@ -42,6 +50,7 @@ impl Settings {
             return Err(report.place_and_text());
         }
         let values = configuration.values();
+        let lookup_time_limit = values.named_time("lookup_time_limit", LOOKUP_TIME_LIMIT, 's');
         let path = |id| PathBuf::from(values.text(id));
         let number = |id| u32::try_from(values.int(id)).unwrap_or(0);
         Ok(Self {
@@ -49,13 +58,14 @@ impl Settings {
             queue_directory: path(p::queue_directory),
             data_directory: path(p::data_directory),
             process_id_directory: values.text(p::process_id_directory).to_owned(),
-            owner: owner(values.text(p::mail_owner))?,
+            owner: owner(values.text(p::mail_owner), lookup_time_limit)?,
             service_throttle_time: values.time(p::service_throttle_time),
             service_failure_limit: usize::try_from(values.named_int("service_failure_limit", 5)).unwrap_or(5),
             default_process_limit: number(p::default_process_limit),
             max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),
             known_tcp_ports: config::known_tcp_ports(values.text(p::known_tcp_ports)).0,
+            lookup_time_limit,
             reload_drain_time_limit: values.named_time(
                 "reload_drain_time_limit",
                 sys::control::DRAIN_LIMIT,
@@ -103,12 +113,13 @@ fn listening_address(own: &Interface) -> SocketAddr {
 }
 
 /// Who the processes are. An ordinary user's mail system runs as that user.
-fn owner(mail_owner: &str) -> Result<Option<Identity>, String> {
+fn owner(mail_owner: &str, limit: Duration) -> Result<Option<Identity>, String> {
     if credentials::effective_uid() != 0 {
         return Ok(None);
     }
-    let account = credentials::account_by_name(mail_owner).map_err(|error| format!("mail_owner: {error}"))?;
-    let account = account.ok_or_else(|| {
+    let found = accounts::look_up_within(&[mail_owner.to_owned()], limit);
+    let found = found.map_err(|why| format!("mail_owner: {why}"))?;
+    let account = found.into_iter().next().flatten().ok_or_else(|| {
         format!("file main.cf: parameter mail_owner: unknown user name value: {mail_owner}")
     })?;
     if account.uid == 0 {

@@ -126,6 +126,12 @@ impl Supervisor {
             }
             self.hear();
             self.agents.hear(&self.log);
+            for ((asker, request), agent) in self.agents.heard(&self.settings, Instant::now()) {
+                // A socket that nobody wants any more is closed, and its agent ends.
+                if let Some(child) = self.children.iter().find(|child| child.pid == asker) {
+                    child.tell(&ToChild::Agent { request, agent });
+                }
+            }
             self.reap();
         }
     }
@@ -235,7 +241,8 @@ impl Supervisor {
         // A second for the signal to work before the next one.
         let ends = drains.chain(self.children.iter().filter_map(|child| child.closed));
         let ends = ends.map(|until| until.max(now + Duration::from_secs(1)));
-        let next = wakeups.chain(throttles).chain(ends).chain([self.files_at]).min();
+        let looked_up = self.agents.next_time();
+        let next = wakeups.chain(throttles).chain(ends).chain(looked_up).chain([self.files_at]).min();
         next.map_or(FILES_PERIOD, |next| next.saturating_duration_since(now))
     }
 
@@ -303,9 +310,11 @@ impl Supervisor {
                     Process::Receive if *kind == AgentKind::Lookup => {
                         self.agents.start(&self.settings, asked, (*kind, service, user))
                     }
-                    Process::Receive => Err("agents are for deliveries".to_owned()),
+                    Process::Receive => Some(Err("agents are for deliveries".to_owned())),
                 };
-                self.children[at].tell(&ToChild::Agent { request: *request, agent });
+                if let Some(agent) = agent {
+                    self.children[at].tell(&ToChild::Agent { request: *request, agent });
+                }
             }
             ToMaster::EndAgent { request } => self.agents.end((self.children[at].pid, *request)),
         }

@@ -6,6 +6,7 @@
 //!
 //! Diagnostics: nothing here logs or panics; errors of the system are returned with what was being done.
 
+pub mod accounts;
 pub mod clock;
 pub mod command;
 pub mod control;

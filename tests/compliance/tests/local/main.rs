@@ -10,4 +10,5 @@ mod mailboxes;
 mod root;
 mod spool;
 mod story;
+mod users;
 mod ways;

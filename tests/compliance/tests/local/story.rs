@@ -216,6 +216,12 @@ pub(crate) fn both_prepared(
     assert_eq!(only(&ours, &theirs), only(&theirs, &ours));
 }
 
+/// A directory in which everyone may write.
+pub(crate) fn open_place(machine: &Machine) {
+    fs::create_dir(machine.path("home/open")).expect("a fresh directory");
+    fs::set_permissions(machine.path("home/open"), fs::Permissions::from_mode(0o777)).expect("ours");
+}
+
 /// Writes a file of the machine; `$M/` is the machine's place.
 pub(crate) fn write(machine: &Machine, below: &str, text: &str) {
     let place = machine.path("").display().to_string();
