@@ -74,23 +74,26 @@ pub(crate) async fn deliver<W: World>(
     report
 }
 
+/// Who brought the message: the variable that tells commands, the attribute that copies have, and where else the value
+/// stands.
+const CLIENT: [(&str, &str, &str); 7] = [
+    ("CLIENT_HOSTNAME", "log_client_name", "client_name"),
+    ("CLIENT_ADDRESS", "log_client_address", "client_address"),
+    ("CLIENT_PROTOCOL", "log_protocol_name", "protocol_name"),
+    ("CLIENT_HELO", "log_helo_name", "helo_name"),
+    ("SASL_METHOD", "sasl_method", "sasl_method"),
+    ("SASL_USERNAME", "sasl_username", "sasl_username"),
+    ("SASL_SENDER", "sasl_sender", "sasl_sender"),
+];
+
 /// What commands are told of the message, beside sender and recipient.
 fn environment(message: &MessageAttributes) -> Vec<(BString, BString)> {
-    const NAMES: [(&str, &[&str]); 7] = [
-        ("CLIENT_HOSTNAME", &["log_client_name", "client_name"]),
-        ("CLIENT_ADDRESS", &["log_client_address", "client_address"]),
-        ("CLIENT_HELO", &["log_helo_name", "helo_name"]),
-        ("CLIENT_PROTOCOL", &["log_protocol_name", "protocol_name"]),
-        ("SASL_METHOD", &["sasl_method"]),
-        ("SASL_SENDER", &["sasl_sender"]),
-        ("SASL_USERNAME", &["sasl_username"]),
-    ];
-    let found = |(variable, attributes): &(&str, &[&str])| {
-        let value = attributes.iter().find_map(|name| message.named(name))?;
+    let found = |(variable, attribute, other): &(&str, &str, &str)| {
+        let value = message.named(attribute).or_else(|| message.named(other))?;
         (!value.is_empty()).then(|| (BString::from(*variable), value.clone()))
     };
     let id = (!message.dsn_envid.is_empty()).then(|| (BString::from("ENVID"), message.dsn_envid.clone()));
-    id.into_iter().chain(NAMES.iter().filter_map(found)).collect()
+    id.into_iter().chain(CLIENT.iter().filter_map(found)).collect()
 }
 
 struct Job<'a, W: World> {
@@ -248,27 +251,20 @@ impl<W: World> Job<'_, W> {
 
     /// What a copy has of the message: who brought it, under which name, and what notifications want to know.
     fn attributes_of_copies(&self) -> Vec<(&'static str, BString)> {
-        const NAMES: [(&str, &[&str]); 7] = [
-            ("log_client_name", &["log_client_name", "client_name"]),
-            ("log_client_address", &["log_client_address", "client_address"]),
-            ("log_protocol_name", &["log_protocol_name", "protocol_name"]),
-            ("log_helo_name", &["log_helo_name", "helo_name"]),
-            ("sasl_method", &["sasl_method"]),
-            ("sasl_username", &["sasl_username"]),
-            ("sasl_sender", &["sasl_sender"]),
-        ];
         let message = &self.request.message;
-        let named = |names: &[&str]| names.iter().find_map(|name| message.named(name)).cloned();
+        let named = |name: &str| message.named(name).cloned();
         let returns = match message.dsn_return {
             DsnReturn::Unset => "",
             DsnReturn::Full => "1",
             DsnReturn::Headers => "2",
         };
         let mut attributes = vec![("ret_flags", returns.into()), ("envelope_id", message.dsn_envid.clone())];
-        attributes.extend(NAMES.iter().filter_map(|(name, names)| Some((*name, named(names)?))));
+        let client =
+            CLIENT.iter().filter_map(|(_, name, other)| Some((*name, named(name).or_else(|| named(other))?)));
+        attributes.extend(client);
         let id = || self.request.queue_id.as_str().into();
-        attributes.push(("log_ident", named(&["log_ident"]).unwrap_or_else(id)));
-        attributes.push(("rewrite_context", named(&["rewrite_context"]).unwrap_or_else(|| "local".into())));
+        attributes.push(("log_ident", named("log_ident").unwrap_or_else(id)));
+        attributes.push(("rewrite_context", named("rewrite_context").unwrap_or_else(|| "local".into())));
         attributes
     }
 

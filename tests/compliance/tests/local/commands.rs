@@ -1,22 +1,12 @@
 //! Mail to commands: exit codes, what they say, what they are told, as whom and where they run.
 
-use crate::story::{both_prepared, deliver_all, each_setting, essence, write, write_for};
+use crate::story::{both_prepared, deliver_all, each_setting, essence, open_place, write, write_for};
 use compliance::machine::Machine;
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, chown},
-};
-
-const PLACE: &str = "home/open";
-
-/// A directory in which everyone may write.
-fn open_place(machine: &Machine) {
-    fs::create_dir(machine.path(PLACE)).expect("a fresh directory");
-    fs::set_permissions(machine.path(PLACE), fs::Permissions::from_mode(0o777)).expect("our own directory");
-}
+use std::{fs, os::unix::fs::chown};
 
 fn read(machine: &Machine, name: &str) -> String {
-    let text = fs::read_to_string(machine.path(PLACE).join(name)).unwrap_or_else(|error| error.to_string());
+    let text =
+        fs::read_to_string(machine.path("home/open").join(name)).unwrap_or_else(|error| error.to_string());
     format!("{name}: {}", essence(&text, machine))
 }
 

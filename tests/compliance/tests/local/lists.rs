@@ -1,6 +1,6 @@
 //! Aliases that are more than a name: lists in files, files that take mail, owners, who may do what, loops.
 
-use crate::story::{both_prepared, deliver_all, essence, fact, write, write_for};
+use crate::story::{both_prepared, deliver_all, essence, fact, open_place, write, write_for};
 use compliance::{
     machine::Machine,
     system::{Which, files},
@@ -109,8 +109,7 @@ fn commands_and_files_in_lists_where_they_are_allowed() {
         lists(machine);
         let more = "pipe: \"|exit 0\"\nsink: /dev/null\ntheirs: :include:/etc/lists/theirs\n";
         write(machine, "etc/aliases", &format!("{LISTS}{more}"));
-        fs::create_dir(machine.path("home/open")).expect("a fresh directory");
-        set_mode(machine, "home/open", 0o777);
+        open_place(machine);
         write_for(
             machine,
             61_001,
@@ -159,7 +158,8 @@ twice: $M/home/open/twice, $M/home/open/twice
 ";
     let prepare = |machine: &Machine| {
         write(machine, "etc/aliases", aliases);
-        for below in ["home/open", "home/readonly", "home/open/directory", "home/alice/private"] {
+        open_place(machine);
+        for below in ["home/readonly", "home/open/directory", "home/alice/private"] {
             fs::create_dir(machine.path(below)).expect("a fresh directory");
         }
         set_mode(machine, "home/open", 0o777);
@@ -202,8 +202,7 @@ fn an_alias_file_of_an_ordinary_user_has_that_users_rights() {
     let aliases =
         "cmd: \"|id -un > $M/home/open/cmd\"\nbox: ~/box\nlist: :include:$M/home/open/list\nplain: bob\n";
     let prepare = |machine: &Machine| {
-        fs::create_dir(machine.path("home/open")).expect("a fresh directory");
-        set_mode(machine, "home/open", 0o777);
+        open_place(machine);
         write(machine, "home/open/list", "bob\n");
         set_mode(machine, "home/open/list", 0o600);
         chown(machine.path("home/open/list"), Some(61_001), None).expect("root may give");

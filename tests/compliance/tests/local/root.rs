@@ -1,9 +1,12 @@
 //! Mail for root itself, and for other users with number 0: whose the mailbox is, and what is not done with root's
 //! rights.
 
-use crate::story::{both_prepared, deliver_all, essence, fact, write, write_for};
+use crate::story::{both_prepared, deliver_all, essence, fact, open_place, write, write_for};
 use compliance::{machine::Machine, system::files};
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 /// root lives in the machine, and `toor` is root, too. No alias takes root's mail away.
 fn prepare(machine: &Machine) {
@@ -22,6 +25,7 @@ fn left(machine: &Machine, below: &str) -> Vec<String> {
     let path = machine.path(below);
     let mut seen = Vec::new();
     if path.is_dir() {
+        seen.push(fact(&path));
         for file in files(&path) {
             let facts = fs::metadata(&file).expect("a file");
             let folder = file
@@ -43,43 +47,39 @@ fn left(machine: &Machine, below: &str) -> Vec<String> {
     seen
 }
 
-#[test]
-fn root_has_a_mailbox_in_the_spool() {
-    both_prepared("biff = no\n", prepare, |machine| {
-        let mut seen =
-            deliver_all(machine, &["root@debian.test", "toor@debian.test", "postmaster@debian.test"]);
-        seen.extend(left(machine, "mail/root"));
-        seen.extend(left(machine, "mail/toor"));
+/// Who gets mail, and what there is of it afterwards, in places.
+fn mail_is_delivered(settings: &str, to: &[&str], places: &[&str]) {
+    both_prepared(settings, prepare, |machine| {
+        let mut seen = deliver_all(machine, to);
+        seen.extend(places.iter().flat_map(|below| left(machine, below)));
         seen
     });
+}
+
+#[test]
+fn root_has_a_mailbox_in_the_spool() {
+    let to = ["root@debian.test", "toor@debian.test", "postmaster@debian.test"];
+    mail_is_delivered("biff = no\n", &to, &["mail/root", "mail/toor"]);
 }
 
 #[test]
 fn root_has_a_mailbox_at_home() {
-    both_prepared("home_mailbox = mbox\n", prepare, |machine| {
-        let mut seen = deliver_all(machine, &["root@debian.test"]);
-        seen.extend(left(machine, "home/root/mbox"));
-        seen
-    });
+    mail_is_delivered("home_mailbox = mbox\n", &["root@debian.test"], &["home/root/mbox"]);
 }
 
 #[test]
 fn root_has_a_maildir_at_home() {
-    both_prepared("home_mailbox = Maildir/\n", prepare, |machine| {
-        let mut seen = deliver_all(machine, &["root@debian.test"]);
-        seen.extend(left(machine, "home/root/Maildir"));
-        seen.push(fact(&machine.path("home/root/Maildir/cur")));
-        seen
-    });
+    mail_is_delivered(
+        "home_mailbox = Maildir/\n",
+        &["root@debian.test"],
+        &["home/root/Maildir", "home/root/Maildir/cur"],
+    );
 }
 
 #[test]
 fn root_has_a_maildir_in_the_spool() {
-    both_prepared("mail_spool_directory = /var/mail/\n", prepare, |machine| {
-        let mut seen = deliver_all(machine, &["root@debian.test", "alice@debian.test"]);
-        seen.extend(left(machine, "mail/root"));
-        seen
-    });
+    let to = ["root@debian.test", "alice@debian.test"];
+    mail_is_delivered("mail_spool_directory = /var/mail/\n", &to, &["mail/root"]);
 }
 
 #[test]
@@ -89,22 +89,14 @@ fn what_roots_forward_file_names_is_not_done_as_root() {
         settings,
         |machine| {
             prepare(machine);
-            fs::create_dir(machine.path("home/open")).expect("a fresh directory");
-            fs::set_permissions(
-                machine.path("home/open"),
-                std::os::unix::fs::PermissionsExt::from_mode(0o777),
-            )
-            .expect("ours");
+            open_place(machine);
             let text = "\\root, alice\n\"|id -un > $M/home/open/who; echo $HOME $LOGNAME $SHELL > $M/home/open/env\"\n\
                 $M/home/open/file, ~/tilde\n";
             write_for(machine, 0, "home/root/.forward", text);
             write_for(machine, 0, "home/root/.forward+list", "\"|id -un > $M/home/open/list\"\n");
             // toor is the same user, with a home of its own name only.
-            fs::set_permissions(
-                machine.path("home/root/.forward"),
-                std::os::unix::fs::PermissionsExt::from_mode(0o600),
-            )
-            .expect("ours");
+            let path = machine.path("home/root/.forward");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("ours");
         },
         |machine| {
             let mut seen =
@@ -133,12 +125,7 @@ fn a_command_for_root_is_run_by_somebody_else() {
         settings,
         |machine| {
             prepare(machine);
-            fs::create_dir(machine.path("home/open")).expect("a fresh directory");
-            fs::set_permissions(
-                machine.path("home/open"),
-                std::os::unix::fs::PermissionsExt::from_mode(0o777),
-            )
-            .expect("ours");
+            open_place(machine);
         },
         |machine| {
             let mut seen = deliver_all(machine, &["root@debian.test", "alice@debian.test"]);

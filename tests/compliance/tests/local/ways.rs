@@ -1,7 +1,9 @@
 //! Other ways into mailboxes: transports and commands in their place, mail for users that nobody knows, forward files
 //! of all kinds.
 
-use crate::story::{add_users, both_prepared, deliver_all, each_setting, essence, write, write_for};
+use crate::story::{
+    add_users, both_prepared, deliver_all, each_setting, essence, open_place, write, write_for,
+};
 use compliance::{machine::Machine, system::files};
 use std::{
     fs,
@@ -232,8 +234,7 @@ fn headers_and_owners_as_they_are_configured(settings: &str) {
         let aliases =
             "team: alice, bob, \"|cat > $M/home/open/got\"\nowner-team: bob\nall: alice, alice, bob, alice\n";
         write(machine, "etc/aliases", aliases);
-        fs::create_dir(machine.path("home/open")).expect("a fresh directory");
-        fs::set_permissions(machine.path("home/open"), fs::Permissions::from_mode(0o777)).expect("ours");
+        open_place(machine);
         write_for(machine, 61_001, "home/alice/.forward", "\\alice, bob\n");
     };
     both_prepared(settings, prepare, |machine| {
