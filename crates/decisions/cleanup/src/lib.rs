@@ -42,7 +42,7 @@ use queue_format::{RecordType, Sizes, Writer};
 use rewrite::Context;
 use status::Errors;
 use std::rc::Rc;
-use types::{QueueId, SendOptions, WallTime};
+use types::{Address, QueueId, SendOptions, WallTime};
 
 /// Where a message comes from: what is done to it follows from that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +153,21 @@ impl Cleanup {
     /// Access action DISCARD: pretend to accept, keep nothing.
     pub fn discard(&mut self) {
         self.is_discarded = true;
+    }
+
+    /// Access action FILTER: a `transport:destination` that the message goes to first, instead of `content_filter`.
+    /// After the content, as the next one.
+    pub fn filter(&mut self, destination: &[u8]) {
+        if self.is_output_wanted() {
+            self.out.record(RecordType::FILTER, destination);
+        }
+    }
+
+    /// Access action REDIRECT: an address that gets the message instead of all recipients.
+    pub fn redirect(&mut self, address: &Address) {
+        if self.is_output_wanted() {
+            self.out.record(RecordType::REDIRECT, address.as_bytes());
+        }
     }
 
     /// Access action HOLD: goes to the hold queue.

@@ -1,7 +1,7 @@
 //! The envelope that the SMTP server writes, and the Received: headers.
 
 use crate::Cleanup;
-use bstr::{BStr, ByteSlice};
+use bstr::{BStr, BString, ByteSlice};
 use message::{LocalZone, QuoteOptions, mail_date, quote_822_local};
 use queue_format::RecordType;
 use std::borrow::Cow;
@@ -149,7 +149,14 @@ impl Cleanup {
 
     /// The envelope of a message from an SMTP client is complete: writes the Received: header. `sole_recipient`
     /// (internal form, as the client said it) is named when there is only one.
-    pub fn begin_smtp_content(&mut self, client: &SmtpClient<'_>, sole_recipient: Option<&Address>) {
+    ///
+    /// Headers that access tables want (access(5) PREPEND) stand above it and are handled as the message's own.
+    pub async fn begin_smtp_content(
+        &mut self,
+        client: &SmtpClient<'_>,
+        sole_recipient: Option<&Address>,
+        prepend: &[BString],
+    ) {
         self.begin_content();
         let s = &self.start.client;
         let server = SmtpServer {
@@ -161,7 +168,15 @@ impl Cleanup {
         let client = SmtpClient { protocol, ..*client };
         let at = (self.start.arrival, &self.start.zone);
         let header = server.received(&client, self.start.id, sole_recipient, at);
-        self.received_header(&header);
+        if prepend.is_empty() {
+            return self.received_header(&header);
+        }
+        // None of it came from the client.
+        let received_bytes = self.content.received_bytes;
+        for line in prepend.iter().map(|header| &header[..]).chain(header.split(|byte| *byte == b'\n')) {
+            self.piece(line, true).await;
+        }
+        self.content.received_bytes = received_bytes;
     }
 
     /// The envelope of a locally submitted message is complete: writes the Received: header. `submitted` is the time

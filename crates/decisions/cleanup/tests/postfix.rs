@@ -320,7 +320,7 @@ fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u
         now(cleanup.recipient(&Recipient { address: address.clone(), ..Recipient::default() }));
     }
     let sole = (recipients.len() == 1).then(|| &recipients[0]);
-    cleanup.begin_smtp_content(&client, sole);
+    now(cleanup.begin_smtp_content(&client, sole, &[]));
     // The SMTP server keeps a first line with white space from continuing our header.
     if mail.content.starts_with(b" ") {
         now(cleanup.content(b"\r\n"));

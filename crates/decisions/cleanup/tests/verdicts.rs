@@ -33,7 +33,7 @@ fn open(settings: &[(&str, &str)], recipients: &[&str]) -> (Cleanup, Rc<Log>) {
     for recipient in recipients {
         now(cleanup.recipient(&Recipient { address: Address::from(*recipient), ..Recipient::default() }));
     }
-    cleanup.begin_smtp_content(&CLIENT, None);
+    now(cleanup.begin_smtp_content(&CLIENT, None, &[]));
     (cleanup, log)
 }
 
@@ -254,7 +254,7 @@ fn helo_is_no_way_into_the_header() {
     let (mut cleanup, _) = start(&service(&[]), "ABC", Source::Smtpd, NOW, NOW);
     let client = SmtpClient { helo: Some(BStr::new("a\r\nX: y")), ..CLIENT };
     now(cleanup.open_smtp(&client, &"s@x.test".into()));
-    cleanup.begin_smtp_content(&client, None);
+    now(cleanup.begin_smtp_content(&client, None, &[]));
     let file = cleanup.writer().take(|_, bytes| records(bytes));
     assert!(file.iter().all(|record| !record.starts_with("N X:")), "{file:?}");
 }

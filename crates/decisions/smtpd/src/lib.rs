@@ -14,10 +14,12 @@
 //! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
 
 mod action;
+mod effects;
 mod judge;
 mod path;
 mod peer;
 mod question;
+mod record;
 mod replies;
 mod restrictions;
 mod session;
@@ -25,10 +27,12 @@ mod settings;
 mod transaction;
 
 pub use action::Action;
+pub use effects::Effects;
 pub use judge::{Judge, Resolve, StandAlone, Surroundings};
 pub use peer::{NameStatus, Peer, peer_name};
 pub use question::{Answer, Ask, Question, Standing, Verdict};
-pub use restrictions::{Restriction, RestrictionLists, Rules};
+pub use record::{Step, Witness};
+pub use restrictions::{AccessSubject, Restriction, RestrictionLists, Rules};
 pub use session::Session;
 pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings};
 pub use transaction::{Envelope, Transaction};

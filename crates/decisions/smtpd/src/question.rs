@@ -1,6 +1,6 @@
 //! Questions of a session that need look-ups, and their answers.
 
-use crate::{EhloKeywords, Peer, Transaction};
+use crate::{Effects, EhloKeywords, Peer, Transaction};
 use bstr::{BStr, BString};
 use maillog::Logger;
 use types::{Address, QueueId, Reply, Trouble};
@@ -85,6 +85,8 @@ pub struct Standing {
     pub defer_sender: Option<Reply>,
     /// The sender's existence was checked already.
     pub sender_checked: bool,
+    /// What access tables want done to the message; it ends with the transaction.
+    pub effects: Effects,
 }
 
 /// An answer.

@@ -48,10 +48,36 @@ pub enum Restriction {
     RejectUnknownRecipientDomain,
     /// `reject_multi_recipient_bounce`
     RejectMultiRecipientBounce,
+    /// `check_*_access type:table`, or the table alone.
+    Access {
+        /// What is looked up; `None` is what the list is about.
+        subject: Option<AccessSubject>,
+        /// Its place in [`RestrictionLists::access_tables`].
+        table: usize,
+    },
+    /// What is true of those only who use TLS or have logged in: of nobody yet.
+    Nobody(Rc<str>),
     /// A name of `smtpd_restriction_classes`.
     Class(Rc<Rules>),
     /// What cannot be carried out: whoever reaches it is answered 451 4.3.5. The text is a warning.
     Unusable(Rc<str>),
+}
+
+/// What is looked up in an access table (access(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessSubject {
+    /// `check_client_access`: verified name and address.
+    Client,
+    /// `check_reverse_client_hostname_access`: name that is not verified, and address.
+    ReverseClient,
+    /// `check_helo_access`
+    Helo,
+    /// `check_sender_access`
+    Sender,
+    /// `check_recipient_access`
+    Recipient,
+    /// `check_etrn_access`
+    Etrn,
 }
 
 /// A list, evaluated from left to right.
@@ -80,43 +106,35 @@ pub struct RestrictionLists {
     pub smtpd_reject_unlisted_recipient: bool,
     /// postconf(5) `smtpd_reject_unlisted_sender`
     pub smtpd_reject_unlisted_sender: bool,
+    /// The access tables of all lists, each once.
+    pub access_tables: Vec<String>,
+    classes: HashMap<String, Rc<Rules>>,
     problems: Vec<String>,
 }
 
 /// Names that Postfix knows and this server does not carry out yet.
-const NOT_YET: [&str; 52] = [
-    "check_ccert_access",
+const NOT_YET: [&str; 41] = [
     "check_client_a_access",
-    "check_client_access",
     "check_client_mx_access",
     "check_client_ns_access",
-    "check_etrn_access",
     "check_helo_a_access",
-    "check_helo_access",
     "check_helo_mx_access",
     "check_helo_ns_access",
     "check_policy_service",
     "check_recipient_a_access",
-    "check_recipient_access",
-    "check_recipient_maps",
     "check_recipient_mx_access",
     "check_recipient_ns_access",
     "check_relay_domains",
     "check_reverse_client_hostname_a_access",
-    "check_reverse_client_hostname_access",
     "check_reverse_client_hostname_mx_access",
     "check_reverse_client_hostname_ns_access",
-    "check_sasl_access",
     "check_sender_a_access",
-    "check_sender_access",
     "check_sender_mx_access",
     "check_sender_ns_access",
     "permit_dnswl_client",
     "permit_mx_backup",
     "permit_naked_ip_address",
     "permit_rhswl_client",
-    "permit_tls_all_clientcerts",
-    "permit_tls_clientcerts",
     "reject_authenticated_sender_login_mismatch",
     "reject_known_sender_login_mismatch",
     "reject_maps_rbl",
@@ -164,24 +182,55 @@ fn known(name: &str) -> Option<Restriction> {
         "reject_unknown_sender_domain" | "reject_unknown_address" => R::RejectUnknownSenderDomain,
         "reject_unknown_recipient_domain" => R::RejectUnknownRecipientDomain,
         "reject_multi_recipient_bounce" => R::RejectMultiRecipientBounce,
+        "permit_tls_clientcerts" => R::Nobody(name.into()),
+        "permit_tls_all_clientcerts" => R::Nobody(name.into()),
         _ => return None,
     })
+}
+
+/// Those that have a table after them.
+fn access(name: &str) -> Option<Option<AccessSubject>> {
+    use AccessSubject as A;
+    Some(match name.to_ascii_lowercase().as_str() {
+        "check_client_access" => Some(A::Client),
+        "check_reverse_client_hostname_access" => Some(A::ReverseClient),
+        "check_helo_access" => Some(A::Helo),
+        "check_sender_access" => Some(A::Sender),
+        "check_recipient_access" => Some(A::Recipient),
+        "check_etrn_access" => Some(A::Etrn),
+        "check_ccert_access" | "check_sasl_access" => None,
+        _ => return None,
+    })
+}
+
+fn unknown(name: &str) -> String {
+    let is = |other: &&str| other.eq_ignore_ascii_case(name);
+    match NOT_YET.iter().any(is) || NOT_YET_EITHER.iter().any(is) {
+        true => format!("smtpd restriction \"{name}\" is not supported yet"),
+        false => format!("unknown smtpd restriction: \"{name}\""),
+    }
 }
 
 struct Parser<'v> {
     values: &'v Values,
     /// Names of classes; the list is there once it was needed.
     classes: HashMap<&'v str, Option<Rc<Rules>>>,
+    access_tables: Vec<String>,
     problems: Vec<String>,
 }
 
 impl<'v> Parser<'v> {
     fn list(&mut self, parameter: &str, text: &'v str) -> Rc<Rules> {
         let mut rules = Vec::new();
-        for name in split_list(text) {
-            let rule = match known(name) {
-                Some(rule) => rule,
-                None => self.other(parameter, name),
+        let mut words = split_list(text).into_iter();
+        while let Some(name) = words.next() {
+            let rule = match (known(name), access(name)) {
+                (Some(rule), _) => rule,
+                (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
+                (None, None) if name.contains(':') => {
+                    Restriction::Access { subject: None, table: self.table(name) }
+                }
+                (None, None) => self.other(parameter, name),
             };
             let is_unusable = matches!(rule, Restriction::Unusable(_));
             rules.push(rule);
@@ -193,20 +242,41 @@ impl<'v> Parser<'v> {
         rules.into()
     }
 
+    fn access_rule(
+        &mut self,
+        parameter: &str,
+        (name, subject): (&str, Option<AccessSubject>),
+        table: Option<&str>,
+    ) -> Restriction {
+        let bad = table.unwrap_or_default();
+        match (table.filter(|table| table.contains(':')), subject) {
+            (Some(table), Some(_)) => Restriction::Access { subject, table: self.table(table) },
+            // The table is opened for nobody.
+            (Some(_), None) => Restriction::Nobody(name.into()),
+            (None, _) => {
+                let text = format!("restriction {name}: bad argument \"{bad}\": need maptype:mapname");
+                self.unusable(parameter, text)
+            }
+        }
+    }
+
+    fn table(&mut self, name: &str) -> usize {
+        let at = self.access_tables.iter().position(|known| known == name);
+        at.unwrap_or_else(|| {
+            self.access_tables.push(name.to_owned());
+            self.access_tables.len() - 1
+        })
+    }
+
     fn other(&mut self, parameter: &str, name: &'v str) -> Restriction {
         match self.classes.get(name) {
-            Some(Some(rules)) => return Restriction::Class(Rc::clone(rules)),
-            Some(None) => return self.class(name),
-            None => {}
+            Some(Some(rules)) => Restriction::Class(Rc::clone(rules)),
+            Some(None) => self.class(name),
+            None => self.unusable(parameter, unknown(name)),
         }
-        let is = |other: &&str| other.eq_ignore_ascii_case(name);
-        let text = if NOT_YET.iter().any(is) || NOT_YET_EITHER.iter().any(is) {
-            format!("smtpd restriction \"{name}\" is not supported yet")
-        } else if name.contains(':') {
-            format!("smtpd restriction \"{name}\": access tables are not supported yet")
-        } else {
-            format!("unknown smtpd restriction: \"{name}\"")
-        };
+    }
+
+    fn unusable(&mut self, parameter: &str, text: String) -> Restriction {
         self.problems.push(format!(
             "{parameter}: {text}; mail that gets that far is answered with \
              \"451 4.3.5 Server configuration error\": remove it from {parameter}"
@@ -228,15 +298,27 @@ impl<'v> Parser<'v> {
         self.classes.insert(name, Some(Rc::clone(&rules)));
         Restriction::Class(rules)
     }
+
+    /// All classes: a table may name one that no list does.
+    fn all_classes(&mut self) -> HashMap<String, Rc<Rules>> {
+        let names: Vec<&'v str> = self.classes.keys().copied().collect();
+        for name in names {
+            if self.classes.get(name).is_some_and(Option::is_none) {
+                let _ = self.class(name);
+            }
+        }
+        let parsed = |(name, rules): (&str, Option<Rc<Rules>>)| rules.map(|rules| (name.to_owned(), rules));
+        self.classes.drain().filter_map(parsed).collect()
+    }
 }
 
 impl RestrictionLists {
     pub(crate) fn load(values: &Values) -> Result<Self, Invalid> {
         let classes =
             values.list(p::smtpd_restriction_classes).into_iter().map(|name| (name, None)).collect();
-        let mut parser = Parser { values, classes, problems: Vec::new() };
+        let mut parser = Parser { values, classes, access_tables: Vec::new(), problems: Vec::new() };
         let mut list = |parameter: &str, id| parser.list(parameter, values.text(id));
-        let lists = Self {
+        let mut lists = Self {
             smtpd_client_restrictions: list("smtpd_client_restrictions", p::smtpd_client_restrictions),
             smtpd_helo_restrictions: list("smtpd_helo_restrictions", p::smtpd_helo_restrictions),
             smtpd_sender_restrictions: list("smtpd_sender_restrictions", p::smtpd_sender_restrictions),
@@ -254,8 +336,10 @@ impl RestrictionLists {
                 .bool(p::smtpd_relay_before_recipient_restrictions),
             smtpd_reject_unlisted_recipient: values.bool(p::smtpd_reject_unlisted_recipient),
             smtpd_reject_unlisted_sender: values.bool(p::smtpd_reject_unlisted_sender),
-            problems: parser.problems,
+            ..Self::none()
         };
+        lists.classes = parser.all_classes();
+        (lists.access_tables, lists.problems) = (parser.access_tables, parser.problems);
         lists.check_relay_control()?;
         Ok(lists)
     }
@@ -274,6 +358,8 @@ impl RestrictionLists {
             smtpd_relay_before_recipient_restrictions: true,
             smtpd_reject_unlisted_recipient: false,
             smtpd_reject_unlisted_sender: false,
+            access_tables: Vec::new(),
+            classes: HashMap::new(),
             problems: Vec::new(),
         }
     }
@@ -282,6 +368,15 @@ impl RestrictionLists {
     #[must_use]
     pub fn problems(&self) -> &[String] {
         &self.problems
+    }
+
+    /// The restrictions that a value of an access table names. It cannot name tables.
+    pub(crate) fn named_by_table(&self, value: &str) -> Rc<Rules> {
+        let parse = |name: &str| {
+            let class = || self.classes.get(name).map(|rules| Restriction::Class(Rc::clone(rules)));
+            known(name).or_else(class).unwrap_or_else(|| Restriction::Unusable(unknown(name).into()))
+        };
+        split_list(value).into_iter().map(parse).collect()
     }
 
     /// Postfix refuses to start without relay control.
@@ -360,7 +455,30 @@ mod tests {
             "\"reject_rbl_client\" is not supported yet",
         );
         check("no_such_thing", "unknown smtpd restriction: \"no_such_thing\"");
-        check("inline:{a=OK}", "access tables are not supported yet");
+        check("check_client_access", "bad argument \"\": need maptype:mapname");
+        check("check_helo_access reject", "bad argument \"reject\": need maptype:mapname");
+    }
+
+    #[test]
+    fn access_tables_have_a_subject_or_the_lists_own() {
+        let lists = load(&[
+            ("smtpd_restriction_classes", "by_table"),
+            ("by_table", "hash:/b, reject"),
+            ("smtpd_client_restrictions", "inline:{a=OK, b=NO} check_sasl_access hash:/s"),
+            ("smtpd_sender_restrictions", "Check_Recipient_Access hash:/a, check_etrn_access hash:/b"),
+        ])
+        .unwrap();
+        assert_eq!(lists.access_tables, ["inline:{a=OK, b=NO}", "hash:/a", "hash:/b"]);
+        let access = |subject, table| Restriction::Access { subject, table };
+        let client = &lists.smtpd_client_restrictions;
+        assert!(matches!(&client[..], [first, Restriction::Nobody(_)] if *first == access(None, 0)));
+        let sender = &lists.smtpd_sender_restrictions;
+        let (recipient, etrn) = (Some(AccessSubject::Recipient), Some(AccessSubject::Etrn));
+        assert_eq!(sender[..], [access(recipient, 1), access(etrn, 2)]);
+        let class: Rc<Rules> = Rc::new([access(None, 2), Restriction::Reject]);
+        let named = lists.named_by_table("by_table, permit nothing");
+        assert_eq!(named[..2], [Restriction::Class(class), Restriction::Permit]);
+        assert!(matches!(&named[2], Restriction::Unusable(why) if why.contains("unknown")));
     }
 
     #[test]

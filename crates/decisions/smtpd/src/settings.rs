@@ -102,6 +102,10 @@ pub struct Codes {
     pub reject_code: u16,
     /// postconf(5) `defer_code`
     pub defer_code: u16,
+    /// postconf(5) `access_map_reject_code`
+    pub access_map_reject_code: u16,
+    /// postconf(5) `access_map_defer_code`
+    pub access_map_defer_code: u16,
     /// postconf(5) `relay_domains_reject_code`
     pub relay_domains_reject_code: u16,
     /// postconf(5) `non_fqdn_reject_code`
@@ -213,6 +217,8 @@ impl Codes {
         Self {
             reject_code: code(values, p::reject_code),
             defer_code: code(values, p::defer_code),
+            access_map_reject_code: code(values, p::access_map_reject_code),
+            access_map_defer_code: code(values, p::access_map_defer_code),
             relay_domains_reject_code: code(values, p::relay_domains_reject_code),
             non_fqdn_reject_code: code(values, p::non_fqdn_reject_code),
             invalid_hostname_reject_code: code(values, p::invalid_hostname_reject_code),

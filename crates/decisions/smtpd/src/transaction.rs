@@ -1,6 +1,6 @@
 //! A mail transaction: it dies at RSET by being dropped.
 
-use crate::Peer;
+use crate::{Effects, Peer};
 use bstr::BStr;
 use types::{Address, BodyEncoding, QueueId, Recipient};
 
@@ -54,4 +54,6 @@ pub struct Envelope<'s> {
     pub helo: Option<&'s BStr>,
     /// `SMTP` or `ESMTP`.
     pub protocol: &'static str,
+    /// What access tables want done.
+    pub effects: &'s Effects,
 }

@@ -5,11 +5,11 @@ use crate::{
     service::SmtpService,
     session::{Attendant, write_error},
 };
-use cleanup::{SmtpClient, Source, Start};
+use cleanup::{Cleanup, SmtpClient, Source, Start};
 use process::{Ended, Intake};
-use smtpd::{Envelope, Question, Verdict};
+use smtpd::{Effects, Envelope, Question, Verdict};
 use std::rc::Rc;
-use types::{QueueId, Reply};
+use types::{DsnNotify, QueueId, Recipient, Reply};
 use world::World;
 
 /// One session's way into the queue.
@@ -77,6 +77,7 @@ impl<W: World> Attendant for Queueing<W> {
             is_local_rewrite: transaction.is_local_rewrite,
             encoding: transaction.encoding,
         };
+        apply_flags(&mut intake.cleanup, envelope.effects);
         intake.cleanup.open_smtp(&client, &transaction.sender).await;
         for recipient in &transaction.recipients {
             intake.cleanup.recipient(recipient).await;
@@ -85,7 +86,7 @@ impl<W: World> Attendant for Queueing<W> {
             [only] => Some(&only.address),
             _ => None,
         };
-        intake.cleanup.begin_smtp_content(&client, sole);
+        intake.cleanup.begin_smtp_content(&client, sole, &envelope.effects.prepend).await;
     }
 
     async fn content(&mut self, bytes: &[u8]) {
@@ -99,9 +100,10 @@ impl<W: World> Attendant for Queueing<W> {
         }
     }
 
-    async fn end(&mut self) -> Result<(), Reply> {
+    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Reply> {
         let Some(mut intake) = self.message.take() else { return Err(write_error()) };
         intake.cleanup.end_content().await;
+        apply_effects(&mut intake.cleanup, envelope.effects).await;
         let id = intake.id();
         match intake.finish(&self.shared.world).await {
             Ok(Ended::Queued(id)) => {
@@ -123,4 +125,30 @@ impl<W: World> Attendant for Queueing<W> {
     fn abort(&mut self) {
         self.message = None;
     }
+}
+
+/// What is known before the content, so that no content is kept for nothing.
+fn apply_flags(cleanup: &mut Cleanup, effects: &Effects) {
+    if effects.is_held {
+        cleanup.hold();
+    }
+    if effects.is_discarded {
+        cleanup.discard();
+    }
+}
+
+/// What access tables want done, after the content: `smtpd_end_of_data_restrictions` may want it, too.
+async fn apply_effects(cleanup: &mut Cleanup, effects: &Effects) {
+    if let Some(destination) = &effects.filter {
+        cleanup.filter(destination);
+    }
+    if let Some(address) = &effects.redirect {
+        cleanup.redirect(address);
+    }
+    for address in &effects.bcc {
+        let dsn_notify = DsnNotify(DsnNotify::NEVER);
+        let (address, original) = (address.clone(), address.clone());
+        cleanup.recipient(&Recipient { address, original, dsn_notify, ..Recipient::default() }).await;
+    }
+    apply_flags(cleanup, effects);
 }

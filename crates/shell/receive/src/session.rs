@@ -52,7 +52,7 @@ pub(crate) trait Attendant {
     /// Content. Trouble is told at the end.
     async fn content(&mut self, bytes: &[u8]);
     /// The message is complete. When this returns well it is on stable storage.
-    async fn end(&mut self) -> Result<(), Reply>;
+    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Reply>;
     /// There will be no message.
     fn abort(&mut self);
 }
@@ -113,8 +113,8 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
             }
             Action::Begin(envelope) => self.attendant.begin(&envelope).await,
             Action::Content(bytes) => self.attendant.content(bytes).await,
-            Action::End(_) => {
-                let outcome = self.attendant.end().await;
+            Action::End(envelope) => {
+                let outcome = self.attendant.end(&envelope).await;
                 session.finished(outcome);
             }
             Action::Abort => self.attendant.abort(),

@@ -144,7 +144,7 @@ impl<W: World> Attendant for Submitting<W> {
         message.lines = lines;
     }
 
-    async fn end(&mut self) -> Result<(), Reply> {
+    async fn end(&mut self, _: &Envelope<'_>) -> Result<(), Reply> {
         let Some(mut message) = self.message.take() else { return Err(write_error()) };
         let lines = std::mem::take(&mut message.lines);
         lines.end(self.line_length_limit, &mut |kind, line| message.record(kind, line));

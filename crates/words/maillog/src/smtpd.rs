@@ -2,7 +2,7 @@
 
 use bstr::BStr;
 use std::fmt;
-use types::{Address, QueueId, Reply};
+use types::{Address, Dsn, QueueId, Reply};
 
 /// The client as log lines name it: `name[address]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +117,15 @@ pub enum SmtpdEvent<'a> {
         /// What it said.
         sample: &'a [u8],
     },
+    /// A status code of a table that does not fit what is refused.
+    FittedStatus {
+        /// What the table has.
+        given: Dsn,
+        /// What is refused: `Sender address`.
+        class: &'a str,
+        /// What is answered.
+        fitting: Dsn,
+    },
     /// Keywords that are left out of an EHLO reply.
     DiscardingEhloKeywords(&'a str),
 }
@@ -145,6 +154,9 @@ impl fmt::Display for SmtpdEvent<'_> {
             }
             Self::NotSmtp { client, sample } => {
                 write!(f, "non-SMTP command from {client}: {}", Escaped(sample))
+            }
+            Self::FittedStatus { given, class, fitting } => {
+                write!(f, "mapping DSN status {given} into {class} status {fitting}")
             }
             Self::DiscardingEhloKeywords(keywords) => write!(f, "discarding EHLO keywords: {keywords}"),
             Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo } => {

@@ -1,5 +1,7 @@
 //! Answers the questions of sessions: match lists, restriction lists, known recipients.
 
+mod access;
+mod access_action;
 mod hostname;
 mod old_defaults;
 mod screening;
@@ -9,7 +11,8 @@ mod walk;
 
 pub use stand_alone::StandAlone;
 
-use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict};
+use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict, record::Witness};
+use access::AccessTables;
 use config::{Values, params as p};
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, parent_style};
@@ -61,6 +64,8 @@ pub struct Judge<R> {
     screening: Screening,
     recipients: RecipientTables,
     old_defaults: OldDefaults,
+    access: AccessTables,
+    witness: Option<Rc<dyn Witness>>,
 }
 
 /// The tables that say which addresses exist.
@@ -84,20 +89,28 @@ enum RewriteClients {
     Nobody,
 }
 
+/// Opens tables of addresses, given their title and their names.
+fn address_maps<'t>(
+    values: &Values,
+    around: &'t Surroundings<'_>,
+) -> impl Fn(&str, &str) -> AddressMaps + use<'t> {
+    let extensions = Rc::new(ExtensionRules {
+        recipient_delimiter: values.text(p::recipient_delimiter).as_bytes().into(),
+        owner_request_special: values.bool(p::owner_request_special),
+        double_bounce_sender: values.text(p::double_bounce_sender).as_bytes().into(),
+    });
+    let myorigin: Rc<[u8]> = values.text(p::myorigin).as_bytes().into();
+    move |title, list| AddressMaps {
+        maps: Maps::open(title, list, around.tables),
+        extensions: Rc::clone(&extensions),
+        myorigin: Rc::clone(&myorigin),
+        local: Rc::clone(&around.local),
+    }
+}
+
 impl RecipientTables {
-    fn open(values: &Values, around: &Surroundings<'_>) -> Self {
-        let extensions = Rc::new(ExtensionRules {
-            recipient_delimiter: values.text(p::recipient_delimiter).as_bytes().into(),
-            owner_request_special: values.bool(p::owner_request_special),
-            double_bounce_sender: values.text(p::double_bounce_sender).as_bytes().into(),
-        });
-        let myorigin: Rc<[u8]> = values.text(p::myorigin).as_bytes().into();
-        let open = |id, title| AddressMaps {
-            maps: Maps::open(title, values.text(id), around.tables),
-            extensions: Rc::clone(&extensions),
-            myorigin: Rc::clone(&myorigin),
-            local: Rc::clone(&around.local),
-        };
+    fn open(values: &Values, address_maps: impl Fn(&str, &str) -> AddressMaps) -> Self {
+        let open = |id: p::Id, title| address_maps(title, values.text(id));
         Self {
             recipient_canonical_maps: open(p::recipient_canonical_maps, "recipient_canonical_maps"),
             sender_canonical_maps: open(p::sender_canonical_maps, "sender_canonical_maps"),
@@ -118,6 +131,8 @@ impl<R: Resolve> Judge<R> {
         let hosts = |id, title: &str| {
             NameAddrList::open(title, parent_style(parents, title), values.text(id), around.tables)
         };
+        let maps = address_maps(values, around);
+        let access_tables = settings.restrictions.access_tables.clone();
         Self {
             resolver,
             dns: Rc::clone(&around.dns),
@@ -133,9 +148,17 @@ impl<R: Resolve> Judge<R> {
             ),
             screening: Screening::open(&settings, values, around.tables),
             settings,
-            recipients: RecipientTables::open(values, around),
+            recipients: RecipientTables::open(values, &maps),
             old_defaults: OldDefaults::of(values, around.tables),
+            access: AccessTables::open(values, &access_tables, |name| maps(name, name)),
+            witness: None,
         }
+    }
+
+    /// Somebody who is told all that is evaluated.
+    #[must_use]
+    pub fn watched_by(self, witness: Rc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// Answers. Ready at once when every look-up is.

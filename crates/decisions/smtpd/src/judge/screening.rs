@@ -71,7 +71,7 @@ impl Screening {
 }
 
 /// Whether a word looks like the name of a header: text up to a colon.
-fn is_header(word: &[u8]) -> bool {
+pub(super) fn is_header(word: &[u8]) -> bool {
     let Some(colon) = word.find_byte(b':') else { return false };
     colon > 0 && word[..colon].iter().all(u8::is_ascii_graphic)
 }

@@ -2,8 +2,9 @@
 
 use super::{
     Resolve,
-    walk::{Fault, SENDER, Status, Subject, Walk, refusal_text},
+    walk::{Fault, RECIPIENT, SENDER, Status, Subject, Walk, refusal_text},
 };
+use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, Strategy};
 use types::{Address, AddressClass, Dsn, Lookup, Reply, Resolved, Trouble};
 
@@ -56,7 +57,18 @@ impl<R: Resolve> Walk<'_, R> {
             None => (default, nexthop.as_str()),
         };
         let text = refusal_text(subject, text);
-        Some(self.reject(Fault::Policy, Reply::new(code, fitting(dsn, subject.class), text)))
+        let dsn = self.fit(dsn, subject.class);
+        Some(self.reject(Fault::Policy, Reply::new(code, dsn, text)))
+    }
+
+    /// A status code as it fits what is refused; the log tells when that is another.
+    pub(super) fn fit(&self, dsn: Dsn, class: &'static str) -> Dsn {
+        let fitting = fitting(dsn, class);
+        if fitting != dsn {
+            let event = SmtpdEvent::FittedStatus { given: dsn, class, fitting };
+            self.question.log.event(&Event::Smtpd(event));
+        }
+        fitting
     }
 
     async fn by_class(&mut self, resolved: &Resolved, subject: Subject<'_>) -> Result<Status, Trouble> {
@@ -107,14 +119,18 @@ async fn is_listed(maps: &AddressMaps, key: &[u8]) -> Result<bool, Trouble> {
     }
 }
 
-/// A code about a recipient address says something else about a sender, and the other way round.
+/// A code about a recipient address says something else about a sender, and the other way round; about what is no
+/// address it says nothing.
 fn fitting(dsn: Dsn, class: &str) -> Dsn {
     if dsn.subject != 1 {
         return dsn;
     }
+    if class != SENDER && class != RECIPIENT {
+        return Dsn { subject: 0, detail: 0, ..dsn };
+    }
     let detail = match (dsn.detail, class == SENDER) {
         (2 | 8, true) => 8,
-        (3 | 7, true) => 7,
+        (1 | 3 | 4 | 6 | 7, true) => 7,
         (_, true) => 0,
         (detail @ 1..=6, false) => detail,
         (7, false) => 3,

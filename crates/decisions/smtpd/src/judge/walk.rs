@@ -1,7 +1,7 @@
 //! A walk through restriction lists.
 
 use super::{Judge, Resolve, hostname};
-use crate::{Answer, Question, Restriction, Rules, Standing, Verdict};
+use crate::{AccessSubject, Answer, Question, Restriction, Rules, Standing, Verdict, record::Step};
 use bstr::{BStr, BString, ByteSlice};
 use maillog::{Event, SmtpdEvent};
 use std::rc::Rc;
@@ -22,6 +22,9 @@ pub(super) enum Fault {
     Ours,
 }
 
+pub(super) const CLIENT: &str = "Client host";
+pub(super) const REVERSE_CLIENT: &str = "Unverified Client host";
+pub(super) const HELO: &str = "Helo command";
 pub(super) const SENDER: &str = "Sender address";
 pub(super) const RECIPIENT: &str = "Recipient address";
 
@@ -31,13 +34,15 @@ pub(super) struct Walk<'w, R> {
     pub(super) question: &'w Question<'w>,
     pub(super) sender: Option<&'w Address>,
     pub(super) recipient: Option<&'w Address>,
-    helo: Option<&'w BStr>,
-    standing: Standing,
+    pub(super) helo: Option<&'w BStr>,
+    pub(super) standing: Standing,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
     /// 0, or how deep in classes `warn_if_reject` stands.
     warn_if_reject: u32,
-    depth: u32,
+    pub(super) depth: u32,
+    /// What a table without `check_*_access` before it is asked for.
+    pub(super) list_subject: Option<AccessSubject>,
     recipient_checked: bool,
     /// The last address that was resolved: most restrictions ask for the same one.
     resolved: Option<(Address, Resolved)>,
@@ -68,6 +73,7 @@ impl<R: Resolve> Judge<R> {
             defer_if_reject: None,
             warn_if_reject: 0,
             depth: 0,
+            list_subject: None,
             recipient_checked: false,
             resolved: None,
         }
@@ -158,18 +164,19 @@ impl<R: Resolve> Walk<'_, R> {
         Verdict { answer: refusal.map_or(Answer::Accept, Answer::Refuse), standing: self.standing }
     }
 
-    fn reset(&mut self) {
+    fn reset(&mut self, list_subject: AccessSubject) {
         self.depth = 0;
         self.warn_if_reject = 0;
         self.defer_if_reject = None;
+        self.list_subject = Some(list_subject);
     }
 
     pub(super) async fn check_client(&mut self) -> Option<Reply> {
         self.defer_if_permit = None;
-        self.reset();
+        self.reset(AccessSubject::Client);
         let rules = Rc::clone(&self.judge.settings.restrictions.smtpd_client_restrictions);
         let name = self.question.peer.client.to_string();
-        let status = self.list(&rules, Subject { name: name.as_str().into(), class: "Client host" }).await;
+        let status = self.list(&rules, Subject { name: name.as_str().into(), class: CLIENT }).await;
         self.standing.defer_client = self.defer_if_permit.clone();
         status.refusal()
     }
@@ -177,9 +184,9 @@ impl<R: Resolve> Walk<'_, R> {
     async fn check_helo(&mut self) -> Option<Reply> {
         let name = self.helo?;
         self.defer_if_permit = self.standing.defer_client.clone();
-        self.reset();
+        self.reset(AccessSubject::Helo);
         let rules = Rc::clone(&self.judge.settings.restrictions.smtpd_helo_restrictions);
-        let status = self.list(&rules, Subject { name, class: "Helo command" }).await;
+        let status = self.list(&rules, Subject { name, class: HELO }).await;
         self.standing.defer_helo = self.defer_if_permit.clone();
         status.refusal()
     }
@@ -189,12 +196,12 @@ impl<R: Resolve> Walk<'_, R> {
         let standing = &mut self.standing;
         self.defer_if_permit = standing.defer_client.clone().or_else(|| standing.defer_helo.clone());
         standing.sender_checked = false;
-        self.reset();
+        self.reset(AccessSubject::Sender);
         let restrictions = &self.judge.settings.restrictions;
         let rules = Rc::clone(&restrictions.smtpd_sender_restrictions);
         let mut status = self.list(&rules, Subject { name: sender.as_bstr(), class: SENDER }).await;
         self.standing.defer_sender = self.defer_if_permit.clone();
-        let is_open = !matches!(status, Status::Reject(_)) && !self.standing.sender_checked;
+        let is_open = self.is_open(&status) && !self.standing.sender_checked;
         if restrictions.smtpd_reject_unlisted_sender && is_open && !sender.is_null() {
             status = self.unlisted_sender(sender).await;
         }
@@ -214,11 +221,11 @@ impl<R: Resolve> Walk<'_, R> {
             }
         }
         self.defer_if_permit = self.standing.defer_sender.clone();
-        self.reset();
+        self.reset(AccessSubject::Recipient);
         let mut status = self.check_both_lists(recipient).await;
         let restrictions = &self.judge.settings.restrictions;
         status = self.deferred_unless_rejected(status);
-        let is_open = !matches!(status, Status::Reject(_)) && !self.recipient_checked;
+        let is_open = self.is_open(&status) && !self.recipient_checked;
         if restrictions.smtpd_reject_unlisted_recipient && is_open {
             status = self.unlisted_recipient(recipient).await;
         }
@@ -263,18 +270,27 @@ impl<R: Resolve> Walk<'_, R> {
         }
     }
 
+    /// Whether there is still something to be found out.
+    fn is_open(&self, status: &Status) -> bool {
+        !matches!(status, Status::Reject(_)) && !self.standing.effects.is_discarded
+    }
+
     /// Evaluates a list from left to right.
-    async fn list(&mut self, rules: &Rules, subject: Subject<'_>) -> Status {
+    pub(super) async fn list(&mut self, rules: &Rules, subject: Subject<'_>) -> Status {
         let outer = self.depth;
         self.depth += 1;
         let mut status = Status::Dunno;
         for rule in rules {
+            if self.standing.effects.is_discarded {
+                break;
+            }
             if *rule == Restriction::WarnIfReject {
                 if self.warn_if_reject == 0 {
                     self.warn_if_reject = self.depth;
                 }
                 continue;
             }
+            self.tell_rule(rule, subject);
             status = match rule {
                 Restriction::Class(rules) => Box::pin(self.list(rules, subject)).await,
                 rule => match self.rule(rule, subject).await {
@@ -307,16 +323,8 @@ impl<R: Resolve> Walk<'_, R> {
             Rule::Permit => Status::Ok,
             Rule::Reject => self.refuse(codes.reject_code, Dsn::permanent(7, 1), subject, "Access denied"),
             Rule::Defer => self.refuse(codes.defer_code, Dsn::temporary(3, 2), subject, "Try again later"),
-            Rule::DeferIfPermit => {
-                let reply = deferral(subject, "defer_if_permit requested");
-                self.defer_if_permit.get_or_insert(reply);
-                Status::Dunno
-            }
-            Rule::DeferIfReject => {
-                let reply = deferral(subject, "defer_if_reject requested");
-                self.defer_if_reject.get_or_insert(reply);
-                Status::Dunno
-            }
+            Rule::DeferIfPermit => self.defer_later(deferral(subject, "defer_if_permit requested")),
+            Rule::DeferIfReject => self.defer_rejects(deferral(subject, "defer_if_reject requested")),
             Rule::PermitInetInterfaces => {
                 permit_if(judge.own_addresses.contains(&self.question.peer.address))
             }
@@ -327,7 +335,8 @@ impl<R: Resolve> Walk<'_, R> {
                 }
                 permit_if(is_inside)
             }
-            Rule::PermitSaslAuthenticated => Status::Dunno,
+            Rule::PermitSaslAuthenticated | Rule::Nobody(_) => Status::Dunno,
+            Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
             Rule::RejectNonFqdnHeloHostname | Rule::RejectInvalidHeloHostname => self.helo_rule(rule),
             Rule::RejectNonFqdnSender | Rule::RejectUnknownSenderDomain | Rule::RejectUnlistedSender => {
                 match self.sender.filter(|sender| !sender.is_null()) {
@@ -393,7 +402,7 @@ impl<R: Resolve> Walk<'_, R> {
     fn helo_rule(&mut self, rule: &Restriction) -> Status {
         let Some(name) = self.helo else { return Status::Dunno };
         let codes = &self.judge.settings.codes;
-        let subject = Subject { name, class: "Helo command" };
+        let subject = Subject { name, class: HELO };
         let dsn = Dsn::permanent(5, 2);
         let want_full = *rule == Restriction::RejectNonFqdnHeloHostname;
         match hostname::judge_helo(name, want_full) {
@@ -476,7 +485,7 @@ impl<R: Resolve> Walk<'_, R> {
         self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 0), text))
     }
 
-    fn server_error(&mut self) -> Status {
+    pub(super) fn server_error(&mut self) -> Status {
         self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 5), "Server configuration error"))
     }
 
@@ -507,12 +516,35 @@ impl<R: Resolve> Walk<'_, R> {
         Status::Reject(reply)
     }
 
+    /// Makes a temporary refusal of what the rest permits; `warn_if_reject` makes a log line of it.
     pub(super) fn defer_later(&mut self, reply: Reply) -> Status {
+        if self.warn_if_reject > 0 {
+            return self.reject(Fault::Policy, reply);
+        }
         self.defer_if_permit.get_or_insert(reply);
         Status::Dunno
     }
 
-    fn log(&self, what: &str, reply: &Reply) {
+    /// Makes a temporary refusal of what the rest refuses for good.
+    pub(super) fn defer_rejects(&mut self, reply: Reply) -> Status {
+        self.defer_if_reject.get_or_insert(reply);
+        Status::Dunno
+    }
+
+    /// For whoever watches.
+    pub(super) fn tell(&self, step: Step<'_>) {
+        if let Some(witness) = &self.judge.witness {
+            witness.see(step);
+        }
+    }
+
+    fn tell_rule(&self, rule: &Restriction, subject: Subject<'_>) {
+        let Subject { name, class } = subject;
+        self.tell(Step::Rule { rule, place: self.question.place, name, class });
+    }
+
+    pub(super) fn log(&self, what: &str, reply: &Reply) {
+        self.tell(Step::Said { what, reply });
         let question = self.question;
         let transaction = question.transaction;
         question.log.event(&Event::Smtpd(SmtpdEvent::Reject {

@@ -238,8 +238,7 @@ impl Session {
             false => format!("Ok: queued as {id}"),
         };
         // The shell has taken the message, or dropped it.
-        self.transaction = None;
-        self.content = Content::default();
+        self.forget_transaction();
         match outcome {
             Ok(()) => {
                 self.errors.error_count = 0;

@@ -1,7 +1,7 @@
 //! MAIL, RCPT and VRFY.
 
 use super::{Done, Opening, Session, State};
-use crate::{Answer, Ask, EhloKeywords, Transaction, path, replies};
+use crate::{Answer, Ask, Effects, EhloKeywords, Transaction, path, replies};
 use bstr::{BString, ByteSlice};
 use maillog::printable;
 use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply};
@@ -66,6 +66,8 @@ impl Session {
             .map(|word| self.mail_parameter(&mut parameters, word.text))
             .find_map(Result::err)
             .map(Complaint::error);
+        // What a refused MAIL has left behind is none of this one's.
+        self.standing.effects = Effects::default();
         let address_only = complaint.is_some();
         let ask = Ask::Mail { sender, size_bytes: parameters.size_bytes, is_smtputf8, address_only };
         self.ask_with(ask, Pending::Mail { text: path.text.into(), parameters, complaint });

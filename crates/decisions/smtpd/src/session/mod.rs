@@ -7,7 +7,8 @@ mod envelope;
 mod greeting;
 
 use crate::{
-    Action, Answer, Ask, Envelope, Peer, Question, SmtpdSettings, Standing, Transaction, Verdict, replies,
+    Action, Answer, Ask, Effects, Envelope, Peer, Question, SmtpdSettings, Standing, Transaction, Verdict,
+    replies,
 };
 use buffers::{Input, Output};
 use content::Content;
@@ -349,6 +350,7 @@ impl Session {
             peer: &self.peer,
             helo: self.greeting.helo(),
             protocol: self.greeting.protocol(),
+            effects: &self.standing.effects,
         })
     }
 
@@ -367,8 +369,13 @@ impl Session {
     /// Drops the transaction; the shell forgets a message that it has opened.
     fn reset_transaction(&mut self) {
         self.must_abort |= self.queue_id().is_some();
+        self.forget_transaction();
+    }
+
+    fn forget_transaction(&mut self) {
         self.transaction = None;
         self.content = Content::default();
+        self.standing.effects = Effects::default();
     }
 
     /// Ends the session: replies go out, the log is written, the connection is closed.

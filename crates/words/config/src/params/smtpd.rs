@@ -4,8 +4,8 @@ use super::row::*;
 
 rows! {
     after smtp;
-    access_map_defer_code: int(0, 0), "450", "smtpd", NotYet, "The reply code of the access table action DEFER.";
-    access_map_reject_code: int(0, 0), "554", "smtpd", NotYet, "The reply code of the access table action REJECT.";
+    access_map_defer_code: int(0, 0), "450", "smtpd", Honoured("smtpd"), "The reply code of the access table action DEFER.";
+    access_map_reject_code: int(0, 0), "554", "smtpd", Honoured("smtpd"), "The reply code of the access table action REJECT.";
     alias_maps: text(0, 0), "$default_database_type:/etc/aliases, nis:mail.aliases", "local,proxymap,smtpd", Honoured("deliver, tables"), "Tables that local delivery looks a name up in.";
     allow_untrusted_routing: flag(), "no", "smtpd", Honoured("smtpd"), "Relays addresses that carry a route of their own.";
     bounce_notice_recipient: text(1, 0), "postmaster", "bounce,smtpd", Honoured("bounce"), "Who gets copies of bounced mail's headers.";
@@ -77,7 +77,7 @@ rows! {
     smtpd_milters: text(0, 0), "", "smtpd", NotYet, "Mail filters for mail that comes in by SMTP.";
     smtpd_min_data_rate: int(1, 0), "500", "smtpd", Honoured("smtpd"), "How fast a request must come in.";
     smtpd_noop_commands: text(0, 0), "", "smtpd", Honoured("smtpd"), "Commands that do nothing.";
-    smtpd_null_access_lookup_key: text(0, 0), "<>", "smtpd", NotYet, "What stands for the empty sender in access tables.";
+    smtpd_null_access_lookup_key: text(0, 0), "<>", "smtpd", Honoured("smtpd"), "What stands for the empty sender in access tables.";
     smtpd_peername_lookup: flag(), "yes", "smtpd", Honoured("receive, smtpd"), "Looks up the client's name.";
     smtpd_per_request_deadline: flag(), "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}", "smtpd", Honoured("smtpd"), "Time limits hold for a whole command.";
     smtpd_policy_service_default_action: text(1, 0), "451 4.3.5 Server configuration problem", "smtpd", NotYet, "What happens if a policy service fails.";
