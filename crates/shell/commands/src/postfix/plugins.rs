@@ -60,6 +60,7 @@ fn wrong(text: &str) -> Vec<(usize, String)> {
 mod tests {
     use super::*;
 
+    /// seed: S053
     #[test]
     fn what_cannot_be_used_is_named_with_its_line() {
         let check = |text: &str, expected: &[(usize, &str)]| {

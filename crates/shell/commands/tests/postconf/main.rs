@@ -6,6 +6,7 @@
 mod compare;
 mod debian_scripts;
 mod edits;
+mod environment;
 mod generator;
 mod hostile;
 mod newer;

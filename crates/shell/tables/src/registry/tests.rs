@@ -77,6 +77,9 @@ fn proxy_needs_to_be_allowed() {
     assert!(matches!(ask(&registry.open("proxy:unix:passwd.byname"), b"root"), Lookup::Found(_)));
 }
 
+/// Without NIS, guides set `alias_maps = hash:/etc/aliases`; the default does not stop mail either.
+///
+/// seed: S080
 #[test]
 fn the_default_of_alias_maps_is_nobodys_wish() {
     let (registry, lines) = registry(&[]);
