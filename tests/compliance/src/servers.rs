@@ -96,7 +96,10 @@ impl DataServer {
         let conf = format!(
             "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n\
              include /etc/ldap/schema/inetorgperson.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
-             database mdb\nsuffix \"dc=x\"\nrootdn \"cn=admin,dc=x\"\nrootpw secret\nmaxsize 1073741824\ndirectory {}\n",
+             sasl-host localhost\nsasl-secprops none\nsasl-auxprops slapd\npassword-hash {{CLEARTEXT}}\n\
+             authz-regexp uid=([^,]*),cn=plain,cn=auth cn=$1,dc=x\n\
+             database mdb\nsuffix \"dc=x\"\nrootdn \"cn=admin,dc=x\"\nrootpw secret\nmaxsize 1073741824\ndirectory {}\n\
+             access to dn.base=cn=locked,dc=x by users read by * none\naccess to * by * read\n",
             path("data")
         );
         fs::write(path("slapd.conf"), conf).expect("space");
@@ -107,7 +110,7 @@ impl DataServer {
             "{ldif:.1000}"
         );
         let port = free_port();
-        let url = format!("ldap://127.0.0.1:{port}");
+        let url = format!("ldap://127.0.0.1:{port} ldapi://{}", path("ldapi").replace('/', "%2F"));
         let arguments = ["-f", &conf, "-h", &url, "-d", "0"].map(str::to_owned).to_vec();
         // It keeps the rights of whoever starts it, and needs none but for its own directory.
         let plan = Plan { program: "/usr/sbin/slapd".into(), arguments, user: "" };
@@ -137,6 +140,11 @@ impl DataServer {
         let mut server = Self { directory: private_directory(""), port, plan, running: None };
         server.start();
         server
+    }
+
+    /// A path in the server's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// A file in the server's directory, readable by all: the settings of a table.

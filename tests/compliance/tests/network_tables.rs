@@ -155,6 +155,46 @@ fn ldap_tables_answer_as_debians() {
     }
 }
 
+/// Only who has proved who they are may see it.
+const LOCKED: &str = "dn: dc=x\nobjectClass: domain\ndc: x\n\n\
+    dn: cn=one,dc=x\nobjectClass: inetOrgPerson\ncn: one\nsn: 1\nuserPassword: secret\n\n\
+    dn: cn=locked,dc=x\nobjectClass: inetOrgPerson\ncn: locked\nsn: 2\nmail: found@x.test\n";
+
+#[test]
+fn ldap_tables_prove_who_they_are_with_sasl() {
+    let server = DataServer::openldap(LOCKED);
+    let system = idle_system();
+    let tcp = format!("ldap://127.0.0.1:{}", server.port);
+    let socket = format!("ldapi://{}", server.path("ldapi").display().to_string().replace('/', "%2F"));
+    let base = "version = 3\nsearch_base = dc=x\nquery_filter = (cn=%s)\nresult_attribute = mail\n";
+    let plain = "bind = sasl\nsasl_mechs = PLAIN\nbind_dn = one\n";
+    let variants = [
+        (&socket, "bind = sasl\nsasl_mechs = EXTERNAL\n".to_owned(), (Some(0), "found@x.test\n")),
+        (&tcp, format!("{plain}bind_pw = secret\n"), (Some(0), "found@x.test\n")),
+        (&tcp, format!("{plain}bind_pw = wrong\n"), (Some(1), "")),
+        (&tcp, "bind = sasl\nsasl_mechs = EXTERNAL\n".to_owned(), (Some(1), "")),
+        (&tcp, "bind = no\n".to_owned(), (Some(1), "")),
+    ];
+    for (number, (place, text, (code, shown))) in variants.iter().enumerate() {
+        let settings = format!("server_host = {place}\n{base}{text}");
+        let settings = server.file(&format!("sasl{number}.cf"), &settings);
+        let spec = format!("ldap:{}", settings.display());
+        let ours = postmap(&system, system.program("postmap"), "locked", &spec);
+        assert_eq!(ours, (*code, (*shown).to_owned()), "{place} {text}");
+        // The C library sends no password in clear text unless ldap.conf lets it.
+        if !text.contains("PLAIN") {
+            compare(&system, "ldap", &settings, &["locked"]);
+        }
+    }
+    let settings =
+        server.file("gssapi.cf", &format!("server_host = {tcp}\n{base}bind = sasl\nsasl_mechs = GSSAPI\n"));
+    let mut command = system.program("postmap");
+    let output =
+        command.args(["-q", "locked", &format!("ldap:{}", settings.display())]).output().expect("postmap");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("sasl_mechs = EXTERNAL or PLAIN"), "{said}");
+}
+
 #[test]
 fn memcache_tables_ask_the_cache_and_what_is_behind_it() {
     let server = DataServer::memcached();

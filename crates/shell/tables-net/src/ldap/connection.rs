@@ -25,7 +25,8 @@ const CHUNK_BYTES: usize = 4096;
 pub(super) struct Bind {
     /// Empty for nobody in particular.
     pub(super) dn: String,
-    pub(super) password: String,
+    /// How that is proved.
+    pub(super) cred: LdapBindCred,
 }
 
 /// A search as an administrator, or an entry, asks for it.
@@ -60,8 +61,10 @@ impl<S: Stream> Connection<S> {
         let codec = LdapCodec::new(Some(MESSAGE_MAX), None);
         let mut connection = Self { stream, input: BytesMut::new(), codec, last_id: 0 };
         let Some(bind) = bind else { return Ok(connection) };
-        let cred = LdapBindCred::Simple(bind.password.clone());
-        let request = LdapBindRequest { version: 3, dn: bind.dn.clone(), cred };
+        // With SASL, who binds is said by the mechanism.
+        let is_sasl = matches!(bind.cred, LdapBindCred::SASL(_));
+        let dn = if is_sasl { String::new() } else { bind.dn.clone() };
+        let request = LdapBindRequest { version: 3, dn, cred: bind.cred.clone() };
         connection.send(LdapOp::BindRequest(request)).await?;
         match connection.receive().await? {
             LdapOp::BindResponse(response) if response.res.code == LdapResultCode::Success => Ok(connection),

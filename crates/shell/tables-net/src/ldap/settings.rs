@@ -7,7 +7,7 @@ use crate::{
     source_file::{MainSettings, SourceFile},
     template::{Template, Templates},
 };
-use ldap3_proto::proto::{LdapDerefAliases, LdapSearchScope};
+use ldap3_proto::proto::{LdapBindCred, LdapDerefAliases, LdapSearchScope, SaslCredentials};
 use std::time::Duration;
 use tables::OpenError;
 
@@ -25,6 +25,10 @@ const NAMES: &[&str] = &[
     "result_attribute",
     "result_filter",
     "result_format",
+    "sasl_authz_id",
+    "sasl_mechs",
+    "sasl_minssf",
+    "sasl_realm",
     "scope",
     "search_base",
     "server_host",
@@ -122,11 +126,38 @@ fn bind(source: &SourceFile) -> Result<Option<Bind>, String> {
         "no" | "none" => Ok(None),
         "yes" | "simple" => Ok(Some(Bind {
             dn: source.text("bind_dn", "").to_owned(),
-            password: source.text("bind_pw", "").to_owned(),
+            cred: LdapBindCred::Simple(source.text("bind_pw", "").to_owned()),
         })),
-        "sasl" => Err("bind = sasl is not possible yet; use bind = yes or no".to_owned()),
-        other => Err(format!("unsupported parameter value: bind = {other}; use yes or no")),
+        "sasl" => sasl_bind(source).map(Some),
+        other => Err(format!("unsupported parameter value: bind = {other}; use yes, no or sasl")),
     }
+}
+
+/// The first of `sasl_mechs` that is known here. `bind_dn` is who proves it, `sasl_authz_id` whose rights are wanted.
+fn sasl_bind(source: &SourceFile) -> Result<Bind, String> {
+    let text = |setting| source.text(setting, "");
+    if text("sasl_minssf").parse() != Ok(0_u32) && !text("sasl_minssf").is_empty() {
+        return Err(
+            "sasl_minssf asks for a layer of protection, which EXTERNAL and PLAIN do not have; set it to 0"
+                .to_owned(),
+        );
+    }
+    let (authorize, dn) = (text("sasl_authz_id"), text("bind_dn").to_owned());
+    let sasl = |mechanism: &str, credentials: String| {
+        let (mechanism, credentials) = (mechanism.to_owned(), credentials.into_bytes());
+        LdapBindCred::SASL(SaslCredentials { mechanism, credentials })
+    };
+    let cred = maps::split_list(text("sasl_mechs")).find_map(|mechanism| {
+        match mechanism.to_ascii_uppercase().as_str() {
+            "EXTERNAL" => Some(sasl("EXTERNAL", authorize.to_owned())),
+            // RFC 4616 section 2.
+            "PLAIN" => Some(sasl("PLAIN", format!("{authorize}\0{dn}\0{}", text("bind_pw")))),
+            _ => None,
+        }
+    });
+    let cred =
+        cred.ok_or("bind = sasl works with sasl_mechs = EXTERNAL or PLAIN; use one of them, or bind = yes")?;
+    Ok(Bind { dn, cred })
 }
 
 pub(super) fn scope(text: &str) -> Result<LdapSearchScope, String> {
