@@ -8,7 +8,9 @@ use compliance::{
 };
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::UnixStream,
     process::{Command, Stdio},
     thread,
 };
@@ -173,4 +175,45 @@ fn mail_waits_for_a_table_that_is_not_approved() {
     let system = prepare(Which::Posthaste, &settings.replace("unapproved", "always"));
     system.run();
     assert!(rcpt(&system, "x@v.test").starts_with("250 "), "{}", system.log());
+}
+
+/// What the service says until it hangs up, or to one request.
+fn talk(system: &System, said: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(system.path("spool/private/proxymap")).expect("the service listens");
+    // It may hang up before it has read everything.
+    let _ = stream.write_all(said);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+#[test]
+fn clients_that_talk_nonsense_or_stay_harm_nobody() {
+    let system = prepare(Which::Posthaste, "");
+    system.run();
+    let greeting = b"protocol\0proxymap_protocol\0\0";
+    let endless = vec![b'x'; 1 << 20];
+    let lists = b"a\0b\0".repeat(5000);
+    for said in
+        [&b""[..], b"\0", b"request\0lookup\0", &endless, &lists, b"request\0lookup\0table\0\xff\0\0{\0{\0"]
+    {
+        let answer = talk(&system, said);
+        assert!(answer.starts_with(greeting) || said.len() > 1000, "{answer:?}");
+    }
+    let lookup = b"request\0lookup\0table\0static:always\0instance_flags\x000\0flags\x000\0key\0k\0\0";
+    let expected = [&greeting[..], b"status\x000\0flags\x000\0value\0always\0\0"].concat();
+    assert_eq!(talk(&system, lookup), expected);
+    // Two requests in one go, and what nobody has heard of.
+    let twice = [&lookup[..], b"request\0sing\0\0", lookup].concat();
+    let second = [&expected[..], b"status\x003\0\0status\x000\0flags\x000\0value\0always\0\0"].concat();
+    assert_eq!(talk(&system, &twice), second);
+    // An older generation does not wait for those who only stay.
+    let mut stays = UnixStream::connect(system.path("spool/private/proxymap")).expect("the service listens");
+    stays.write_all(lookup).expect("it reads");
+    let mut answer = vec![0; expected.len()];
+    stays.read_exact(&mut answer).expect("it answers");
+    system.command("postfix", &["reload"]);
+    assert_eq!(stays.read(&mut answer).expect("an end"), 0);
+    assert_eq!(talk(&system, lookup), expected);
 }
