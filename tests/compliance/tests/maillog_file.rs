@@ -8,7 +8,7 @@ use compliance::{
 };
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -151,4 +151,76 @@ fn in_a_container_all_comes_to_standard_output() {
     machine.command("postfix", &["stop"]);
     foreground.wait().expect("a child");
     assert!(text(&out).contains("postfix/postfix-script["), "{}", text(&out));
+}
+
+/// The text of long lines behind the process number, by its length and its ends.
+fn long_lines(which: Which, destination: &str) -> Vec<String> {
+    let settings = format!(
+        "{INTERNET_SITE}maillog_file = {destination}\ncompatibility_level = 3.6\nlocal_recipient_maps =\n\
+         header_size_limit = 20000\n"
+    );
+    let machine = Machine::new(which, &settings);
+    let stdout = machine.path("stdout");
+    let (out, err) = (fs::File::create(&stdout).expect("a new file"), Stdio::null());
+    let mut foreground = machine.program("postfix");
+    let mut foreground = foreground.arg("start-fg").stdout(out).stderr(err).spawn().expect("nsenter starts");
+    machine.wait_until("port 25 answers", || machine.connect().is_some());
+    let long = "x".repeat(5_000);
+    for (severity, text) in [("info", &*long), ("warn", &long), ("info", &format!("\t{long}\u{7f}"))] {
+        machine.command("postlog", &["-t", "long/one", "-p", severity, text]);
+    }
+    let message = format!("Message-ID: <{long}@x.test>\nSubject: x\n\nx");
+    assert!(machine.send("a@example.org", "alice@debian.test", &message).starts_with("250 "));
+    let socket = UnixDatagram::unbound().expect("a socket");
+    // Nobody listens for lines of others where syslog takes them all.
+    if !destination.is_empty() {
+        machine.wait_until("postlogd takes lines", || {
+            socket.send_to(b"datagram[1]: somebody else", machine.path("spool/public/postlog")).is_ok()
+        });
+        let sent =
+            socket.send_to(format!("datagram[1]: {long}").as_bytes(), machine.path("spool/public/postlog"));
+        assert_eq!(sent.ok(), Some(5_013));
+    }
+    let lines = || -> Vec<String> {
+        match destination {
+            "" => machine.log(),
+            "/dev/stdout" => text(&stdout).lines().map(str::to_owned).collect(),
+            _ => text(&machine.path("spool/maillog")).lines().map(str::to_owned).collect(),
+        }
+    };
+    let count = if destination.is_empty() { 4 } else { 5 };
+    let long_ones = || lines().into_iter().filter(|line| line.contains("xxxxxxxx")).collect::<Vec<_>>();
+    machine.wait_until("all of it is logged", || {
+        long_ones().len() >= count && lines().iter().any(|line| line.contains("status=sent"))
+    });
+    machine.command("postfix", &["stop"]);
+    let _ = foreground.wait();
+    let mut seen: Vec<String> = long_ones()
+        .iter()
+        .map(|line| {
+            let (start, text) = line.split_once("]: ").expect("a process number");
+            let tag = start.rsplit(' ').next().unwrap_or_default().split('[').next().unwrap_or_default();
+            let kind = text.split("xxxx").next().unwrap_or_default();
+            let kind = kind.split_once("message-id=").map_or(kind, |_| "message-id");
+            format!("{tag} {kind} {} {}", text.len(), text.trim_start_matches(|c| c != 'x').trim_matches('x'))
+        })
+        .collect();
+    seen.sort();
+    seen
+}
+
+#[test]
+fn long_lines_are_cut_in_syslog() {
+    assert_eq!(long_lines(Which::Posthaste, ""), long_lines(Which::Postfix, ""));
+}
+
+#[test]
+fn long_lines_are_cut_in_a_file() {
+    assert_eq!(long_lines(Which::Posthaste, MAILLOG), long_lines(Which::Postfix, MAILLOG));
+}
+
+#[test]
+fn long_lines_are_cut_on_standard_output() {
+    // As in a file, which Postfix shows.
+    assert_eq!(long_lines(Which::Posthaste, "/dev/stdout"), long_lines(Which::Posthaste, MAILLOG));
 }

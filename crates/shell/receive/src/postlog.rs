@@ -7,8 +7,8 @@ use std::{fs::File, io, os::fd::OwnedFd, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use world::World;
 
-/// Longest line that is taken: what writers of Postfix and ours send at most, and some more.
-const LINE_BYTES_MAX: usize = 16 * 1024;
+/// Longest line that is taken, as by postlogd(8): twice what writers of Postfix and ours send at most.
+const LINE_BYTES_MAX: usize = 4096;
 
 /// How long to wait after an error, so that one that stays does not become a loop.
 const PAUSE: Duration = Duration::from_secs(1);
