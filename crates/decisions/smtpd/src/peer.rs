@@ -123,7 +123,7 @@ fn with_status(peer: Peer, status: NameStatus) -> Peer {
 }
 
 /// `4.3.2.1.in-addr.arpa`, or 32 nibbles below `ip6.arpa`.
-fn reverse_query(address: IpAddr) -> String {
+pub(crate) fn reverse_query(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => {
             let [a, b, c, d] = v4.octets();

@@ -66,6 +66,8 @@ pub struct Question<'s> {
     pub transaction: Option<&'s Transaction>,
     /// The message's id, if it has one.
     pub queue_id: Option<QueueId>,
+    /// The client did not wait for a reply where it must.
+    pub has_improper_pipelining: bool,
     /// What earlier answers left behind.
     pub standing: &'s Standing,
     /// Rejects are logged by whoever decides on them.

@@ -1,5 +1,6 @@
 //! `smtpd_*_restrictions`, parsed once.
 
+use crate::{DnsList, DnsListSubject};
 use config::{Invalid, Values, params as p, split_list};
 use std::{collections::HashMap, rc::Rc};
 
@@ -55,6 +56,25 @@ pub enum Restriction {
         /// Its place in [`RestrictionLists::access_tables`].
         table: usize,
     },
+    /// `reject_rbl_client list`, `permit_dnswl_client list` and their kin.
+    DnsList {
+        /// What is looked up.
+        subject: DnsListSubject,
+        /// The list permits those that it has, and does not refuse them.
+        permits: bool,
+        /// The list.
+        list: Rc<DnsList>,
+    },
+    /// `reject_unknown_client_hostname`
+    RejectUnknownClientHostname,
+    /// `reject_unknown_reverse_client_hostname`
+    RejectUnknownReverseClientHostname,
+    /// `reject_unknown_helo_hostname`
+    RejectUnknownHeloHostname,
+    /// `reject_unauth_pipelining`
+    RejectUnauthPipelining,
+    /// `reject_plaintext_session`: as long as there is no TLS, that is every session.
+    RejectPlaintextSession,
     /// What is true of those only who use TLS or have logged in: of nobody yet.
     Nobody(Rc<str>),
     /// A name of `smtpd_restriction_classes`.
@@ -113,7 +133,7 @@ pub struct RestrictionLists {
 }
 
 /// Names that Postfix knows and this server does not carry out yet.
-const NOT_YET: [&str; 41] = [
+const NOT_YET: [&str; 24] = [
     "check_client_a_access",
     "check_client_mx_access",
     "check_client_ns_access",
@@ -131,29 +151,12 @@ const NOT_YET: [&str; 41] = [
     "check_sender_a_access",
     "check_sender_mx_access",
     "check_sender_ns_access",
-    "permit_dnswl_client",
     "permit_mx_backup",
-    "permit_naked_ip_address",
-    "permit_rhswl_client",
     "reject_authenticated_sender_login_mismatch",
     "reject_known_sender_login_mismatch",
     "reject_maps_rbl",
-    "reject_plaintext_session",
-    "reject_rbl",
-    "reject_rbl_client",
-    "reject_rhsbl_client",
-    "reject_rhsbl_helo",
-    "reject_rhsbl_recipient",
-    "reject_rhsbl_reverse_client",
-    "reject_rhsbl_sender",
     "reject_sender_login_mismatch",
-    "reject_unauth_pipelining",
     "reject_unauthenticated_sender_login_mismatch",
-    "reject_unknown_client",
-    "reject_unknown_client_hostname",
-    "reject_unknown_helo_hostname",
-    "reject_unknown_hostname",
-    "reject_unknown_reverse_client_hostname",
     "sleep",
 ];
 const NOT_YET_EITHER: [&str; 2] = ["reject_unverified_recipient", "reject_unverified_sender"];
@@ -182,6 +185,11 @@ fn known(name: &str) -> Option<Restriction> {
         "reject_unknown_sender_domain" | "reject_unknown_address" => R::RejectUnknownSenderDomain,
         "reject_unknown_recipient_domain" => R::RejectUnknownRecipientDomain,
         "reject_multi_recipient_bounce" => R::RejectMultiRecipientBounce,
+        "reject_unknown_client_hostname" | "reject_unknown_client" => R::RejectUnknownClientHostname,
+        "reject_unknown_reverse_client_hostname" => R::RejectUnknownReverseClientHostname,
+        "reject_unknown_helo_hostname" | "reject_unknown_hostname" => R::RejectUnknownHeloHostname,
+        "reject_unauth_pipelining" => R::RejectUnauthPipelining,
+        "reject_plaintext_session" => R::RejectPlaintextSession,
         "permit_tls_clientcerts" => R::Nobody(name.into()),
         "permit_tls_all_clientcerts" => R::Nobody(name.into()),
         _ => return None,
@@ -203,7 +211,34 @@ fn access(name: &str) -> Option<Option<AccessSubject>> {
     })
 }
 
+/// Those that have a DNS list after them; the text says what is wrong with that.
+fn dns_list(name: &str, list: impl FnOnce() -> Option<String>) -> Option<Result<Restriction, String>> {
+    use DnsListSubject as D;
+    let (subject, permits) = match name.to_ascii_lowercase().as_str() {
+        "reject_rbl_client" | "reject_rbl" => (D::ClientAddress, false),
+        "reject_rhsbl_client" => (D::ClientName, false),
+        "reject_rhsbl_reverse_client" => (D::ReverseClientName, false),
+        "reject_rhsbl_helo" => (D::Helo, false),
+        "reject_rhsbl_sender" => (D::Sender, false),
+        "reject_rhsbl_recipient" => (D::Recipient, false),
+        "permit_dnswl_client" => (D::ClientAddress, true),
+        "permit_rhswl_client" => (D::ClientName, true),
+        _ => return None,
+    };
+    let list = list().ok_or_else(|| format!("restriction {name} requires domain name argument"));
+    let parse =
+        |list: String| DnsList::parse(&list).map_err(|error| format!("restriction {name} {list}: {error}"));
+    let rule = |list| Restriction::DnsList { subject, permits, list: Rc::new(list) };
+    Some(list.and_then(parse).map(rule))
+}
+
 fn unknown(name: &str) -> String {
+    if name.eq_ignore_ascii_case("permit_naked_ip_address") {
+        return format!(
+            "support for restriction \"{name}\" has been removed in Postfix 3.9; instead, specify \
+             \"permit_mynetworks\" or \"permit_sasl_authenticated\""
+        );
+    }
     let is = |other: &&str| other.eq_ignore_ascii_case(name);
     match NOT_YET.iter().any(is) || NOT_YET_EITHER.iter().any(is) {
         true => format!("smtpd restriction \"{name}\" is not supported yet"),
@@ -224,6 +259,14 @@ impl<'v> Parser<'v> {
         let mut rules = Vec::new();
         let mut words = split_list(text).into_iter();
         while let Some(name) = words.next() {
+            if let Some(rule) = dns_list(name, || words.next().map(str::to_owned)) {
+                let is_usable = rule.is_ok();
+                rules.push(rule.unwrap_or_else(|text| self.unusable(parameter, text)));
+                if is_usable {
+                    continue;
+                }
+                break;
+            }
             let rule = match (known(name), access(name)) {
                 (Some(rule), _) => rule,
                 (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
@@ -372,11 +415,17 @@ impl RestrictionLists {
 
     /// The restrictions that a value of an access table names. It cannot name tables.
     pub(crate) fn named_by_table(&self, value: &str) -> Rc<Rules> {
-        let parse = |name: &str| {
+        let mut words = split_list(value).into_iter();
+        let mut rules = Vec::new();
+        while let Some(name) = words.next() {
             let class = || self.classes.get(name).map(|rules| Restriction::Class(Rc::clone(rules)));
-            known(name).or_else(class).unwrap_or_else(|| Restriction::Unusable(unknown(name).into()))
-        };
-        split_list(value).into_iter().map(parse).collect()
+            let rule = match dns_list(name, || words.next().map(str::to_owned)) {
+                Some(rule) => rule,
+                None => known(name).or_else(class).ok_or_else(|| unknown(name)),
+            };
+            rules.push(rule.unwrap_or_else(|text| Restriction::Unusable(text.into())));
+        }
+        rules.into()
     }
 
     /// Postfix refuses to start without relay control.
@@ -451,10 +500,12 @@ mod tests {
             assert!(lists.problems()[0].contains(problem), "{:?}", lists.problems());
         };
         check(
-            "permit_mynetworks, reject_rbl_client zen.example",
-            "\"reject_rbl_client\" is not supported yet",
+            "permit_mynetworks, check_policy_service unix:private/x",
+            "\"check_policy_service\" is not supported yet",
         );
         check("no_such_thing", "unknown smtpd restriction: \"no_such_thing\"");
+        check("reject_rbl_client", "requires domain name argument");
+        check("reject_rbl_client x=127.0.0.[2", "bad address pattern");
         check("check_client_access", "bad argument \"\": need maptype:mapname");
         check("check_helo_access reject", "bad argument \"reject\": need maptype:mapname");
     }

@@ -95,6 +95,25 @@ pub struct SmtpdSettings {
     pub codes: Codes,
 }
 
+/// What is done where DNS fails for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TempfailAction {
+    /// `defer`: refuse for now.
+    Defer,
+    /// `defer_if_permit`: refuse for now, unless something else refuses for good.
+    DeferIfPermit,
+}
+
+impl TempfailAction {
+    fn load(values: &Values, id: p::Id) -> Result<Self, Invalid> {
+        match values.text(id) {
+            "defer" => Ok(Self::Defer),
+            "defer_if_permit" => Ok(Self::DeferIfPermit),
+            text => Err(Invalid::value(id.name(), text, "want defer or defer_if_permit, not")),
+        }
+    }
+}
+
 /// Reply codes and texts of rejects.
 #[derive(Clone, Debug)]
 pub struct Codes {
@@ -124,6 +143,18 @@ pub struct Codes {
     pub unknown_relay_recipient_reject_code: u16,
     /// postconf(5) `multi_recipient_bounce_reject_code`
     pub multi_recipient_bounce_reject_code: u16,
+    /// postconf(5) `maps_rbl_reject_code`
+    pub maps_rbl_reject_code: u16,
+    /// postconf(5) `unknown_client_reject_code`
+    pub unknown_client_reject_code: u16,
+    /// postconf(5) `unknown_hostname_reject_code`
+    pub unknown_hostname_reject_code: u16,
+    /// postconf(5) `plaintext_reject_code`
+    pub plaintext_reject_code: u16,
+    /// postconf(5) `unknown_helo_hostname_tempfail_action`
+    pub unknown_helo_hostname_tempfail_action: TempfailAction,
+    /// postconf(5) `unknown_address_tempfail_action`
+    pub unknown_address_tempfail_action: TempfailAction,
     /// postconf(5) `show_user_unknown_table_name`
     pub show_user_unknown_table_name: bool,
 }
@@ -138,7 +169,7 @@ impl SmtpdSettings {
             limits: Limits::load(values),
             protocol: Protocol::load(values)?,
             restrictions: RestrictionLists::load(values)?,
-            codes: Codes::load(values),
+            codes: Codes::load(values)?,
         })
     }
 }
@@ -154,7 +185,7 @@ impl SmtpdSettings {
             limits: Limits::load(values),
             protocol,
             restrictions: RestrictionLists::none(),
-            codes: Codes::load(values),
+            codes: Codes::load(values)?,
         })
     }
 }
@@ -213,8 +244,8 @@ impl Protocol {
 }
 
 impl Codes {
-    fn load(values: &Values) -> Self {
-        Self {
+    fn load(values: &Values) -> Result<Self, Invalid> {
+        Ok(Self {
             reject_code: code(values, p::reject_code),
             defer_code: code(values, p::defer_code),
             access_map_reject_code: code(values, p::access_map_reject_code),
@@ -228,8 +259,20 @@ impl Codes {
             unknown_virtual_mailbox_reject_code: code(values, p::unknown_virtual_mailbox_reject_code),
             unknown_relay_recipient_reject_code: code(values, p::unknown_relay_recipient_reject_code),
             multi_recipient_bounce_reject_code: code(values, p::multi_recipient_bounce_reject_code),
+            maps_rbl_reject_code: code(values, p::maps_rbl_reject_code),
+            unknown_client_reject_code: code(values, p::unknown_client_reject_code),
+            unknown_hostname_reject_code: code(values, p::unknown_hostname_reject_code),
+            plaintext_reject_code: code(values, p::plaintext_reject_code),
+            unknown_helo_hostname_tempfail_action: TempfailAction::load(
+                values,
+                p::unknown_helo_hostname_tempfail_action,
+            )?,
+            unknown_address_tempfail_action: TempfailAction::load(
+                values,
+                p::unknown_address_tempfail_action,
+            )?,
             show_user_unknown_table_name: values.bool(p::show_user_unknown_table_name),
-        }
+        })
     }
 }
 

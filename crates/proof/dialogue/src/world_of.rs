@@ -93,6 +93,7 @@ fn record(name: &str, record_type: RecordType, value: &str) -> Option<Record> {
             let host = host.trim_end_matches('.').to_owned();
             RecordData::Mx(MxRecord { preference: preference.parse().ok()?, host })
         }
+        RecordType::Txt => RecordData::Txt(value.as_bytes().to_vec()),
         _ => RecordData::Name(value.trim_end_matches('.').to_owned()),
     };
     Some(Record { name: name.to_owned(), ttl_seconds: 60, data })

@@ -2,8 +2,9 @@
 
 use super::{
     Resolve,
-    walk::{SENDER, Status, Subject, Walk, refusal_text},
+    walk::{Fault, HELO, SENDER, Status, Subject, Walk, refusal_text},
 };
+use crate::{NameStatus, Restriction};
 use bstr::{BStr, ByteSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{Address, AddressClass, Dsn, Reply, Trouble};
@@ -13,7 +14,7 @@ const LABEL_SIZE_MAX: usize = 63;
 const NAME_SIZE_MAX: usize = 255;
 
 /// Letters, digits, hyphens inside labels and underscores; not all digits (RFC 1035 as Postfix reads it).
-fn is_valid(name: &[u8], allow_utf8: bool) -> bool {
+pub(super) fn is_valid(name: &[u8], allow_utf8: bool) -> bool {
     let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (allow_utf8 && b >= 0x80);
     let is_label = |label: &[u8]| {
         let inside = label.iter().all(|b| is_letter(*b) || *b == b'-');
@@ -95,27 +96,98 @@ impl<R: Resolve> Walk<'_, R> {
         let is_sender = subject.class == SENDER;
         let detail = if is_sender { 8 } else { 2 };
         let code = self.judge.settings.codes.unknown_address_reject_code;
-        let status = match self.mail_host(domain.as_bstr()).await {
-            MailHost::Found => Status::Dunno,
-            MailHost::NullMx => {
-                let (code, dsn) =
-                    if is_sender { (550, Dsn::temporary(7, 27)) } else { (556, Dsn::temporary(1, 10)) };
-                let text = format!("Domain {domain} does not accept mail (nullMX)");
-                self.refuse(code, dsn, subject, &text)
-            }
-            MailHost::Missing(why) => self.refuse(code, Dsn::temporary(1, detail), subject, why),
-            MailHost::TryAgain => {
-                let text = refusal_text(subject, "Domain not found");
-                self.defer_later(Reply::new(450, Dsn::temporary(1, detail), text))
-            }
-        };
+        let status =
+            match self.mail_host(domain.as_bstr(), [RecordType::Mx, RecordType::A, RecordType::Aaaa]).await {
+                MailHost::Found => Status::Dunno,
+                MailHost::NullMx => {
+                    let (code, dsn) =
+                        if is_sender { (550, Dsn::temporary(7, 27)) } else { (556, Dsn::temporary(1, 10)) };
+                    let text = format!("Domain {domain} does not accept mail (nullMX)");
+                    self.refuse(code, dsn, subject, &text)
+                }
+                MailHost::Missing(why) => self.refuse(code, Dsn::temporary(1, detail), subject, why),
+                MailHost::TryAgain => {
+                    let text = refusal_text(subject, "Domain not found");
+                    let action = self.judge.settings.codes.unknown_address_tempfail_action;
+                    self.defer_as(action, Reply::new(450, Dsn::temporary(1, detail), text))
+                }
+            };
         Ok(status)
     }
 
-    async fn mail_host(&self, domain: &BStr) -> MailHost {
+    /// Rules about the client itself.
+    pub(super) async fn client_rule(&mut self, rule: &Restriction, subject: Subject<'_>) -> Status {
+        match rule {
+            Restriction::RejectUnknownClientHostname => self.unknown_client(),
+            Restriction::RejectUnknownReverseClientHostname => self.unknown_reverse_client(),
+            Restriction::RejectUnknownHeloHostname => self.unknown_helo().await,
+            Restriction::RejectUnauthPipelining if self.question.has_improper_pipelining => {
+                self.refuse(503, Dsn::permanent(5, 0), subject, "Improper use of SMTP command pipelining")
+            }
+            Restriction::RejectPlaintextSession => {
+                let code = self.judge.settings.codes.plaintext_reject_code;
+                let reply = Reply::new(code, Dsn::temporary(7, 1), "Session encryption is required");
+                self.reject(Fault::Policy, reply)
+            }
+            _ => Status::Dunno,
+        }
+    }
+
+    /// `reject_unknown_helo_hostname`
+    async fn unknown_helo(&mut self) -> Status {
+        let Some(name) = self.helo else { return Status::Dunno };
+        let subject = Subject { name, class: HELO };
+        let codes = &self.judge.settings.codes;
+        if name.starts_with(b"[") {
+            return self.helo_rule(&Restriction::RejectInvalidHeloHostname);
+        }
+        let types = [RecordType::A, RecordType::Aaaa, RecordType::Mx];
+        let found = match is_valid(name, false) {
+            true => self.mail_host(name, types).await,
+            false => MailHost::Missing("Host not found"),
+        };
+        match found {
+            MailHost::Found | MailHost::NullMx => Status::Dunno,
+            MailHost::Missing(why) => {
+                let why = if why == "Domain not found" { "Host not found" } else { why };
+                self.refuse(codes.unknown_hostname_reject_code, Dsn::temporary(7, 1), subject, why)
+            }
+            MailHost::TryAgain => {
+                let reply = Reply::new(450, Dsn::temporary(7, 1), refusal_text(subject, "Host not found"));
+                self.defer_as(codes.unknown_helo_hostname_tempfail_action, reply)
+            }
+        }
+    }
+
+    /// `reject_unknown_client_hostname`: a name whose address is another counts as none.
+    fn unknown_client(&mut self) -> Status {
+        let peer = self.question.peer;
+        let code = match peer.name_status {
+            NameStatus::Verified => return Status::Dunno,
+            NameStatus::Temporary => 450,
+            NameStatus::Absent | NameStatus::Forged => self.judge.settings.codes.unknown_client_reject_code,
+        };
+        let text = format!("Client host rejected: cannot find your hostname, [{}]", peer.client.address);
+        self.reject(Fault::Policy, Reply::new(code, Dsn::temporary(7, 25), text))
+    }
+
+    /// `reject_unknown_reverse_client_hostname`
+    fn unknown_reverse_client(&mut self) -> Status {
+        let peer = self.question.peer;
+        let code = match peer.reverse_name_status {
+            NameStatus::Verified => return Status::Dunno,
+            NameStatus::Absent => self.judge.settings.codes.unknown_client_reject_code,
+            NameStatus::Temporary | NameStatus::Forged => 450,
+        };
+        let address = &peer.client.address;
+        let text = format!("Client host rejected: cannot find your reverse hostname, [{address}]");
+        self.reject(Fault::Policy, Reply::new(code, Dsn::temporary(7, 1), text))
+    }
+
+    async fn mail_host(&self, domain: &BStr, types: [RecordType; 3]) -> MailHost {
         let Ok(name) = domain.to_str() else { return MailHost::Missing("Domain not found") };
         let mut outcome = MailHost::Missing("Domain not found");
-        for record_type in [RecordType::Mx, RecordType::A, RecordType::Aaaa] {
+        for record_type in types {
             match self.judge.dns.query(name, record_type).await {
                 DnsAnswer::Records { records, .. } => {
                     let is_null_mx = records.len() == 1

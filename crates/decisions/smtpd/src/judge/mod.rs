@@ -2,6 +2,7 @@
 
 mod access;
 mod access_action;
+mod dns_lists;
 mod hostname;
 mod old_defaults;
 mod screening;
@@ -14,6 +15,7 @@ pub use stand_alone::StandAlone;
 use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict, record::Witness};
 use access::AccessTables;
 use config::{Values, params as p};
+use dns_lists::DnsListReplies;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, parent_style};
 use old_defaults::OldDefaults;
@@ -65,6 +67,7 @@ pub struct Judge<R> {
     recipients: RecipientTables,
     old_defaults: OldDefaults,
     access: AccessTables,
+    dns_list_replies: DnsListReplies,
     witness: Option<Rc<dyn Witness>>,
 }
 
@@ -151,6 +154,7 @@ impl<R: Resolve> Judge<R> {
             recipients: RecipientTables::open(values, &maps),
             old_defaults: OldDefaults::of(values, around.tables),
             access: AccessTables::open(values, &access_tables, |name| maps(name, name)),
+            dns_list_replies: DnsListReplies::open(values, around.tables),
             witness: None,
         }
     }

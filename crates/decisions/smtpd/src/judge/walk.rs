@@ -1,7 +1,10 @@
 //! A walk through restriction lists.
 
 use super::{Judge, Resolve, hostname};
-use crate::{AccessSubject, Answer, Question, Restriction, Rules, Standing, Verdict, record::Step};
+use crate::{
+    AccessSubject, Answer, Question, Restriction, Rules, Standing, Verdict, record::Step,
+    settings::TempfailAction,
+};
 use bstr::{BStr, BString, ByteSlice};
 use maillog::{Event, SmtpdEvent};
 use std::rc::Rc;
@@ -337,6 +340,12 @@ impl<R: Resolve> Walk<'_, R> {
             }
             Rule::PermitSaslAuthenticated | Rule::Nobody(_) => Status::Dunno,
             Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
+            Rule::DnsList { subject: of, permits, list } => self.dns_list(list, *of, *permits).await?,
+            Rule::RejectUnknownClientHostname
+            | Rule::RejectUnknownReverseClientHostname
+            | Rule::RejectUnknownHeloHostname
+            | Rule::RejectUnauthPipelining
+            | Rule::RejectPlaintextSession => self.client_rule(rule, subject).await,
             Rule::RejectNonFqdnHeloHostname | Rule::RejectInvalidHeloHostname => self.helo_rule(rule),
             Rule::RejectNonFqdnSender | Rule::RejectUnknownSenderDomain | Rule::RejectUnlistedSender => {
                 match self.sender.filter(|sender| !sender.is_null()) {
@@ -399,7 +408,7 @@ impl<R: Resolve> Walk<'_, R> {
         })
     }
 
-    fn helo_rule(&mut self, rule: &Restriction) -> Status {
+    pub(super) fn helo_rule(&mut self, rule: &Restriction) -> Status {
         let Some(name) = self.helo else { return Status::Dunno };
         let codes = &self.judge.settings.codes;
         let subject = Subject { name, class: HELO };
@@ -426,7 +435,7 @@ impl<R: Resolve> Walk<'_, R> {
 
     /// Are we responsible for the address, or do we relay for its domain? Addresses that ask for
     /// another hop after us do not count.
-    async fn is_auth_destination(&mut self, address: &Address) -> Result<bool, Trouble> {
+    pub(super) async fn is_auth_destination(&mut self, address: &Address) -> Result<bool, Trouble> {
         let allow_routing = self.judge.allow_untrusted_routing;
         let resolved = self.resolve(address).await?;
         if resolved.recipient.domain().is_none() {
@@ -514,6 +523,14 @@ impl<R: Resolve> Walk<'_, R> {
         }
         self.log("reject", &reply);
         Status::Reject(reply)
+    }
+
+    /// What is done where DNS fails for now.
+    pub(super) fn defer_as(&mut self, action: TempfailAction, reply: Reply) -> Status {
+        match action {
+            TempfailAction::Defer => self.reject(Fault::Policy, reply),
+            TempfailAction::DeferIfPermit => self.defer_later(reply),
+        }
     }
 
     /// Makes a temporary refusal of what the rest permits; `warn_if_reject` makes a log line of it.

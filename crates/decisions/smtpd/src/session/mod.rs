@@ -339,6 +339,7 @@ impl Session {
             place: self.place,
             transaction: self.transaction.as_ref(),
             queue_id: self.queue_id(),
+            has_improper_pipelining: self.errors.pipelining_noticed,
             standing: &self.standing,
             log: &self.log,
         })
