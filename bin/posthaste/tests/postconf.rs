@@ -9,6 +9,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 const REFERENCE: &str = "/usr/sbin/postconf";
@@ -171,8 +172,13 @@ impl Directory {
     fn new(name: &str, main: &str, master: &str) -> Self {
         let path = std::env::temp_dir().join(format!("postconf-{}-{name}", std::process::id()));
         fs::create_dir_all(&path).expect("a directory of our own");
-        fs::write(path.join("main.cf"), main).expect("main.cf");
-        fs::write(path.join("master.cf"), master).expect("master.cf");
+        for (file, text) in [("main.cf", main), ("master.cf", master)] {
+            fs::write(path.join(file), text).expect("space");
+            // Postfix waits until a file that has just been written has settled.
+            let old = SystemTime::now() - Duration::from_secs(3600);
+            let file = fs::File::options().append(true).open(path.join(file)).expect("the file");
+            file.set_modified(old).expect("a time");
+        }
         Self(path)
     }
 }
@@ -273,10 +279,12 @@ fn settings_and_services_are_shown_as_postfix_shows_them() {
         ("rich", RICH_MAIN, RICH_MASTER),
         ("mixed", RICH_MAIN, DEBIAN_MASTER),
     ] {
-        let directory = Directory::new(name, main, master);
-        for options in OPTIONS {
-            check(&directory, options);
-        }
+        let directory = &Directory::new(name, main, master);
+        std::thread::scope(|scope| {
+            for options in OPTIONS {
+                scope.spawn(move || check(directory, options));
+            }
+        });
     }
 }
 
@@ -291,7 +299,7 @@ fn the_configuration_of_debians_package_needs_no_warning() {
 
 #[test]
 fn what_is_wrong_is_said_as_postfix_says_it() {
-    for (at, (main, master)) in BROKEN.iter().enumerate() {
+    let compare = |at: usize, (main, master): (&str, &str)| {
         let directory = Directory::new(&format!("broken{at}"), main, master);
         for options in [&["-nx"][..], &["-M"]] {
             let (theirs, ours) = both(&directory, options);
@@ -304,7 +312,13 @@ fn what_is_wrong_is_said_as_postfix_says_it() {
                 assert_eq!(ours.out, theirs.out, "{main:?} {master:?} {options:?}");
             }
         }
-    }
+    };
+    // At the same time: Postfix sleeps a second before it ends with `fatal:`.
+    std::thread::scope(|scope| {
+        for (at, broken) in BROKEN.iter().enumerate() {
+            scope.spawn(move || compare(at, *broken));
+        }
+    });
 }
 
 #[test]
