@@ -3,6 +3,7 @@
 use crate::{DnsList, DnsListSubject};
 use config::{Invalid, Values, params as p, split_list};
 use std::{collections::HashMap, rc::Rc};
+use world::RecordType;
 
 /// One element of a restriction list (postconf(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,15 @@ pub enum Restriction {
     Access {
         /// What is looked up; `None` is what the list is about.
         subject: Option<AccessSubject>,
+        /// Its place in [`RestrictionLists::access_tables`].
+        table: usize,
+    },
+    /// `check_sender_mx_access type:table` and its kin.
+    ServerAccess {
+        /// Whose hosts are looked up.
+        subject: AccessSubject,
+        /// `A`, `MX` or `NS`
+        servers: RecordType,
         /// Its place in [`RestrictionLists::access_tables`].
         table: usize,
     },
@@ -133,24 +143,9 @@ pub struct RestrictionLists {
 }
 
 /// Names that Postfix knows and this server does not carry out yet.
-const NOT_YET: [&str; 24] = [
-    "check_client_a_access",
-    "check_client_mx_access",
-    "check_client_ns_access",
-    "check_helo_a_access",
-    "check_helo_mx_access",
-    "check_helo_ns_access",
+const NOT_YET: [&str; 9] = [
     "check_policy_service",
-    "check_recipient_a_access",
-    "check_recipient_mx_access",
-    "check_recipient_ns_access",
     "check_relay_domains",
-    "check_reverse_client_hostname_a_access",
-    "check_reverse_client_hostname_mx_access",
-    "check_reverse_client_hostname_ns_access",
-    "check_sender_a_access",
-    "check_sender_mx_access",
-    "check_sender_ns_access",
     "permit_mx_backup",
     "reject_authenticated_sender_login_mismatch",
     "reject_known_sender_login_mismatch",
@@ -209,6 +204,28 @@ fn access(name: &str) -> Option<Option<AccessSubject>> {
         "check_ccert_access" | "check_sasl_access" => None,
         _ => return None,
     })
+}
+
+/// Those that have a table for the hosts behind a name after them.
+fn server_access(name: &str) -> Option<(AccessSubject, RecordType)> {
+    use AccessSubject as A;
+    let name = name.to_ascii_lowercase();
+    let (subject, servers) = name.strip_prefix("check_")?.strip_suffix("_access")?.rsplit_once('_')?;
+    let subject = match subject {
+        "client" => A::Client,
+        "reverse_client_hostname" => A::ReverseClient,
+        "helo" => A::Helo,
+        "sender" => A::Sender,
+        "recipient" => A::Recipient,
+        _ => return None,
+    };
+    let servers = match servers {
+        "a" => RecordType::A,
+        "mx" => RecordType::Mx,
+        "ns" => RecordType::Ns,
+        _ => return None,
+    };
+    Some((subject, servers))
 }
 
 /// Those that have a DNS list after them; the text says what is wrong with that.
@@ -270,6 +287,9 @@ impl<'v> Parser<'v> {
             let rule = match (known(name), access(name)) {
                 (Some(rule), _) => rule,
                 (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
+                (None, None) if server_access(name).is_some() => {
+                    self.server_access_rule(parameter, name, words.next())
+                }
                 (None, None) if name.contains(':') => {
                     Restriction::Access { subject: None, table: self.table(name) }
                 }
@@ -300,6 +320,16 @@ impl<'v> Parser<'v> {
                 let text = format!("restriction {name}: bad argument \"{bad}\": need maptype:mapname");
                 self.unusable(parameter, text)
             }
+        }
+    }
+
+    fn server_access_rule(&mut self, parameter: &str, name: &str, table: Option<&str>) -> Restriction {
+        let of = server_access(name);
+        match (self.access_rule(parameter, (name, of.map(|(subject, _)| subject)), table), of) {
+            (Restriction::Access { table, .. }, Some((subject, servers))) => {
+                Restriction::ServerAccess { subject, servers, table }
+            }
+            (rule, _) => rule,
         }
     }
 

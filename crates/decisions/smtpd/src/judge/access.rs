@@ -30,8 +30,12 @@ impl AccessTables {
         }
     }
 
+    pub(super) fn maps(&self, table: usize) -> &Maps {
+        &self.tables[table].maps
+    }
+
     /// A name, then its parent domains. A name that is an address has no parents.
-    async fn find_domain(&self, maps: &Maps, name: &[u8]) -> Lookup {
+    pub(super) async fn find_domain(&self, maps: &Maps, name: &[u8]) -> Lookup {
         let is_number = name.to_str().is_ok_and(|text| text.parse::<IpAddr>().is_ok());
         let (mut name, mut part) = (name, Part::Whole);
         while !name.is_empty() {
@@ -68,7 +72,7 @@ impl AccessTables {
 }
 
 /// An address, then the networks that it is in: one number less each time.
-async fn find_network(maps: &Maps, address: &[u8]) -> Lookup {
+pub(super) async fn find_network(maps: &Maps, address: &[u8]) -> Lookup {
     let separator = if address.contains(&b':') { b':' } else { b'.' };
     let (mut address, mut part) = (address, Part::Whole);
     loop {
@@ -185,7 +189,7 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     /// `None` when the table has nothing. A table that cannot be asked refuses for now.
-    async fn found(&mut self, hit: Hit<'_>, answer: Lookup) -> Option<Status> {
+    pub(super) async fn found(&mut self, hit: Hit<'_>, answer: Lookup) -> Option<Status> {
         let key: &BStr = hit.key;
         self.tell(Step::Asked { table: self.access_table(hit.table), key, answer: &answer });
         match answer {
@@ -199,7 +203,7 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     /// What anybody can put into DNS must not permit anything.
-    fn forbid_ok(&mut self, restriction: &str, subject: Subject<'_>, status: Status) -> Status {
+    pub(super) fn forbid_ok(&mut self, restriction: &str, subject: Subject<'_>, status: Status) -> Status {
         if status != Status::Ok || self.standing.effects.is_discarded {
             return status;
         }

@@ -6,6 +6,7 @@ mod dns_lists;
 mod hostname;
 mod old_defaults;
 mod screening;
+mod server_access;
 mod stand_alone;
 mod unlisted;
 mod walk;

@@ -340,6 +340,9 @@ impl<R: Resolve> Walk<'_, R> {
             }
             Rule::PermitSaslAuthenticated | Rule::Nobody(_) => Status::Dunno,
             Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
+            Rule::ServerAccess { subject: of, servers, table } => {
+                self.server_access(*of, *servers, *table).await
+            }
             Rule::DnsList { subject: of, permits, list } => self.dns_list(list, *of, *permits).await?,
             Rule::RejectUnknownClientHostname
             | Rule::RejectUnknownReverseClientHostname
