@@ -77,7 +77,7 @@ impl<R: Resolve> Walk<'_, R> {
         let codes = &self.judge.settings.codes;
         match action {
             Action::Dunno => Status::Dunno,
-            Action::Permit => Status::Ok,
+            Action::Permit => self.permit_from(hit, value).await,
             Action::Refuse(code) => {
                 let default = if code < 500 { Dsn::temporary(7, 1) } else { Dsn::permanent(7, 1) };
                 self.refuse_as((code, default), text, subject)
@@ -100,7 +100,10 @@ impl<R: Resolve> Walk<'_, R> {
             Action::Warn => self.say("warn", text.to_owned()),
             Action::Prepend => self.prepend(hit, text),
             Action::Filter | Action::Hold | Action::Discard | Action::Redirect | Action::Bcc => {
-                self.act_on_message(action, hit, text)
+                match self.act_on_message(action, hit, text) {
+                    Status::Ok => self.permit_from(hit, value).await,
+                    status => status,
+                }
             }
             Action::Restrictions => self.restrictions_of(hit, value).await,
         }
@@ -129,6 +132,12 @@ impl<R: Resolve> Walk<'_, R> {
     fn say(&self, what: &str, text: String) -> Status {
         self.log(what, &Reply::bare(0, text));
         Status::Dunno
+    }
+
+    async fn permit_from(&self, hit: Hit<'_>, value: &str) -> Status {
+        let action = value.split([' ', '\t']).next().unwrap_or_default();
+        let from = format!("from {}", self.access_table(hit.table));
+        self.permit(action, hit.subject, &from).await
     }
 
     fn warn_of_entry(&self, hit: Hit<'_>, text: &str) -> Status {

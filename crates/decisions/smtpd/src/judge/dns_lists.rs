@@ -88,7 +88,11 @@ impl<R: Resolve> Walk<'_, R> {
         let Some(query) = query else { return Ok(Status::Dunno) };
         Ok(match (self.listed(&format!("{query}.{}", list.domain), list).await, permits) {
             (Listed::No, _) | (Listed::TryAgain, false) => Status::Dunno,
-            (Listed::Yes { .. }, true) => Status::Ok,
+            (Listed::Yes { .. }, true) => {
+                let is_address = subject == DnsListSubject::ClientAddress;
+                let action = if is_address { "permit_dnswl_client" } else { "permit_rhswl_client" };
+                self.permit_client_if(action, true).await
+            }
             (Listed::TryAgain, true) => {
                 let subject = Subject { name: what.as_bstr(), class };
                 let text = refusal_text(subject, "Service unavailable");

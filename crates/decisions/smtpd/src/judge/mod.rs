@@ -18,7 +18,7 @@ use access::AccessTables;
 use config::{Values, params as p};
 use dns_lists::DnsListReplies;
 use maillog::{Event, SmtpdEvent};
-use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, parent_style};
+use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
 use old_defaults::OldDefaults;
 use screening::Screening;
 use std::{future::Future, net::IpAddr, rc::Rc};
@@ -69,6 +69,7 @@ pub struct Judge<R> {
     old_defaults: OldDefaults,
     access: AccessTables,
     dns_list_replies: DnsListReplies,
+    smtpd_log_access_permit_actions: StringList,
     witness: Option<Rc<dyn Witness>>,
 }
 
@@ -156,6 +157,11 @@ impl<R: Resolve> Judge<R> {
             old_defaults: OldDefaults::of(values, around.tables),
             access: AccessTables::open(values, &access_tables, |name| maps(name, name)),
             dns_list_replies: DnsListReplies::open(values, around.tables),
+            smtpd_log_access_permit_actions: StringList::open(
+                "smtpd_log_access_permit_actions",
+                values.text(p::smtpd_log_access_permit_actions),
+                around.tables,
+            ),
             witness: None,
         }
     }

@@ -323,20 +323,21 @@ impl<R: Resolve> Walk<'_, R> {
         let judge = self.judge;
         let codes = &judge.settings.codes;
         let status = match rule {
-            Rule::Permit => Status::Ok,
+            Rule::Permit => self.permit("permit", subject, "").await,
             Rule::Reject => self.refuse(codes.reject_code, Dsn::permanent(7, 1), subject, "Access denied"),
             Rule::Defer => self.refuse(codes.defer_code, Dsn::temporary(3, 2), subject, "Try again later"),
             Rule::DeferIfPermit => self.defer_later(deferral(subject, "defer_if_permit requested")),
             Rule::DeferIfReject => self.defer_rejects(deferral(subject, "defer_if_reject requested")),
             Rule::PermitInetInterfaces => {
-                permit_if(judge.own_addresses.contains(&self.question.peer.address))
+                let is_ours = judge.own_addresses.contains(&self.question.peer.address);
+                self.permit_client_if("permit_inet_interfaces", is_ours).await
             }
             Rule::PermitMynetworks => {
                 let is_inside = judge.in_mynetworks(self.question).await?;
                 if is_inside {
                     judge.note_mynetworks(self.question).await;
                 }
-                permit_if(is_inside)
+                self.permit_client_if("permit_mynetworks", is_inside).await
             }
             Rule::PermitSaslAuthenticated | Rule::Nobody(_) => Status::Dunno,
             Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
@@ -380,7 +381,10 @@ impl<R: Resolve> Walk<'_, R> {
         let codes = &self.judge.settings.codes;
         let subject = Subject { name: address.as_bstr(), class };
         Ok(match rule {
-            Rule::PermitAuthDestination => permit_if(self.is_auth_destination(address).await?),
+            Rule::PermitAuthDestination => match self.is_auth_destination(address).await? {
+                true => self.permit("permit_auth_destination", subject, "").await,
+                false => Status::Dunno,
+            },
             Rule::RejectUnauthDestination | Rule::DeferUnauthDestination => {
                 if self.is_auth_destination(address).await? {
                     return Ok(Status::Dunno);
@@ -528,6 +532,25 @@ impl<R: Resolve> Walk<'_, R> {
         Status::Reject(reply)
     }
 
+    /// Permits, and tells the log where `smtpd_log_access_permit_actions` wants that and nothing overrules it.
+    pub(super) async fn permit(&self, action: &str, subject: Subject<'_>, from: &str) -> Status {
+        let wanted = &self.judge.smtpd_log_access_permit_actions;
+        if self.defer_if_permit.is_none() && wanted.matches(action.as_bytes()).await == Ok(true) {
+            let Subject { name, class } = subject;
+            let text = format!("action={action} for {class}={name} {from}");
+            self.log("permit", &Reply::bare(0, text));
+        }
+        Status::Ok
+    }
+
+    pub(super) async fn permit_client_if(&self, action: &str, matches: bool) -> Status {
+        if !matches {
+            return Status::Dunno;
+        }
+        let name = self.question.peer.client.to_string();
+        self.permit(action, Subject { name: name.as_str().into(), class: CLIENT }, "").await
+    }
+
     /// What is done where DNS fails for now.
     pub(super) fn defer_as(&mut self, action: TempfailAction, reply: Reply) -> Status {
         match action {
@@ -587,10 +610,6 @@ pub(super) fn refusal_text(subject: Subject<'_>, text: &str) -> String {
 
 fn deferral(subject: Subject<'_>, text: &str) -> Reply {
     Reply::new(450, Dsn::temporary(7, 0), refusal_text(subject, text))
-}
-
-fn permit_if(matches: bool) -> Status {
-    if matches { Status::Ok } else { Status::Dunno }
 }
 
 /// Replies fit in a line of 512 bytes; a client must not put line ends into our log or replies.

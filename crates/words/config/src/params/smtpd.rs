@@ -72,7 +72,7 @@ rows! {
     smtpd_hide_client_session: flag(), "no", "smtpd", Honoured("cleanup, receive"), "Leaves the client out of the Received header.";
     smtpd_history_flush_threshold: int(1, 0), "100", "smtpd", NotYet, "How many lines of a session are kept before they are written to the postmaster's copy.";
     smtpd_junk_command_limit: int(1, 0), "${stress?{1}:{100}}", "smtpd", Honoured("smtpd"), "How many commands without purpose are taken.";
-    smtpd_log_access_permit_actions: text(0, 0), "", "smtpd", NotYet, "Which actions that permit are logged too.";
+    smtpd_log_access_permit_actions: text(0, 0), "", "smtpd", Honoured("smtpd"), "Which actions that permit are logged too.";
     smtpd_milter_maps: text(0, 0), "", "smtpd", NotYet, "Mail filters by client, in place of smtpd_milters.";
     smtpd_milters: text(0, 0), "", "smtpd", NotYet, "Mail filters for mail that comes in by SMTP.";
     smtpd_min_data_rate: int(1, 0), "500", "smtpd", Honoured("smtpd"), "How fast a request must come in.";
