@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, fs, io, path::PathBuf};
 
-use config::params::{self, Kind, Status};
+use config::{
+    own,
+    params::{self, Kind, Status},
+};
 
 /// Where the document is.
 fn path() -> PathBuf {
@@ -47,6 +50,20 @@ pub fn document() -> String {
             kind(row.kind),
             default(row.default),
             cell(row.doc)
+        );
+    }
+    text.push_str(
+        "\n## Added to Postfix's\n\nTo Postfix these are names of the administrator's own that nothing reads.\n\n\
+         | parameter | type | default | what it is for |\n|---|---|---|---|\n",
+    );
+    for own in &own::ALL {
+        let _ = writeln!(
+            text,
+            "| `{}` | {} | `{}` | {} |",
+            own.name(),
+            own.kind(),
+            own.default(),
+            cell(own.doc())
         );
     }
     text

@@ -1,7 +1,7 @@
 //! What a command says: to standard error under its name, and to the mail log under its tag.
 
 use crate::{Destination, Facility, Format, LogSettings, LogSink};
-use config::Values;
+use config::{Values, own};
 use maillog::{Logger, Severity};
 use std::{path::PathBuf, rc::Rc};
 
@@ -24,7 +24,7 @@ impl Diagnostics {
             format: Format::Postfix,
             host: String::new(),
             postlog_socket: PathBuf::new(),
-            wait_limit: LogSettings::WAIT_LIMIT,
+            wait_limit: own::MAILLOG_WAIT_LIMIT.default,
         };
         Self::with(program, &settings)
     }

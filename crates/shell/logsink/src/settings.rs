@@ -1,6 +1,6 @@
 //! What the configuration says about logging.
 
-use config::{Invalid, Values, params as p};
+use config::{Invalid, Values, own, params as p};
 use std::{path::PathBuf, time::Duration};
 
 /// Where lines go.
@@ -75,20 +75,17 @@ pub struct LogSettings {
     pub facility: Facility,
     /// `maillog_file_permissions`, as mode bits.
     pub permissions: u32,
-    /// User-defined `maillog_file_format`: `postfix` or `json`.
+    /// `maillog_file_format`: `postfix` or `json`.
     pub format: Format,
     /// The first label of `myhostname`.
     pub host: String,
     /// `public/postlog` below `queue_directory`.
     pub postlog_socket: PathBuf,
-    /// User-defined `maillog_wait_limit`: how long to wait for a logger that does not read; 0 for not at all.
+    /// `maillog_wait_limit`: how long to wait for a logger that does not read; 0 for not at all.
     pub wait_limit: Duration,
 }
 
 impl LogSettings {
-    /// How long to wait for a logger, unless main.cf says otherwise.
-    pub const WAIT_LIMIT: Duration = Duration::from_secs(1);
-
     /// Makes the view.
     pub fn load(values: &Values) -> Result<Self, Invalid> {
         let facility = values.text(p::syslog_facility);
@@ -102,10 +99,9 @@ impl LogSettings {
             // What else is set was reported with the configuration, and the default is this.
             _ => 0o600,
         };
-        let format = match values.named("maillog_file_format") {
-            None | Some("" | "postfix") => Format::Postfix,
-            Some("json") => Format::Json,
-            Some(other) => return Err(Invalid::value("maillog_file_format", other, "use postfix or json")),
+        let format = match values.own_word(&own::MAILLOG_FILE_FORMAT) {
+            "json" => Format::Json,
+            _ => Format::Postfix,
         };
         let host = values.text(p::myhostname);
         Ok(Self {
@@ -116,7 +112,7 @@ impl LogSettings {
             format,
             host: host.split('.').next().unwrap_or(host).to_owned(),
             postlog_socket: format!("{}/public/postlog", values.text(p::queue_directory)).into(),
-            wait_limit: values.named_time("maillog_wait_limit", Self::WAIT_LIMIT, 's'),
+            wait_limit: values.own_time(&own::MAILLOG_WAIT_LIMIT),
         })
     }
 

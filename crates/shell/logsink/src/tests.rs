@@ -43,7 +43,7 @@ fn a_file_gets_lines_as_postlogd_writes_them_with_the_first_label_of_the_host() 
 fn syslog_gets_priority_stamp_and_tag_and_what_was_lost_is_told_later() {
     let directory = temporary("syslog");
     let path = directory.join("log");
-    let peer = Peer::new(&path, LogSettings::WAIT_LIMIT);
+    let peer = Peer::new(&path, config::own::MAILLOG_WAIT_LIMIT.default);
     let sink = LogSink::with(Target::Syslog(peer), &settings(&[("syslog_facility", "local3")]).unwrap());
     sink.write(line("nobody hears this"));
     let logger = UnixDatagram::bind(&path).unwrap();
@@ -130,7 +130,6 @@ fn wrong_settings_are_refused_with_their_names() {
         "/etc/passwd",
         "maillog_file value '/etc/passwd' does not match any prefix in maillog_file_prefixes",
     );
-    check("maillog_file_format", "xml", "parameter maillog_file_format: use postfix or json: xml");
     let careless = settings(&[("maillog_file_permissions", "0666")]).unwrap();
     assert_eq!(careless.permissions, 0o600, "what Postfix does not allow is the default");
 }

@@ -1,6 +1,6 @@
 //! What master takes from the configuration.
 
-use config::{Configuration, Interface, Values, params as p};
+use config::{Configuration, Interface, Values, own, params as p};
 use logsink::LogSettings;
 use std::{
     net::{IpAddr, SocketAddr, SocketAddrV6},
@@ -11,9 +11,6 @@ use sys::{
     accounts,
     credentials::{self, Identity},
 };
-
-/// As long as the other processes wait for a look-up.
-const LOOKUP_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// An immutable view; a reload makes a new one.
 #[derive(Debug)]
@@ -26,16 +23,16 @@ pub(crate) struct Settings {
     /// mail_owner, when we are root; otherwise everything runs as we do.
     pub(crate) owner: Option<Identity>,
     pub(crate) service_throttle_time: Duration,
-    /// User-defined `service_failure_limit`: how often a process that was ready may end by itself within
+    /// `service_failure_limit`: how often a process that was ready may end by itself within
     /// service_throttle_time before it has to wait as long.
     pub(crate) service_failure_limit: usize,
     pub(crate) default_process_limit: u32,
     pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
     pub(crate) known_tcp_ports: Vec<(String, u16)>,
-    /// User-defined `lookup_time_limit`: how long the user database may take to say who a user is.
+    /// `lookup_time_limit`: how long the user database may take to say who a user is.
     pub(crate) lookup_time_limit: Duration,
-    /// User-defined `reload_drain_time_limit`: how long an old generation may finish its sessions.
+    /// `reload_drain_time_limit`: how long an old generation may finish its sessions.
     pub(crate) reload_drain_time_limit: Duration,
     pub(crate) mail_version: String,
     pub(crate) log: LogSettings,
@@ -50,7 +47,7 @@ impl Settings {
             return Err(report.place_and_text());
         }
         let values = configuration.values();
-        let lookup_time_limit = values.named_time("lookup_time_limit", LOOKUP_TIME_LIMIT, 's');
+        let lookup_time_limit = values.own_time(&own::LOOKUP_TIME_LIMIT);
         let path = |id| PathBuf::from(values.text(id));
         let number = |id| u32::try_from(values.int(id)).unwrap_or(0);
         Ok(Self {
@@ -60,17 +57,14 @@ impl Settings {
             process_id_directory: values.text(p::process_id_directory).to_owned(),
             owner: owner(values.text(p::mail_owner), lookup_time_limit)?,
             service_throttle_time: values.time(p::service_throttle_time),
-            service_failure_limit: usize::try_from(values.named_int("service_failure_limit", 5)).unwrap_or(5),
+            service_failure_limit: usize::try_from(values.own_number(&own::SERVICE_FAILURE_LIMIT))
+                .unwrap_or(5),
             default_process_limit: number(p::default_process_limit),
             max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),
             known_tcp_ports: config::known_tcp_ports(values.text(p::known_tcp_ports)).0,
             lookup_time_limit,
-            reload_drain_time_limit: values.named_time(
-                "reload_drain_time_limit",
-                sys::control::DRAIN_LIMIT,
-                's',
-            ),
+            reload_drain_time_limit: values.own_time(&own::RELOAD_DRAIN_TIME_LIMIT),
             mail_version: values.text(p::mail_version).to_owned(),
             log: LogSettings::load(values).map_err(|invalid| invalid.to_string())?,
             import_environment: environment(values, directory),

@@ -33,7 +33,7 @@ pub use trigger::{Trigger, Wakeups};
 pub use word::Word;
 pub use zone::Zone;
 
-use config::{Configuration, ServiceRow, ServiceType, Values, params as p};
+use config::{Configuration, ServiceRow, ServiceType, Values, own, params as p};
 use dns::HostsFirst;
 use logsink::{Batch, Destination, LogSettings, LogSink};
 use maillog::{Logger, Severity, Sink};
@@ -48,7 +48,7 @@ use std::{
     time::Duration,
 };
 use sys::{
-    control::{DRAIN_LIMIT, EndpointKind, ServedRow},
+    control::{EndpointKind, ServedRow},
     startup::Startup,
 };
 use tables::{Openers, Slow};
@@ -233,11 +233,11 @@ impl Process {
         found.and_then(|row| usize::try_from(row.max_proc).ok()).unwrap_or(0)
     }
 
-    /// User-defined `reload_drain_time_limit`: how long what an older generation has begun may take, also when master is
+    /// `reload_drain_time_limit`: how long what an older generation has begun may take, also when master is
     /// gone (`postfix drain`).
     #[must_use]
     pub fn drain_limit(&self) -> Duration {
-        self.values().named_time("reload_drain_time_limit", DRAIN_LIMIT, 's')
+        self.values().own_time(&own::RELOAD_DRAIN_TIME_LIMIT)
     }
 
     /// How many clients a service's socket may have at once where its row allows one process only.

@@ -4,6 +4,7 @@
 //! others, and everything else in this process, have not waited for it.
 
 use crate::{Control, Process, Trigger};
+use config::own;
 use net::Channel;
 use std::{
     cell::{Cell, RefCell},
@@ -22,12 +23,6 @@ use tables::{
 };
 use types::{Lookup, Trouble};
 use world::{Answer, World};
-
-/// How long a look-up may take, unless user-defined `lookup_time_limit` says otherwise.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
-
-/// How many may be done at once, unless user-defined `lookup_process_limit` says otherwise.
-const PROCESSES_MAX: i64 = 10;
 
 /// Numbers of requests at master that are this pool's: agents for deliveries have those below.
 const FIRST_REQUEST: u32 = 1 << 31;
@@ -54,7 +49,7 @@ impl<W: World> Lookups<W> {
     /// None are started before the first question.
     pub fn new(world: &W, control: &Rc<Control>, process: &Process) -> Rc<Self> {
         let values = process.values();
-        let limit = values.named_int("lookup_process_limit", PROCESSES_MAX).max(1);
+        let limit = values.own_number(&own::LOOKUP_PROCESS_LIMIT).max(1);
         Rc::new(Self {
             world: world.clone(),
             control: Rc::clone(control),
@@ -62,7 +57,7 @@ impl<W: World> Lookups<W> {
             slots: net::Slots::new(usize::try_from(limit).unwrap_or(1)),
             asked: RefCell::default(),
             last_request: Cell::new(FIRST_REQUEST),
-            time_limit: values.named_time("lookup_time_limit", TIME_LIMIT, 's'),
+            time_limit: values.own_time(&own::LOOKUP_TIME_LIMIT),
         })
     }
 

@@ -41,10 +41,6 @@ use std::{
 /// Where a child finds its end.
 pub const CONTROL_FD: i32 = 3;
 
-/// How long an older generation may finish what it has begun, unless user-defined `reload_drain_time_limit` says
-/// otherwise.
-pub const DRAIN_LIMIT: Duration = Duration::from_secs(3600);
-
 /// The longest packet.
 const PACKET_BYTES_MAX: usize = 16 * 1024;
 

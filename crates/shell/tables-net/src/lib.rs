@@ -31,7 +31,7 @@ mod tcp;
 mod template;
 
 use client::Client;
-use config::{Values, params as p};
+use config::{Values, own, params as p};
 use maillog::Logger;
 use server::Server;
 use source_file::MainSettings;
@@ -54,15 +54,12 @@ pub const SUPPORTED_TYPES: &[&str] = &[
     "tcp",
 ];
 
-/// `lookup_reply_size_limit` where it is not set.
-const REPLY_MAX: i64 = 16 << 20;
-
 /// What of main.cf matters here.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     /// `default_process_limit`: connections to one server. Postfix's processes have one each, so it never has more.
     connections_max: usize,
-    /// User-defined `lookup_reply_size_limit`: the most that a server may answer to one query, in bytes.
+    /// `lookup_reply_size_limit`: the most that a server may answer to one query, in bytes.
     reply_max: usize,
     /// `socketmap_max_query_size`, bytes
     socketmap_max_query_size: usize,
@@ -75,7 +72,7 @@ impl Limits {
         let number = |id| usize::try_from(values.int(id)).unwrap_or(usize::MAX);
         Self {
             connections_max: number(p::default_process_limit).max(1),
-            reply_max: usize::try_from(values.named_int("lookup_reply_size_limit", REPLY_MAX)).unwrap_or(0),
+            reply_max: usize::try_from(values.own_number(&own::LOOKUP_REPLY_SIZE_LIMIT)).unwrap_or(0),
             socketmap_max_query_size: number(p::socketmap_max_query_size),
             socketmap_max_reply_size: number(p::socketmap_max_reply_size),
         }

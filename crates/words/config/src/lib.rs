@@ -22,6 +22,7 @@ mod main_cf;
 mod master_cf;
 mod namespace;
 mod number;
+pub mod own;
 pub mod params;
 mod ports;
 mod punycode;

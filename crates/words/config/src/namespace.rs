@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::{
     expand::{self, Options},
     main_cf::MainCf,
+    own,
     params::{self, Kind},
     text::Tokens,
     values::Values,
@@ -202,10 +203,11 @@ impl Namespace {
         self.spaces.of_row(row)
     }
 
-    /// True for names of parameters, of transports' parameters, and of the administrator's own that something refers to.
+    /// True for names of parameters, ours included, of transports' parameters, and of the administrator's own that something refers to.
     #[must_use]
     pub fn is_known(&self, name: &str) -> bool {
         params::by_spelling(name).is_some()
+            || own::by_name(name).is_some()
             || LEGACY.contains(&name)
             || self.transport.contains_key(name)
             || self.user.contains(name)

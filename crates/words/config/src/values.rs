@@ -16,6 +16,7 @@ use crate::{
     main_cf::MainCf,
     master_cf::ServiceRow,
     number,
+    own::{self, Own},
     params::{self, COMPUTED, Id, Kind},
     text,
 };
@@ -199,6 +200,26 @@ impl Values {
     pub fn named_time(&self, name: &str, default: Duration, unit: char) -> Duration {
         let seconds = self.named(name).and_then(|text| number::time_in_seconds(text, unit));
         seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(default, Duration::from_secs)
+    }
+
+    /// A parameter that Postfix does not have; the default where its value cannot be used.
+    #[must_use]
+    pub fn own_time(&self, own: &Own<Duration>) -> Duration {
+        self.named(own.name).and_then(own::time).unwrap_or(own.default)
+    }
+
+    /// A parameter that Postfix does not have; the default where its value cannot be used.
+    #[must_use]
+    pub fn own_number(&self, own: &Own<i64>) -> i64 {
+        self.named(own.name).and_then(own::number).unwrap_or(own.default)
+    }
+
+    /// A parameter that Postfix does not have; the default where its value cannot be used.
+    #[must_use]
+    pub fn own_word(&self, own: &Own<&'static [&'static str]>) -> &'static str {
+        let words = own.default;
+        let set = self.named(own.name).and_then(|text| words.iter().find(|word| **word == text));
+        set.or(words.first()).copied().unwrap_or_default()
     }
 
     /// True if main.cf or the row sets it; false if it has its default.

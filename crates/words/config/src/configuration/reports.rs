@@ -9,7 +9,7 @@ use crate::{
     expand,
     master_cf::ServiceRow,
     namespace::{About, Namespace, Sources},
-    number,
+    number, own,
     params::{self, Id, Kind, Status},
     report::{Report, Severity},
     values::Values,
@@ -237,6 +237,10 @@ fn setting(values: &Values, name: &str, value: &str) -> Option<Finding> {
         let why = expansion.warnings.join("; ");
         let text = format!("parameter {name}: macro processing error: {why}");
         return Some(Finding { id, set: id, severity: Severity::Fatal, text });
+    }
+    if let Some(own) = own::by_name(name) {
+        let text = own.wrong(&expansion.text)? + "; the default is taken";
+        return Some(Finding { id: None, set: None, severity: Severity::Warning, text });
     }
     let id = id?;
     let text = if raw { value } else { &expansion.text };
