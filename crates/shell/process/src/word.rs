@@ -38,6 +38,8 @@ struct Inner<W: World> {
     limit: Duration,
     waiting: RefCell<Waiting>,
     is_sending: Cell<bool>,
+    /// At the last attempt nobody listened: not even master is there.
+    is_unheard: Cell<bool>,
 }
 
 /// What is to be said.
@@ -76,6 +78,7 @@ impl<W: World> Word<W> {
             limit: process.values().time(p::trigger_timeout),
             waiting: RefCell::default(),
             is_sending: Cell::new(false),
+            is_unheard: Cell::new(false),
         }))
     }
 
@@ -102,9 +105,10 @@ impl<W: World> Word<W> {
         self.send();
     }
 
-    /// Waits until nothing is left to be said.
+    /// Waits until nothing is left to be said, or nobody is there to hear it: a queue manager that comes later looks by
+    /// itself.
     pub async fn sent(&self) {
-        while self.0.is_sending.get() {
+        while self.0.is_sending.get() && !self.0.is_unheard.get() {
             self.0.world.sleep(LINGER).await;
         }
     }
@@ -122,7 +126,12 @@ impl<W: World> Inner<W> {
     /// some of the ids: the new one is told to look into `incoming` itself.
     async fn send_all(&self) {
         loop {
-            let sent = match self.world.connect(&Endpoint::Unix(self.path.clone()), None, self.limit).await {
+            let connected = self.world.connect(&Endpoint::Unix(self.path.clone()), None, self.limit).await;
+            let nobody = |error: &io::Error| {
+                matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
+            };
+            self.is_unheard.set(connected.as_ref().is_err_and(nobody));
+            let sent = match connected {
                 Ok(stream) => self.send_to(stream).await,
                 Err(_) if is_fifo(&self.path) => self.send_to_fifo(),
                 Err(error) => Err(error),
