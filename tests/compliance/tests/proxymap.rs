@@ -85,8 +85,6 @@ fn debians_tools_and_ours_are_answered_alike() {
     for (table, key, value) in [
         (text, "one", "first"),
         (text, "ONE", "first"),
-        (text, "upper", "second"),
-        (text, "\u{dc}N\u{cf}", "utf8"),
         (text, "none", ""),
         ("proxy:proxy:static:always", "x", "always"),
         ("proxy:regexp:$B/etc/patterns", "A@p.test", "A-found"),
@@ -97,7 +95,12 @@ fn debians_tools_and_ours_are_answered_alike() {
             if value.is_empty() { (Some(1), String::new()) } else { (Some(0), format!("{value}\n")) };
         assert_eq!(((code, shown), complaints.as_str()), (expected, ""), "{table} {key}");
     }
-    ask_some(text, &["-q", "-"], "one\nnone\nUPPER\n", &systems, &CLIENTS);
+    ask_some(text, &["-q", "-"], "one\nnone\nONE\n", &systems, &CLIENTS);
+    // Whether Debian's service folds what is stored depends on who has opened the table in that process first.
+    for (key, value) in [("upper", "second\n"), ("\u{dc}N\u{cf}", "utf8\n")] {
+        let said = ask_some(text, &["-q", key], "", &systems[..1], &CLIENTS);
+        assert_eq!(said, (Some(0), value.to_owned(), String::new()), "{key}");
+    }
     ask(text, &["-f", "-q", "ONE"]);
     // Not on the list, and not there.
     let (code, _, refused) = ask("proxy:static:other", &["-q", "x"]);

@@ -35,7 +35,7 @@ impl Excuses {
     #[must_use]
     pub fn cover(&self, (message, recipient): (&str, &str), first: Instant, second: Instant) -> bool {
         let is_forgotten = |(at, reach): &(Instant, Duration)| {
-            *at >= first && *at <= second + CLOCK && at.since(first) <= *reach + CLOCK
+            *at >= first && *at <= second + CLOCK && at.since(first) <= reach.saturating_add(CLOCK)
         };
         self.unanswered.get(&(message.to_owned(), recipient.to_owned())).is_some_and(|count| *count > 0)
             || self.crashes.iter().any(is_forgotten)

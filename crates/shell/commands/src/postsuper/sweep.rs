@@ -156,7 +156,11 @@ impl Super {
             (path, name) = (place, fixed);
         }
         if !is_valid_name(name) {
-            self.warning(&format!("bogus file name: {}", path.display()));
+            // A file that is being made has such a name for a moment.
+            let is_there = self.disk.status(&path).map_or_else(|e| e.kind() != ErrorKind::NotFound, |_| true);
+            if is_there {
+                self.warning(&format!("bogus file name: {}", path.display()));
+            }
             return Ok(());
         }
         if pass.repair.structure
