@@ -66,6 +66,33 @@ impl Story {
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
+    /// Numbers of the processes that deliver to local users.
+    fn deliverers(&self) -> Vec<u32> {
+        let pid = fs::read_to_string(self.machine.path("spool/pid/master.pid")).expect("it runs");
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", pid.trim()));
+        let delivers = |pid: &u32| {
+            let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let name = line.split('\0').next().unwrap_or_default();
+            ["local", "agent"].iter().any(|program| name.ends_with(program))
+        };
+        let numbers = children.unwrap_or_default();
+        numbers.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(delivers).collect()
+    }
+
+    /// Sends alice so many messages, one after the other.
+    fn deliver_to_alice(&self, count: usize) {
+        let mailbox = self.machine.path("mail/alice");
+        let arrived = || fs::read_to_string(&mailbox).unwrap_or_default().matches("\nSubject: ").count();
+        let goal = arrived() + count;
+        for _ in 0..count {
+            let before = arrived();
+            self.submit("alice@debian.test");
+            self.machine.wait_until("alice's mail is there", || arrived() > before);
+            self.machine.wait_until("it is done with", || self.queued("active") == 0);
+        }
+        assert_eq!(arrived(), goal);
+    }
+
     /// Waits until all of this mail is in the active queue and whatever can be done at once is being done: mail that came
     /// later, for others, has arrived.
     fn settle(&self, active: usize) {
@@ -234,4 +261,23 @@ fn what_ends_at_stop_while_deliveries_are_under_way() {
 #[test]
 fn what_ends_at_abort_while_deliveries_are_under_way() {
     what_ends_with("abort");
+}
+
+#[test]
+fn a_process_serves_until_max_use_or_max_idle() {
+    compare(|which| {
+        let story = Story::begin(which, "max_use = 3\n", &[]);
+        story.deliver_to_alice(1);
+        let first = story.deliverers();
+        story.deliver_to_alice(1);
+        assert_eq!((first.len(), story.deliverers()), (1, first.clone()), "{which:?}: it is used again");
+        story.deliver_to_alice(1);
+        story.machine.wait_until("it ends after the third", || !story.deliverers().contains(&first[0]));
+        story.deliver_to_alice(1);
+        assert_eq!(story.deliverers().len(), 1, "{which:?}: another one has taken its place");
+        let story = Story::begin(which, "max_idle = 1s\n", &[]);
+        story.deliver_to_alice(1);
+        story.machine.wait_until("it ends when nothing is left to do", || story.deliverers().is_empty());
+        story.deliver_to_alice(1);
+    });
 }
