@@ -144,6 +144,7 @@ fn copies(system: &System, sink: &Sink) -> HashMap<&'static str, HashMap<usize, 
 fn every_message_that_got_a_250_survives_the_death_of_any_process() {
     let sink = Sink::start().expect("a port");
     let port = sink.address.port();
+    // An agent that is killed leaves its `.lock` file, which counts for stale_lock_time.
     let system = System::start(
         Which::Posthaste,
         &format!(
@@ -153,7 +154,7 @@ fn every_message_that_got_a_250_survives_the_death_of_any_process() {
              relay_domains = relay.test, fail.test\n\
              transport_maps = inline:{{ relay.test=smtp:[127.0.0.1]:{port}, fail.test=smtp:[127.0.0.1]:{port} }}\n\
              minimal_backoff_time = 1s\nmaximal_backoff_time = 2s\nqueue_run_delay = 1s\ntransport_retry_time = 1s\n\
-             service_throttle_time = 1s\n"
+             service_throttle_time = 1s\nstale_lock_time = 1s\n"
         ),
     );
     let promises = Arc::new(Mutex::new(Vec::new()));
