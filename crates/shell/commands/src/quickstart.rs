@@ -4,7 +4,7 @@
 //! is. A file is only ever made, never overwritten, so that a start that was cut off is finished by the next.
 
 use crate::postfix::{Fatal, System, make_directories};
-use config::Endpoint;
+use config::{Configuration, Endpoint, Severity};
 use std::{
     ffi::OsString,
     fs,
@@ -58,12 +58,11 @@ fn start(directory: &Path) -> Result<std::convert::Infallible, String> {
         return Err(format!("{} is in use already, by process {pid}", directory.display()));
     }
     make_directories(&system, false).map_err(as_text)?;
-    for report in
-        system.configuration.reports().iter().filter(|report| report.severity >= config::Severity::Warning)
-    {
+    let configuration = config_files::load(&config_directory).map_err(|trouble| trouble.to_string())?;
+    for report in configuration.reports().iter().filter(|report| report.severity >= Severity::Warning) {
         eprintln!("quickstart: {report}");
     }
-    let address = listening_address(&system)?;
+    let address = listening_address(&configuration, &config_directory)?;
     welcome(&directory, &address).map_err(|error| format!("standard output: {error}"))?;
     let error = Command::new(sys::spawn::own_program())
         .arg0("master")
@@ -165,13 +164,12 @@ fn make_file(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// The first address of the SMTP server, which must be free.
-fn listening_address(system: &System) -> Result<String, String> {
-    let rows = &system.configuration.master_cf().rows;
-    let endpoint = rows.iter().find_map(|row| match &row.endpoint {
+fn listening_address(configuration: &Configuration, directory: &Path) -> Result<String, String> {
+    let endpoint = configuration.master_cf().rows.iter().find_map(|row| match &row.endpoint {
         Endpoint::Inet { host, port } if row.command == "smtpd" => Some((host.clone(), port.clone())),
         _ => None,
     });
-    let master_cf = system.directory.join("master.cf");
+    let master_cf = directory.join("master.cf");
     let master_cf = master_cf.display();
     let (host, port) = endpoint.ok_or_else(|| format!("{master_cf} has no SMTP server (smtpd) any more"))?;
     let address = format!("{}:{port}", host.unwrap_or_else(|| "127.0.0.1".to_owned()));
