@@ -132,6 +132,14 @@ fn the_file_has_the_permissions_that_are_asked_for_and_nobody_forges_lines() {
     }
 }
 
+/// master makes its sockets one after the other, and whoever finds none prints its lines itself.
+fn wait_for_postlogd(machine: &Machine) {
+    let socket = machine.path("spool/public/postlog");
+    machine.wait_until("postlogd's socket is there", || {
+        UnixDatagram::unbound().expect("a socket").connect(&socket).is_ok()
+    });
+}
+
 #[test]
 fn in_a_container_all_comes_to_standard_output() {
     let settings = format!("{INTERNET_SITE}maillog_file = /dev/stdout\n");
@@ -141,6 +149,7 @@ fn in_a_container_all_comes_to_standard_output() {
     command.arg("start-fg").stdout(Stdio::from(fs::File::create(&out).expect("space")));
     let mut foreground = command.spawn().expect("nsenter starts");
     machine.wait_until("port 25 answers", || machine.connect().is_some());
+    wait_for_postlogd(&machine);
     let printed =
         machine.program_as("bob", "postlog").args(["-t", "bob", "hello"]).output().expect("nsenter starts");
     assert!(printed.stdout.is_empty(), "it is not bob's output that is meant");
@@ -165,6 +174,9 @@ fn long_lines(which: Which, destination: &str) -> Vec<String> {
     let mut foreground = machine.program("postfix");
     let mut foreground = foreground.arg("start-fg").stdout(out).stderr(err).spawn().expect("nsenter starts");
     machine.wait_until("port 25 answers", || machine.connect().is_some());
+    if !destination.is_empty() {
+        wait_for_postlogd(&machine);
+    }
     let long = "x".repeat(5_000);
     for (severity, text) in [("info", &*long), ("warn", &long), ("info", &format!("\t{long}\u{7f}"))] {
         machine.command("postlog", &["-t", "long/one", "-p", severity, text]);
