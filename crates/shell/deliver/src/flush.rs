@@ -1,7 +1,7 @@
 //! flush(8): keeps a log of the deferred mail of each site in `fast_flush_domains`, and lets it be tried when somebody
 //! says that the site is there (`postqueue -s`, ETRN).
 
-use crate::shared::Shared;
+use crate::{shared::Shared, turns};
 use config::params as p;
 use maillog::Logger;
 use maps::{DomainList, parent_style};
@@ -72,7 +72,7 @@ pub(crate) async fn add<W: World>(shared: &Shared<W>, site: &str, id: QueueId) -
         return status;
     }
     let (queue, site) = (shared.queue.clone(), site.to_owned());
-    match shared.world.blocking(move || queue.add_to_site(&site, &id)).await {
+    match turns::take(&shared.world, move || queue.add_to_site(&site, &id)).await {
         Ok(()) => OK,
         Err(error) => {
             shared.sites.log.warning(&format!("{id}: write fast flush logfile: {error}"));
@@ -157,7 +157,7 @@ async fn send_site<W: World>(shared: &Shared<W>, site: &str) -> i32 {
     }
     shared.events.push(Event::Trigger(Triggers { forget_dead: true, ..Triggers::default() }));
     let (queue, now, site) = (shared.queue.clone(), shared.world.wall(), site.to_owned());
-    let moved = shared.world.blocking(move || queue.flush_site(now, &site)).await;
+    let moved = turns::take(&shared.world, move || queue.flush_site(now, &site)).await;
     done(shared, moved)
 }
 

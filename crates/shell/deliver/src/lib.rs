@@ -35,6 +35,7 @@ mod shared;
 mod statuses;
 mod stragglers;
 mod triggers;
+mod turns;
 mod virtual_delivery;
 
 pub use agent_pool::{Agents, Owner, User};

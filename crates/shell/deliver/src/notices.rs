@@ -1,20 +1,14 @@
 //! Logs of what failed, and the notifications made of them (bounce(8)).
 
-use crate::{content, context::Context, flush, shared::Shared};
+use crate::{content, context::Context, flush, shared::Shared, turns};
 use bounce::Kind;
 use net::contain;
 use process::About;
 use qmgr::{Append, Disposition, Event, LogName, Notice};
 use queue_format::LogEntry;
-use std::{io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, pin::pin, rc::Rc};
 use types::{MessageAttributes, QueueId, QueueName, RecipientReport, Relay, Status, Trouble};
 use world::World;
-
-/// How long to wait for a log that is locked; then its recipients are tried again.
-const LOG_LOCK_LIMIT: Duration = Duration::from_secs(30);
-
-/// How often to look: whoever has the lock is waiting for one sync.
-const LOG_LOCK_RETRY: Duration = Duration::from_millis(5);
 
 const fn directory(log: LogName) -> QueueName {
     match log {
@@ -70,23 +64,15 @@ fn traced(report: &RecipientReport) -> Status {
     status
 }
 
-/// Appends; a log that another delivery of the message is being written to is waited for.
+/// Appends; a log that another delivery of the message is writing to is waited for, or its recipients are tried again.
 async fn append_now<W: World>(
     shared: &Shared<W>,
     id: QueueId,
     log: QueueName,
     entries: Vec<LogEntry>,
 ) -> io::Result<()> {
-    let (entries, deadline) = (Arc::new(entries), shared.world.now() + LOG_LOCK_LIMIT);
-    loop {
-        let (queue, batch) = (shared.queue.clone(), Arc::clone(&entries));
-        match shared.world.blocking(move || queue.append_log(log, &id, &batch)).await {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && shared.world.now() < deadline => {
-                shared.world.sleep(LOG_LOCK_RETRY).await;
-            }
-            appended => return appended,
-        }
-    }
+    let queue = shared.queue.clone();
+    turns::take(&shared.world, move || queue.append_log(log, &id, &entries)).await
 }
 
 /// Makes and commits the notifications that are due, then removes the log they were made from.

@@ -110,7 +110,11 @@ impl<D: Disk> Queue<D> {
             if status.size_bytes == 0 && now.since(status.modified) > purge {
                 self.disk().unlink(&path)?;
             } else if status.size_bytes > 0 && now.since(status.accessed) > refresh {
-                moved += self.flush_log(now, &name)?;
+                moved += match self.flush_log(now, &name) {
+                    // Somebody is at work on it, and the next look is soon enough.
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                    flushed => flushed?,
+                };
             }
         }
         Ok(moved)
