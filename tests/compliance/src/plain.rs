@@ -1,6 +1,7 @@
 //! Texts without what changes from run to run, so that those of two systems can be compared.
 
-use std::collections::BTreeMap;
+use crate::system::Which;
+use std::{collections::BTreeMap, thread};
 
 /// Gives each queue id that a log names a number, in the order of the log.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +85,25 @@ fn without_times(line: &str) -> String {
         }
     }
     line
+}
+
+/// Has the same story told by both systems at once: what they say at each step, the step itself first, is the same. The
+/// answer is what Debian's says.
+///
+/// # Panics
+/// With every step that differs.
+pub fn told_alike(story: fn(Which) -> Vec<String>) -> Vec<String> {
+    let theirs = thread::spawn(move || story(Which::Postfix));
+    let ours = story(Which::Posthaste);
+    let theirs = theirs.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    let steps = ours.iter().zip(&theirs).filter_map(|(ours, theirs)| {
+        let step = ours.lines().next().unwrap_or_default();
+        difference(ours, theirs).map(|difference| format!("{step}\n{difference}"))
+    });
+    let differing: Vec<String> = steps.collect();
+    assert!(differing.is_empty(), "{}", differing.concat());
+    assert_eq!(ours.len(), theirs.len());
+    theirs
 }
 
 /// Where two texts first differ, with some lines around it; `None` when they do not.

@@ -36,6 +36,17 @@ impl Talk {
         Ok(Self { stream, unread: Vec::new() })
     }
 
+    /// The reply to RCPT in a session that does no more.
+    pub fn rcpt(server: SocketAddr, recipient: &str) -> String {
+        let mut talk = Self::to(server);
+        talk.reply();
+        talk.say("EHLO c.test");
+        talk.say("MAIL FROM:<a@c.test>");
+        let reply = talk.say(&format!("RCPT TO:<{recipient}>"));
+        talk.say("QUIT");
+        reply
+    }
+
     /// Sends bytes; a server that has hung up does not read them.
     pub fn send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()

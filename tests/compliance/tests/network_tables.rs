@@ -252,16 +252,6 @@ fn redis_tables() {
     assert_eq!(ask("wrong.cf", "query = HGET alias:%s\n", "one").0, Some(1));
 }
 
-fn rcpt(system: &System, recipient: &str) -> String {
-    let mut talk = Talk::to(system.address());
-    talk.reply();
-    talk.say("EHLO c.test");
-    talk.say("MAIL FROM:<a@c.test>");
-    let reply = talk.say(&format!("RCPT TO:<{recipient}>"));
-    talk.say("QUIT");
-    reply
-}
-
 #[test]
 fn mail_waits_while_the_server_is_away() {
     let sql = "CREATE TABLE aliases(k text, v text); INSERT INTO aliases VALUES ('good@v.test','x')";
@@ -279,14 +269,16 @@ fn mail_waits_while_the_server_is_away() {
             settings.display()
         ),
     );
-    assert!(rcpt(&system, "good@v.test").starts_with("250 "), "{}", system.log());
-    assert!(rcpt(&system, "bad@v.test").starts_with("550 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "good@v.test").starts_with("250 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "bad@v.test").starts_with("550 "), "{}", system.log());
     server.stop();
-    assert!(rcpt(&system, "good@v.test").starts_with("451 "), "{}", system.log());
-    assert!(rcpt(&system, "bad@v.test").starts_with("451 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "good@v.test").starts_with("451 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "bad@v.test").starts_with("451 "), "{}", system.log());
     let log = system.log();
     assert!(log.contains(&format!("connect to pgsql server 127.0.0.1:{}", server.port)), "{log}");
     server.start();
-    system.wait_until("the table answers again", || rcpt(&system, "good@v.test").starts_with("250 "));
-    assert!(rcpt(&system, "bad@v.test").starts_with("550 "), "{}", system.log());
+    system.wait_until("the table answers again", || {
+        Talk::rcpt(system.address(), "good@v.test").starts_with("250 ")
+    });
+    assert!(Talk::rcpt(system.address(), "bad@v.test").starts_with("550 "), "{}", system.log());
 }

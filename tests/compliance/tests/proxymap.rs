@@ -153,23 +153,13 @@ fn a_service_that_is_not_there_is_looked_for_as_postfix_does() {
     assert_eq!((output.status.code(), shown.as_str()), (Some(0), "always\n"));
 }
 
-fn rcpt(system: &System, recipient: &str) -> String {
-    let mut talk = Talk::to(system.address());
-    talk.reply();
-    talk.say("EHLO c.test");
-    talk.say("MAIL FROM:<a@c.test>");
-    let reply = talk.say(&format!("RCPT TO:<{recipient}>"));
-    talk.say("QUIT");
-    reply
-}
-
 #[test]
 fn mail_waits_for_a_table_that_is_not_approved() {
     let settings = "virtual_mailbox_domains = v.test\nvirtual_mailbox_maps = proxy:static:unapproved\n\
                     virtual_transport = discard:\nsmtpd_peername_lookup = no\n";
     let system = prepare(Which::Posthaste, settings);
     system.run();
-    assert!(rcpt(&system, "x@v.test").starts_with("451 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "x@v.test").starts_with("451 "), "{}", system.log());
     let log = system.log();
     assert!(
         log.contains("error: proxymap service is not configured for table \"static:unapproved\""),
@@ -177,7 +167,7 @@ fn mail_waits_for_a_table_that_is_not_approved() {
     );
     let system = prepare(Which::Posthaste, &settings.replace("unapproved", "always"));
     system.run();
-    assert!(rcpt(&system, "x@v.test").starts_with("250 "), "{}", system.log());
+    assert!(Talk::rcpt(system.address(), "x@v.test").starts_with("250 "), "{}", system.log());
 }
 
 /// What the service says until it hangs up, or to one request.

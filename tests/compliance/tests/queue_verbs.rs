@@ -5,13 +5,13 @@
 
 use compliance::{
     machine::{INTERNET_SITE, Machine},
-    plain::{Plain, difference},
+    plain::{Plain, difference, told_alike},
     smtp::Sink,
     system::{Which, files},
 };
 use std::{
     collections::BTreeMap,
-    fs, thread,
+    fs,
     time::{Duration, SystemTime},
 };
 
@@ -271,22 +271,6 @@ fn squeezed(line: &str) -> String {
     words.join(" ")
 }
 
-fn compare(story: fn(Which) -> Vec<String>) {
-    let theirs = thread::spawn(move || story(Which::Postfix));
-    let ours = story(Which::Posthaste);
-    let theirs = theirs.join().expect("no panic");
-    let differing: Vec<String> = ours
-        .iter()
-        .zip(&theirs)
-        .filter_map(|(ours, theirs)| {
-            let step = ours.lines().next().unwrap_or_default();
-            difference(ours, theirs).map(|difference| format!("{step}\n{difference}"))
-        })
-        .collect();
-    assert!(differing.is_empty(), "{}", differing.concat());
-    assert_eq!(ours.len(), theirs.len());
-}
-
 /// `late`, `two`, `held` and `gone` are put off, the last but one of them is held; `slow` waits for a server, and
 /// `new` for room in the active queue.
 fn with_mail_everywhere(which: Which) -> Story {
@@ -316,7 +300,7 @@ fn with_mail_everywhere(which: Which) -> Story {
 
 #[test]
 fn the_queue_is_listed_as_by_debian() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = with_mail_everywhere(which);
         story.look();
         for who in ["root", "alice"] {
@@ -367,7 +351,7 @@ fn postcat_prints_what_debian_s_prints_of_a_running_queue() {
 
 #[test]
 fn what_is_not_there_or_not_allowed_is_said_as_by_debian() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = with_mail_everywhere(which);
         for step in [
             "alice postsuper -d ALL",
@@ -404,7 +388,7 @@ fn what_is_not_there_or_not_allowed_is_said_as_by_debian() {
 
 #[test]
 fn held_mail_stays_and_released_mail_goes() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = with_mail_everywhere(which);
         story.run("root postsuper -h @held");
         story.run("root postsuper -h @late");
@@ -437,7 +421,7 @@ fn held_mail_stays_and_released_mail_goes() {
 
 #[test]
 fn requeued_mail_is_rewritten_again() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = with_mail_everywhere(which);
         story.rewrite("b@later.test bob\nc@later.test alice, b@later.test\n");
         story.run("root postsuper -r @two");
@@ -486,7 +470,7 @@ fn requeued_mail_is_rewritten_again() {
 
 #[test]
 fn deleted_mail_is_gone() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = with_mail_everywhere(which);
         story.run("root postsuper -d @late");
         story.run("root postsuper -d @new");
@@ -513,7 +497,7 @@ fn deleted_mail_is_gone() {
 /// While a server has the message. What it takes is delivered, whatever was done to the file; it is not delivered again.
 #[test]
 fn mail_that_is_being_delivered_can_be_held_deleted_requeued_and_expired() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = Story::begin(which, &[]);
         let addresses = ["h", "d", "r", "e", "x", "p"].map(|name| format!("{name}@slow.test"));
         let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -562,7 +546,7 @@ fn mail_that_is_being_delivered_can_be_held_deleted_requeued_and_expired() {
 /// Mail that waits for its turn in the active queue is not delivered any more when it is not there.
 #[test]
 fn mail_that_waits_its_turn_can_be_taken_away() {
-    compare(|which| {
+    told_alike(|which| {
         let mut story = Story::begin(
             which,
             &["initial_destination_concurrency = 1", "smtp_destination_concurrency_limit = 1"],
