@@ -2,7 +2,8 @@
 //!
 //! Server side of SMTP: [`line`] finds command lines, [`command`] splits them as Postfix does without
 //! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
-//! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables.
+//! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables. [`proxy`] is what HAProxy says before a
+//! connection that it passes on.
 //!
 //! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
 
@@ -13,6 +14,7 @@ pub mod data;
 mod ehlo;
 pub mod line;
 mod line_ends;
+pub mod proxy;
 pub mod proxymap;
 pub mod reply_reader;
 
