@@ -14,7 +14,6 @@
 //! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
 
 mod action;
-mod dns_list;
 mod effects;
 mod judge;
 mod path;
@@ -28,13 +27,12 @@ mod settings;
 mod transaction;
 
 pub use action::Action;
-pub use dns_list::{AddressFilter, DnsList, DnsListSubject};
 pub use effects::Effects;
 pub use judge::{Judge, Resolve, StandAlone, Surroundings};
 pub use peer::{NameStatus, Peer, peer_name};
 pub use question::{Answer, Ask, Question, Standing, Verdict};
 pub use record::{Step, Witness};
-pub use restrictions::{AccessSubject, Restriction, RestrictionLists, Rules};
+pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules};
 pub use session::Session;
 pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings, TempfailAction};
 pub use transaction::{Envelope, Transaction};

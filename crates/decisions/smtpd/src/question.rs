@@ -3,7 +3,7 @@
 use crate::{Effects, EhloKeywords, Peer, Transaction};
 use bstr::{BStr, BString};
 use maillog::Logger;
-use types::{Address, QueueId, Reply, Trouble};
+use types::{Address, Instant, QueueId, Reply, Trouble};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct Question<'s> {
     pub has_improper_pipelining: bool,
     /// What earlier answers left behind.
     pub standing: &'s Standing,
+    /// When the session asks.
+    pub now: Instant,
     /// Rejects are logged by whoever decides on them.
     pub log: &'s Logger,
 }

@@ -4,6 +4,7 @@
 
 use crate::Restriction;
 use bstr::BStr;
+use dnsbl::Listing;
 use types::{Lookup, Reply};
 
 /// One thing that happened, in the order in which it did.
@@ -28,6 +29,13 @@ pub enum Step<'s> {
         key: &'s BStr,
         /// What was found for it or for a part of it.
         answer: &'s Lookup,
+    },
+    /// A DNS list answered.
+    Listed {
+        /// The name that was asked.
+        query: &'s BStr,
+        /// What the answer means.
+        listing: Listing,
     },
     /// Something that the log tells.
     Said {

@@ -1,7 +1,7 @@
 //! `smtpd_*_restrictions`, parsed once.
 
-use crate::{DnsList, DnsListSubject};
 use config::{Invalid, Values, params as p, split_list};
+use dnsbl::DnsList;
 use std::{collections::HashMap, rc::Rc};
 use world::RecordType;
 
@@ -108,6 +108,23 @@ pub enum AccessSubject {
     Recipient,
     /// `check_etrn_access`
     Etrn,
+}
+
+/// What a DNS list is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsListSubject {
+    /// The client's address.
+    ClientAddress,
+    /// Its verified name.
+    ClientName,
+    /// Its name that is not verified.
+    ReverseClientName,
+    /// The HELO or EHLO argument.
+    Helo,
+    /// The sender's domain.
+    Sender,
+    /// The recipient's domain.
+    Recipient,
 }
 
 /// A list, evaluated from left to right.

@@ -30,6 +30,12 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// `dnsbl_answers`
+pub static DNSBL_ANSWERS: Own<&[&str]> = Own {
+    name: "dnsbl_answers",
+    default: &["documented", "any"],
+    doc: "Which answers of a DNS block or allow list are listings: those that lists document (127.0.0.0/8 without 127.255.255.0/24), or any.",
+};
 /// `lookup_process_limit`
 pub static LOOKUP_PROCESS_LIMIT: Own<i64> = Own {
     name: "lookup_process_limit",
@@ -74,7 +80,8 @@ pub static SERVICE_FAILURE_LIMIT: Own<i64> = Own {
 };
 
 /// All of them, in the order of their names.
-pub static ALL: [AnyOwn; 7] = [
+pub static ALL: [AnyOwn; 8] = [
+    AnyOwn::Word(&DNSBL_ANSWERS),
     AnyOwn::Number(&LOOKUP_PROCESS_LIMIT),
     AnyOwn::Number(&LOOKUP_REPLY_SIZE_LIMIT),
     AnyOwn::Time(&LOOKUP_TIME_LIMIT),

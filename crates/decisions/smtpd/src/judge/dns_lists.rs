@@ -5,13 +5,14 @@ use super::{
     hostname::is_valid,
     walk::{CLIENT, Fault, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk, refusal_text},
 };
-use crate::{DnsList, DnsListSubject};
+use crate::{DnsListSubject, record::Step};
 use bstr::{BStr, BString, ByteSlice};
 use config::{
     Values,
     expand::{Options, expand},
     params as p,
 };
+use dnsbl::{Answers, Complaints, DnsList, Listing};
 use maps::Maps;
 use std::net::IpAddr;
 use types::{Address, Dsn, Reply, Trouble};
@@ -20,8 +21,10 @@ use world::{DnsAnswer, RecordData, RecordType, Tables};
 /// Bytes of TXT records that a reply may show.
 const TEXT_MAX: usize = 500;
 
-/// What those that a list has are told.
+/// What counts as a list's answer, and what those that it has are told.
 pub(super) struct DnsListReplies {
+    answers: Answers,
+    complaints: Complaints,
     rbl_reply_maps: Maps,
     default_rbl_reply: String,
     smtpd_expand_filter: String,
@@ -30,6 +33,8 @@ pub(super) struct DnsListReplies {
 impl DnsListReplies {
     pub(super) fn open(values: &Values, tables: &dyn Tables) -> Self {
         Self {
+            answers: Answers::load(values),
+            complaints: Complaints::default(),
             rbl_reply_maps: Maps::open("rbl_reply_maps", values.text(p::rbl_reply_maps), tables),
             default_rbl_reply: values.text(p::default_rbl_reply).to_owned(),
             smtpd_expand_filter: unescape(values.text(p::smtpd_expansion_filter)),
@@ -138,13 +143,17 @@ impl<R: Resolve> Walk<'_, R> {
                 return Listed::TryAgain;
             }
         };
-        let counts = |data: &RecordData| match (data, &list.filter) {
-            (RecordData::A(address), Some(filter)) => filter.matches(*address),
-            (RecordData::A(_), None) => true,
-            _ => false,
-        };
-        if !records.iter().any(|record| counts(&record.data)) {
-            return Listed::No;
+        let lists = &self.judge.dns_list_replies;
+        let listing = lists.answers.judge(list, &records);
+        self.tell(Step::Listed { query: query.into(), listing });
+        match listing {
+            Listing::Listed => {}
+            Listing::NotListed => return Listed::No,
+            Listing::Rubbish(address) => {
+                let complaint = lists.complaints.about(list, query, address, self.question.now);
+                complaint.iter().for_each(|text| self.question.log.warning(text));
+                return Listed::TryAgain;
+            }
         }
         let texts = match dns.query(query, RecordType::Txt).await {
             DnsAnswer::Records { records, .. } => records,

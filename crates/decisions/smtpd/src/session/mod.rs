@@ -29,6 +29,8 @@ pub struct Session {
     /// The command line in progress, so that the input after it can be looked at.
     line: Vec<u8>,
     output: Output,
+    /// The time of the step in progress.
+    now: Instant,
     /// When the present request must be complete (`smtpd_per_request_deadline`).
     deadline: Option<Instant>,
     greeting: Greeting,
@@ -166,6 +168,7 @@ impl Session {
             input: Input::default(),
             line: Vec::new(),
             output: Output::new(now),
+            now,
             deadline: None,
             greeting: Greeting::default(),
             transaction: None,
@@ -183,6 +186,7 @@ impl Session {
     /// What to do next.
     pub fn step(&mut self, now: Instant) -> Action<'_> {
         self.output.written();
+        self.now = now;
         let next = loop {
             if let Some(next) = self.next(now) {
                 break next;
@@ -341,6 +345,7 @@ impl Session {
             queue_id: self.queue_id(),
             has_improper_pipelining: self.errors.pipelining_noticed,
             standing: &self.standing,
+            now: self.now,
             log: &self.log,
         })
     }

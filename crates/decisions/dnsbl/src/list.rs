@@ -13,23 +13,6 @@ pub struct DnsList {
     pub filter: Option<AddressFilter>,
 }
 
-/// What a DNS list is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DnsListSubject {
-    /// The client's address.
-    ClientAddress,
-    /// Its verified name.
-    ClientName,
-    /// Its name that is not verified.
-    ReverseClientName,
-    /// The HELO or EHLO argument.
-    Helo,
-    /// The sender's domain.
-    Sender,
-    /// The recipient's domain.
-    Recipient,
-}
-
 /// Four octets, each a number or alternatives and ranges: `127.0.[0;2].[2..11]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressFilter([Vec<(u8, u8)>; 4]);
