@@ -51,3 +51,6 @@ pub trait Witness {
     /// Is told each step while it lasts.
     fn see(&self, step: Step<'_>);
 }
+
+#[cfg(test)]
+mod tests;
