@@ -2,7 +2,10 @@
 //! configuration names, and the queue.
 
 use config::{Configuration, params as p};
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 use sys::sandbox::{InForce, Profile, enforce};
 
 /// Trees that libraries read at any time: time zones, user databases, resolver and locale files.
@@ -14,8 +17,21 @@ pub(crate) fn enter(configuration: &Configuration, _connects: bool) -> Result<In
     let mut read: Vec<PathBuf> = SYSTEM_TREES.iter().map(PathBuf::from).collect();
     read.extend(named_directories(configuration));
     let trees = [p::queue_directory, p::data_directory];
-    let write = trees.iter().map(|id| PathBuf::from(values.text(*id))).collect();
+    let mut write: Vec<PathBuf> = trees.iter().map(|id| PathBuf::from(values.text(*id))).collect();
+    write.extend(CACHES.iter().filter_map(|id| cache_directory(values.text(*id))));
     enforce(&Profile { read, write, execute: false, connect_ports: None })
+}
+
+/// Tables that mail's own processes write.
+const CACHES: [config::params::Id; 2] = [p::address_verify_map, p::postscreen_cache_map];
+
+/// Where a cache is, if its directory is this user's own: in others there are no files of mail.
+fn cache_directory(map: &str) -> Option<PathBuf> {
+    let path = map.rsplit_once(':').map_or(map, |(_, path)| path);
+    let directory =
+        Path::new(path).parent().filter(|parent| parent.is_absolute() && parent.parent().is_some())?;
+    let own = rustix::process::geteuid().as_raw();
+    directory.metadata().is_ok_and(|data| data.uid() == own).then(|| directory.to_path_buf())
 }
 
 /// The directories of all files that main.cf and master.cf name: tables are replaced by a rename, so the

@@ -151,12 +151,18 @@ impl<W: World> Memcache<W> {
 
     /// Puts into the cache what the table behind it has; whether that works is nobody's trouble.
     async fn set(&self, key: &[u8], value: &[u8]) {
+        // What went wrong has been logged.
+        let _ = self.put(key, value).await;
+    }
+
+    async fn put(&self, key: &[u8], value: &[u8]) -> Result<(), Trouble> {
         if value.len() > self.data_max {
             let (name, key, max) = (&self.name, maillog::printable(key), self.data_max);
-            self.logger.warning(&format!(
+            let why = format!(
                 "database {name}: data for key {key} is too long (data_size_limit={max}) -- not stored"
-            ));
-            return;
+            );
+            self.logger.warning(&why);
+            return Err(Trouble::new(why));
         }
         let line = format!(" {} {} {}\r\n", self.flags, self.ttl_seconds, value.len());
         let request = [b"set ", key, line.as_bytes(), value, b"\r\n"].concat();
@@ -164,8 +170,39 @@ impl<W: World> Memcache<W> {
             b"STORED" => Ok(()),
             other => Err(invalid(&format!("update failed: {}", shown(other)))),
         };
-        // What went wrong has been logged.
-        let _ = self.tried(&request, read).await;
+        self.tried(&request, read).await
+    }
+
+    async fn remove(&self, key: &[u8]) -> Result<(), Trouble> {
+        let request = [b"delete ", key, b"\r\n"].concat();
+        let read = async |stream: &mut Buffered<W::Stream>| match self.read_line(stream).await?.as_slice() {
+            b"DELETED" | b"NOT_FOUND" => Ok(()),
+            other => Err(invalid(&format!("delete failed: {}", shown(other)))),
+        };
+        self.tried(&request, read).await
+    }
+
+    /// Changes the entry of a name, if memcached may have it.
+    async fn change(&self, name: &[u8], value: Option<&[u8]>) -> Result<(), Trouble> {
+        let key = self.key(name).filter(|_| !name.is_empty());
+        let key =
+            key.ok_or_else(|| Trouble::new(format!("{}: a key that memcached cannot have", self.name)))?;
+        if !is_eligible(self.domain.as_ref(), name).await? {
+            return Err(Trouble::new(format!("{}: domain mismatch", self.name)));
+        }
+        match (value, &self.backup) {
+            (Some(value), None) => self.put(&key, value).await,
+            (None, None) => self.remove(&key).await,
+            (Some(value), Some(backup)) => {
+                self.set(&key, value).await;
+                backup.update(name, value).await
+            }
+            (None, Some(backup)) => {
+                // What went wrong has been logged.
+                let _ = self.remove(&key).await;
+                backup.delete(name).await
+            }
+        }
     }
 
     async fn read_value(&self, stream: &mut Buffered<W::Stream>) -> io::Result<Option<Vec<u8>>> {
@@ -232,5 +269,13 @@ impl<W: World> Table for Memcache<W> {
 
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
         Answer::later(self.find(key))
+    }
+
+    fn update<'a>(&'a self, key: &'a [u8], value: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        Answer::later(self.change(key, Some(value)))
+    }
+
+    fn delete<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        Answer::later(self.change(key, None))
     }
 }

@@ -222,3 +222,45 @@ fn names_that_are_no_servers() {
         assert_eq!(place.logged(), [why], "{name}");
     }
 }
+
+/// memcached's way with one entry.
+async fn remember(mut stream: SimStream) {
+    let (mut buffer, mut entry) = ([0; 512], None::<String>);
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let request = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        let (line, data) = request.split_once("\r\n").unwrap();
+        let reply = match line.split(' ').collect::<Vec<_>>()[..] {
+            ["set", "key", "0", "3600", "5"] => {
+                entry = Some(data.to_owned());
+                "STORED\r\n".to_owned()
+            }
+            ["get", "key"] => match &entry {
+                Some(data) => format!("VALUE key 0 5\r\n{data}END\r\n"),
+                None => "END\r\n".to_owned(),
+            },
+            ["delete", "key"] if entry.take().is_some() => "DELETED\r\n".to_owned(),
+            ["delete", _] => "NOT_FOUND\r\n".to_owned(),
+            _ => "ERROR\r\n".to_owned(),
+        };
+        let _ = stream.write_all(reply.as_bytes()).await;
+    }
+}
+
+#[test]
+fn memcached_is_a_cache() {
+    let place = Place::new(remember);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("memcache = inet:{SERVER}\n")).unwrap();
+    let table = world::Tables::open(&*place.registry, &format!("memcache:{}", file.path().display()));
+    let asking = async move {
+        assert_eq!(table.lookup(b"key").await, Lookup::Absent);
+        assert_eq!(table.update(b"key", b"value").await, Ok(()));
+        assert_eq!(table.lookup(b"key").await, found("value"));
+        assert_eq!(table.delete(b"key").await, Ok(()));
+        assert_eq!(table.delete(b"key").await, Ok(()));
+        assert_eq!(table.lookup(b"key").await, Lookup::Absent);
+        assert!(table.update(b"two words", b"value").await.is_err());
+        assert!(table.update(b"other", b"value").await.is_err());
+    };
+    place.simulation.run(&place.world, asking).expect("it ends");
+}

@@ -4,12 +4,14 @@
 //! found when all are there; warnings about them come in the order of their lines.
 
 mod base64;
+mod change;
 mod place;
 mod records;
 #[cfg(test)]
 mod tests;
 
 pub use base64::{base64_to_content, file_to_base64};
+pub use change::change;
 pub(crate) use place::open_locked;
 pub(crate) use records::Records;
 
@@ -29,7 +31,7 @@ use std::{
     fs::File,
     io::{self, BufWriter},
     os::unix::fs::MetadataExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 use types::Trouble;
 
@@ -324,10 +326,16 @@ fn for_each_spelling(
     Ok(())
 }
 
+/// The file of a table that can be built.
+#[must_use]
+pub fn file_of(map_type: &str, path: &str) -> Option<PathBuf> {
+    Some(format!("{path}{}", Format::of(map_type)?.suffix()).into())
+}
+
 /// The user and group that own the file of a table; `None` for no file.
 #[must_use]
 pub fn owner_of(map_type: &str, path: &str) -> Option<(u32, u32)> {
-    let data = std::fs::metadata(format!("{path}{}", Format::of(map_type)?.suffix())).ok()?;
+    let data = std::fs::metadata(file_of(map_type, path)?).ok()?;
     Some((data.uid(), data.gid()))
 }
 

@@ -11,7 +11,7 @@ mod update;
 mod write;
 
 pub(crate) use update::{Change, Transaction};
-pub(crate) use write::write_lmdb;
+pub(crate) use write::{KEY_MAX, write_lmdb};
 
 use crate::{
     OpenError, Options, Source,

@@ -370,6 +370,14 @@ impl Table for Checked {
         })
     }
 
+    fn update<'a>(&'a self, key: &'a [u8], value: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        self.table.update(key, value)
+    }
+
+    fn delete<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        self.table.delete(key)
+    }
+
     fn is_pattern(&self) -> bool {
         self.table.is_pattern()
     }

@@ -30,6 +30,12 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// `cache_memory_entry_limit`
+pub static CACHE_MEMORY_ENTRY_LIMIT: Own<i64> = Own {
+    name: "cache_memory_entry_limit",
+    default: 100_000,
+    doc: "How many entries of a cache are held in memory: all of one without a table, else those not yet written.",
+};
 /// `dnsbl_answers`
 pub static DNSBL_ANSWERS: Own<&[&str]> = Own {
     name: "dnsbl_answers",
@@ -80,7 +86,8 @@ pub static SERVICE_FAILURE_LIMIT: Own<i64> = Own {
 };
 
 /// All of them, in the order of their names.
-pub static ALL: [AnyOwn; 8] = [
+pub static ALL: [AnyOwn; 9] = [
+    AnyOwn::Number(&CACHE_MEMORY_ENTRY_LIMIT),
     AnyOwn::Word(&DNSBL_ANSWERS),
     AnyOwn::Number(&LOOKUP_PROCESS_LIMIT),
     AnyOwn::Number(&LOOKUP_REPLY_SIZE_LIMIT),

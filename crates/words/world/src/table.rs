@@ -61,6 +61,16 @@ pub trait Table {
     /// them as they are).
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup>;
 
+    /// Gives a key a value, in tables that are caches.
+    fn update<'a>(&'a self, _key: &'a [u8], _value: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        Answer::ready(Err(Trouble::new(format!("{}: update operation is not supported", self.name()))))
+    }
+
+    /// Takes a key out, in tables that are caches. One that is not there is no trouble.
+    fn delete<'a>(&'a self, _key: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
+        Answer::ready(Err(Trouble::new(format!("{}: delete operation is not supported", self.name()))))
+    }
+
     /// Whether keys are matched whole against patterns (regexp, pcre, cidr), so that partial keys
     /// such as `user@` and `@domain` must not be tried (Postfix: `DICT_FLAG_PATTERN`).
     fn is_pattern(&self) -> bool {

@@ -11,7 +11,7 @@ use std::{
 /// Pages of a new file.
 const PAGE: usize = 4096;
 /// The library's limit, fixed when it is built.
-const KEY_MAX: usize = 511;
+pub(crate) const KEY_MAX: usize = 511;
 const P_META: u16 = 0x08;
 /// `MDB_NOSUBDIR | MDB_INTEGERKEY`: how the library opens Postfix's files, and the order of its free list.
 const FREE_LIST_FLAGS: u16 = 0x4008;

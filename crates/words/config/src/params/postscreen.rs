@@ -12,7 +12,7 @@ rows! {
     postscreen_bare_newline_enable: flag(), "no", "postscreen", NotYet, "Looks for lines that end with a bare newline.";
     postscreen_bare_newline_ttl: time(1, 0), "30d", "postscreen", NotYet, "How long a passed test for bare newlines counts.";
     postscreen_cache_cleanup_interval: time(0, 0), "12h", "postscreen", NotYet, "How often old entries are removed from the cache of passed tests.";
-    postscreen_cache_map: text(0, 0), "$default_cache_db_type:$data_directory/postscreen_cache", "postscreen,proxymap", NotYet, "The table that remembers which tests a client has passed.";
+    postscreen_cache_map: text(0, 0), "$default_cache_db_type:$data_directory/postscreen_cache", "postscreen,proxymap", Honoured("process"), "The table that remembers which tests a client has passed.";
     postscreen_cache_retention_time: time(1, 0), "7d", "postscreen", NotYet, "How long an entry of the cache is kept after it no longer counts.";
     postscreen_client_connection_count_limit: int(0, 0), "$smtpd_client_connection_count_limit", "postscreen", NotYet, "How many connections of one client postscreen holds at once.";
     postscreen_command_count_limit: int(1, 0), "20", "postscreen", NotYet, "How many commands a client may send in one session with postscreen itself.";

@@ -7,7 +7,7 @@ rows! {
     address_verify_cache_cleanup_interval: time(0, 0), "12h", "verify", NotYet, "How often old entries are removed from the table of probed addresses.";
     address_verify_default_transport: text(1, 0), "$default_transport", "trivial-rewrite", NotYet, "default_transport for probes.";
     address_verify_local_transport: text(1, 0), "$local_transport", "trivial-rewrite", NotYet, "local_transport for probes.";
-    address_verify_map: text(0, 0), "$default_cache_db_type:$data_directory/verify_cache", "proxymap,verify", NotYet, "The table that remembers what probes found out.";
+    address_verify_map: text(0, 0), "$default_cache_db_type:$data_directory/verify_cache", "proxymap,verify", Honoured("process"), "The table that remembers what probes found out.";
     address_verify_negative_cache: flag(), "yes", "global", NotYet, "Remembers addresses that do not exist too.";
     address_verify_negative_expire_time: time(1, 0), "3d", "verify", NotYet, "How long it is remembered that an address does not exist.";
     address_verify_negative_refresh_time: time(1, 0), "3h", "verify", NotYet, "After what time an address that did not exist is probed again.";
