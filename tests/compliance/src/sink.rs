@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex, PoisonError},
     thread,
 };
@@ -30,7 +30,12 @@ impl Sink {
     /// Starts one that announces these EHLO keywords, and refuses recipients whose address contains `refused`
     /// for good and those that contain `later` for now.
     pub fn start(keywords: &'static [&'static str]) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        Self::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), keywords)
+    }
+
+    /// The same at an address of the caller's choice.
+    pub fn start_at(address: SocketAddr, keywords: &'static [&'static str]) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let port = listener.local_addr()?.port();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let shared = Arc::clone(&taken);

@@ -60,6 +60,40 @@ fn posthaste_says_what_the_dialogues_say() {
     ask(Which::Posthaste, 134);
 }
 
+/// RFC 2034: the class of an enhanced status code is that of the reply. Without one are the greeting, what answers EHLO and
+/// HELO, and the word to go on.
+///
+/// seed: S023, S024
+#[test]
+fn replies_have_a_status_code_of_their_class() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dialogues");
+    let mut seen = 0;
+    for (path, dialogue) in load(&directory).unwrap() {
+        let said = dialogue.unwrap().steps;
+        let replies = said.into_iter().filter_map(|step| match step {
+            Step::Expect(lines) => Some(lines),
+            _ => None,
+        });
+        for line in replies.flatten().filter(|line| has_status_code(line)) {
+            let class = line.as_bytes()[0];
+            let code = line.get(4..).unwrap_or_default().split(' ').next().unwrap_or_default();
+            let numbers: Vec<&str> = code.split('.').collect();
+            let is_code = numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u16>().is_ok());
+            assert!(is_code && code.as_bytes()[0] == class, "{}: {line}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 500, "only {seen} replies");
+}
+
+fn has_status_code(line: &str) -> bool {
+    let is_reply = line.len() > 4 && line.as_bytes()[..3].iter().all(u8::is_ascii_digit);
+    let without = ["220 ", "354 ", "501 Syntax: EHLO", "501 Syntax: HELO"];
+    // 250 is EHLO's and HELO's where no code follows, and that of a transaction where one does.
+    let is_greeted = line.starts_with("250") && !line[4..].starts_with("2.");
+    is_reply && !is_greeted && !without.iter().any(|start| line.starts_with(start))
+}
+
 /// Asks a system all dialogues that it can be asked; there are at least so many.
 fn ask(which: Which, at_least: usize) {
     let (paths, dialogues): (Vec<_>, Vec<_>) = dialogues(which).into_iter().unzip();

@@ -130,6 +130,7 @@ fn same(settings: &str, transports: &str, by_smtp: &[&[&str]], by_command: &[&st
     assert_eq!(found.len(), expected.len());
 }
 
+/// seed: S026, S077
 #[test]
 fn mail_finds_its_server_or_says_why_not() {
     alone("routes::mail_finds_its_server_or_says_why_not", ZONE, || {
