@@ -180,8 +180,11 @@ class LogCount:
 class SUT:
     """One system under test, driven through adapters/NAME.sh (see adapters/README)."""
 
-    def __init__(self, name, port=2525, sink=2626, closed=2627, maxconn=200):
+    def __init__(self, name, port=2525, sink=2626, closed=2627, maxconn=200, settings="", resolver=None):
+        """settings: lines that are added to main.cf ("$C" is the configuration directory); resolver: an address with a name
+        server on port 53 that is the system's only one."""
         self.name, self.port, self.sink_port = name, port, sink
+        self.settings, self.resolver = settings, resolver
         self.dir = os.path.join(WORK, name)
         self.adapter = os.path.join(HERE, "adapters", name + ".sh")
         self.env = dict(os.environ, B_DIR=self.dir, B_PORT=str(port), B_SINK=str(sink),
@@ -191,7 +194,10 @@ class SUT:
     def call(self, *args, check=True, cg=False, **kw):
         kw.setdefault("stdout", subprocess.PIPE)
         kw.setdefault("stderr", subprocess.STDOUT)
-        r = subprocess.run(["bash", self.adapter, *args], env=self.env, text=True, timeout=600,
+        words = ["bash", self.adapter, *args]
+        if self.resolver and args[0] == "start":        # all of the system sees this resolv.conf, and nobody else does
+            words = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', self.dir + "/resolv.conf", *words]
+        r = subprocess.run(words, env=self.env, text=True, timeout=600,
                            stdin=kw.pop("stdin", subprocess.DEVNULL),
                            preexec_fn=self.cg.enter if cg else None, **kw)
         if check and r.returncode:
@@ -205,6 +211,11 @@ class SUT:
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
         self.call("prepare")
+        with open(self.dir + "/etc/main.cf", "a") as f:
+            f.write(self.settings.replace("$C", self.dir + "/etc"))
+        if self.resolver:
+            with open(self.dir + "/resolv.conf", "w") as f:
+                f.write("nameserver %s\n" % self.resolver)
 
     def start(self, limit=25):
         self.cg = Cgroup("sut." + self.name)
@@ -257,6 +268,46 @@ class SUT:
         self.stop()
         if not os.environ.get("BENCH_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class NameServer:
+    """Debian's unbound with zones of our own, in a control group of its own, so that its CPU is not charged to the system."""
+
+    def __init__(self, address, zones):
+        self.cg = Cgroup("names")
+        conf = os.path.join(WORK, "unbound.conf")
+        os.makedirs(WORK, exist_ok=True)
+        with open(conf, "w") as f:
+            f.write("server:\n do-daemonize: no\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n directory: \"%s\"\n interface: %s\n"
+                    " access-control: 127.0.0.0/8 allow\n module-config: iterator\n" % (WORK, address))
+            for zone in zones:
+                f.write(' local-zone: "%s." static\n local-data: "%s. 3600 SOA ns.%s. root.%s. 1 3600 3600 3600 3600"\n' % ((zone,) * 4))
+        self.p = subprocess.Popen([find_tool("unbound"), "-d", "-c", conf], preexec_fn=self.cg.enter,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.wait(address, zones[0], 10)
+
+    @staticmethod
+    def wait(address, zone, limit):
+        query = struct.pack(">6H", 7, 256, 1, 0, 0, 0) + b"".join(bytes([len(x)]) + x.encode() for x in zone.split(".")) + b"\0" + struct.pack(">2H", 6, 1)
+        end = time.monotonic() + limit
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.2)
+            while time.monotonic() < end:
+                try:
+                    s.sendto(query, (address, 53))
+                    if s.recv(512)[:2] == query[:2]:
+                        return
+                except OSError:
+                    time.sleep(0.05)
+        raise RuntimeError("no name server at %s" % address)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *a):
+        self.p.terminate()
+        self.p.wait()
+        self.cg.remove()
 
 
 class Meter:
