@@ -30,8 +30,6 @@ fn kept_from(which: Which, dialogue: &Dialogue) -> Option<&'static str> {
         Some("it needs a name service of its own")
     } else if only.is_some_and(|only| only.contains("race")) {
         Some("on the wire it is a race")
-    } else if which == Which::Posthaste && !dialogue.connect.0.is_loopback() {
-        Some("its client is a stranger, and there is no XCLIENT to say so")
     } else if which == Which::Postfix && (is_newer || only.is_some_and(|only| only.contains("this server"))) {
         Some("Debian's Postfix says otherwise")
     } else {
@@ -116,7 +114,8 @@ fn ask(which: Which, at_least: usize) {
 
 fn check(which: Which, server: &Server, index: usize, dialogue: &Dialogue) -> Result<(), String> {
     let address = server.address(index).unwrap();
-    let mut evidence = run_tcp(address, dialogue, patience(dialogue)).map_err(|error| error.to_string())?;
+    let mut evidence = run_tcp(address, dialogue, patience(dialogue))
+        .map_err(|error| format!("{error}\n  log:      {}", server.log(index).join("\n            ")))?;
     let ids: Vec<_> = evidence
         .replies
         .iter()

@@ -28,7 +28,7 @@ mod service;
 mod settings;
 mod status;
 
-pub use received::{SmtpClient, SmtpServer};
+pub use received::{ForwardedClient, SmtpClient, SmtpServer};
 pub use service::CleanupService;
 pub use settings::{Classes, CleanupSettings, ClientSettings};
 pub use status::{Fault, Refusal, SizePatch, Verdict};

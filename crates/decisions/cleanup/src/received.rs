@@ -18,6 +18,8 @@ pub struct SmtpClient<'a> {
     pub address: &'a str,
     /// Port, or `unknown`.
     pub port: &'a str,
+    /// `name[address]`, as log lines have it.
+    pub origin: &'a str,
     /// Our address and port that it connected to.
     pub server_address: &'a str,
     /// See above.
@@ -30,6 +32,29 @@ pub struct SmtpClient<'a> {
     pub is_local_rewrite: bool,
     /// BODY parameter.
     pub encoding: BodyEncoding,
+    /// The client has logged in: how, and as whom.
+    pub login: Option<(&'a str, &'a str)>,
+    /// Whom the client says that it forwards for.
+    pub forwarded: Option<ForwardedClient<'a>>,
+    /// The id that the message has where the client has it from; this one's otherwise.
+    pub ident: Option<&'a BStr>,
+}
+
+/// The client of a client, for logs and for content filters.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardedClient<'a> {
+    /// Host name, or `unknown`.
+    pub name: &'a str,
+    /// Address as it stands in headers, or `unknown`.
+    pub address: &'a str,
+    /// Port, or `unknown`.
+    pub port: &'a str,
+    /// `name[address]`
+    pub origin: &'a str,
+    /// HELO or EHLO argument.
+    pub helo: Option<&'a BStr>,
+    /// What is spoken there, or `unknown`.
+    pub protocol: &'a str,
 }
 
 /// Who takes mail from an SMTP client.
@@ -116,24 +141,29 @@ impl Cleanup {
         if !content_filter.is_empty() {
             self.out.record(RecordType::FILTER, content_filter.as_bytes());
         }
-        self.attribute("log_ident", self.start.id.as_str().to_owned().as_bytes());
+        let own_id = self.start.id.as_str().to_owned();
+        self.attribute("log_ident", client.ident.map_or(own_id.as_bytes(), |ident| ident.as_bytes()));
         let context: &[u8] = if client.is_local_rewrite { b"local" } else { b"remote" };
         self.attribute("rewrite_context", context);
+        if let Some((method, username)) = client.login {
+            self.attribute("sasl_method", method.as_bytes());
+            self.attribute("sasl_username", username.as_bytes());
+        }
         self.sender(sender.as_bytes()).await;
         match client.encoding {
             BodyEncoding::Unknown => {}
             BodyEncoding::SevenBit => self.attribute("encoding", b"7bit"),
             BodyEncoding::EightBit => self.attribute("encoding", b"8bit"),
         }
-        let origin = format!("{}[{}]", client.name, client.address);
-        self.attribute("log_client_name", client.name.as_bytes());
-        self.attribute("log_client_address", client.rfc_address().as_bytes());
-        self.attribute("log_client_port", client.port.as_bytes());
-        self.attribute("log_message_origin", origin.as_bytes());
-        if let Some(helo) = client.helo {
-            self.attribute("log_helo_name", helo);
-        }
-        self.attribute("log_protocol_name", client.protocol.as_bytes());
+        let address = client.rfc_address();
+        self.origin(&client.forwarded.unwrap_or(ForwardedClient {
+            name: client.name,
+            address: &address,
+            port: client.port,
+            origin: client.origin,
+            helo: client.helo,
+            protocol: client.protocol,
+        }));
         self.attribute("client_name", client.name.as_bytes());
         self.attribute("reverse_client_name", client.reverse_name.as_bytes());
         self.attribute("client_address", client.address.as_bytes());
@@ -145,6 +175,18 @@ impl Cleanup {
         }
         self.attribute("protocol_name", client.protocol.as_bytes());
         self.attribute("client_address_type", if client.is_ipv6() { AF_INET6 } else { AF_INET });
+    }
+
+    /// Where the message comes from, as logs and content filters are told.
+    fn origin(&mut self, client: &ForwardedClient<'_>) {
+        self.attribute("log_client_name", client.name.as_bytes());
+        self.attribute("log_client_address", client.address.as_bytes());
+        self.attribute("log_client_port", client.port.as_bytes());
+        self.attribute("log_message_origin", client.origin.as_bytes());
+        if let Some(helo) = client.helo {
+            self.attribute("log_helo_name", helo);
+        }
+        self.attribute("log_protocol_name", client.protocol.as_bytes());
     }
 
     /// The envelope of a message from an SMTP client is complete: writes the Received: header. `sole_recipient`

@@ -303,12 +303,16 @@ fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u
         reverse_name: &attribute(theirs, "reverse_client_name"),
         address: "127.0.0.1",
         port: &port,
+        origin: &attribute(theirs, "log_message_origin"),
         server_address: "127.0.0.1",
         server_port: &server_port,
         helo: Some(BStr::new("client.test")),
         protocol: "ESMTP",
         is_local_rewrite: true,
         encoding: if mail.is_8bit() { BodyEncoding::EightBit } else { BodyEncoding::Unknown },
+        login: None,
+        forwarded: None,
+        ident: None,
     };
     now(cleanup.open_smtp(&client, &Address::from(sender)));
     let recipients: Vec<Address> = mail

@@ -15,12 +15,16 @@ const CLIENT: SmtpClient<'static> = SmtpClient {
     reverse_name: "client.test",
     address: "2001:db8::1",
     port: "1234",
+    origin: "client.test[2001:db8::1]",
     server_address: "2001:db8::2",
     server_port: "25",
     helo: None,
     protocol: "SMTP",
     is_local_rewrite: false,
     encoding: BodyEncoding::Unknown,
+    login: None,
+    forwarded: None,
+    ident: None,
 };
 
 const NOW: WallTime = WallTime { seconds: 1_717_567_750, micros: 0 };

@@ -8,6 +8,7 @@ use std::io::Write;
 use types::{
     Address, BodyEncoding, DeliveryRequest, DsnNotify, DsnReturn, MessageAttributes, Recipient, SendOptions,
 };
+use wire::xtext;
 
 /// The commands of a transaction, rendered for one server.
 #[derive(Clone, Debug, Default)]
@@ -105,7 +106,7 @@ impl Envelope {
         if features.dsn {
             if !message.dsn_envid.is_empty() {
                 out.extend_from_slice(b" ENVID=");
-                append_xtext(out, &message.dsn_envid);
+                xtext::append(out, &message.dsn_envid, b"=");
             }
             match message.dsn_return {
                 DsnReturn::Full => out.extend_from_slice(b" RET=FULL"),
@@ -157,7 +158,7 @@ fn append_orcpt(out: &mut Vec<u8>, request: &DeliveryRequest, recipient: &Recipi
         append_uxtext(out, text);
     } else {
         out.extend_from_slice(b" ORCPT=");
-        append_xtext(out, orcpt);
+        xtext::append(out, orcpt, b"=");
     }
 }
 
@@ -173,17 +174,6 @@ fn append_notify(out: &mut Vec<u8>, notify: DsnNotify) {
         out.extend_from_slice(separator);
         out.extend_from_slice(name.as_bytes());
         separator = b",";
-    }
-}
-
-/// RFC 3461 §4: printable ASCII but for `+` and `=` as it is, all else as `+XX`.
-fn append_xtext(out: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
-        if (b'!'..=b'~').contains(&byte) && byte != b'+' && byte != b'=' {
-            out.push(byte);
-        } else {
-            let _ = write!(out, "+{byte:02X}");
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{Features, SmtpSettings};
 use std::io::Write;
 use types::MessageAttributes;
+use wire::xtext;
 
 /// The attributes that a server takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +103,8 @@ pub(crate) fn commands(
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 // Writing to a Vec cannot fail.
                 let _ = write!(command, " {name}=");
-                append_xtext(&mut command, value);
+                // `=` stands as it is.
+                xtext::append(&mut command, value, b"");
             }
         }
         let is_empty = command.len() == "XFORWARD".len();
@@ -125,17 +127,6 @@ fn client<'a>(message: &'a MessageAttributes, name: &str) -> &'a [u8] {
 
 fn first<'a>(message: &'a MessageAttributes, name: &str) -> Option<&'a [u8]> {
     message.named.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
-}
-
-/// RFC 3461 section 4, but for `=`, which stands as it is.
-fn append_xtext(out: &mut Vec<u8>, bytes: &[u8]) {
-    for &byte in bytes {
-        if byte.is_ascii_graphic() && byte != b'+' {
-            out.push(byte);
-        } else {
-            let _ = write!(out, "+{byte:02X}");
-        }
-    }
 }
 
 #[cfg(test)]

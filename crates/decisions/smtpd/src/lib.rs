@@ -15,6 +15,7 @@
 
 mod action;
 mod effects;
+mod forwarded;
 mod judge;
 mod path;
 mod peer;
@@ -28,9 +29,10 @@ mod transaction;
 
 pub use action::Action;
 pub use effects::Effects;
+pub use forwarded::Forwarded;
 pub use judge::{Judge, Resolve, StandAlone, Surroundings};
-pub use peer::{NameStatus, Peer, peer_name};
-pub use question::{Answer, Ask, Question, Standing, Verdict};
+pub use peer::{Login, NameStatus, Peer, Unavailable, peer_name};
+pub use question::{Answer, Ask, Grant, Grants, Question, Standing, Verdict};
 pub use record::{Step, Witness};
 pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules};
 pub use session::Session;

@@ -1,7 +1,10 @@
 //! Who is at the other end.
 
 use maillog::{Client, Logger};
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+};
 use world::{Dns, DnsAnswer, Record, RecordData, RecordType};
 
 /// How well a client's name is known.
@@ -36,8 +39,33 @@ pub struct Peer {
     pub server_address: IpAddr,
     /// Our port.
     pub server_port: u16,
+    /// What of these is not known.
+    pub unavailable: Unavailable,
+    /// Who the client is, beyond its address.
+    pub login: Option<Rc<Login>>,
     /// `sendmail -bs`: a local user on standard input, whom no restriction applies to.
     pub is_stand_alone: bool,
+}
+
+/// What the client of somebody else (XCLIENT) has not been told of. The client's address is not known when its text is
+/// `unknown`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The client's port.
+    pub port: bool,
+    /// The address that it connected to.
+    pub server_address: bool,
+    /// And the port.
+    pub server_port: bool,
+}
+
+/// A user who has logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// How: a SASL mechanism, or `XCLIENT`.
+    pub method: String,
+    /// Who.
+    pub username: String,
 }
 
 impl Peer {
@@ -46,7 +74,7 @@ impl Peer {
     pub fn unknown(address: IpAddr, port: u16, server_address: IpAddr, server_port: u16) -> Self {
         let address = address.to_canonical();
         Self {
-            client: Client { name: "unknown".to_owned(), address: address.to_string() },
+            client: Client { name: "unknown".to_owned(), address: address.to_string(), port: None },
             address,
             port,
             reverse_name: "unknown".to_owned(),
@@ -54,6 +82,8 @@ impl Peer {
             reverse_name_status: NameStatus::Absent,
             server_address: server_address.to_canonical(),
             server_port,
+            unavailable: Unavailable::default(),
+            login: None,
             is_stand_alone: false,
         }
     }
@@ -82,13 +112,41 @@ impl Peer {
         self
     }
 
+    /// The client's port as text.
+    #[must_use]
+    pub fn port_text(&self) -> String {
+        text_of(&self.port, self.unavailable.port)
+    }
+
+    /// The address that the client connected to, as text.
+    #[must_use]
+    pub fn server_address_text(&self) -> String {
+        text_of(&self.server_address, self.unavailable.server_address)
+    }
+
+    /// The port that the client connected to, as text.
+    #[must_use]
+    pub fn server_port_text(&self) -> String {
+        text_of(&self.server_port, self.unavailable.server_port)
+    }
+
+    /// The same client, whose log lines have its port.
+    pub(crate) fn with_port_logged(mut self) -> Self {
+        self.client.port = Some(self.port_text());
+        self
+    }
+
     /// The address as an RFC 5321 address literal without brackets: `IPv6:` before an IPv6 address.
     #[must_use]
     pub fn rfc_address(&self) -> String {
-        match self.address {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) => format!("IPv6:{v6}"),
-        }
+        rfc_address(self.address)
+    }
+}
+
+pub(crate) fn rfc_address(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("IPv6:{v6}"),
     }
 }
 
@@ -116,6 +174,10 @@ pub async fn peer_name(peer: Peer, dns: &dyn Dns, log: &Logger) -> Peer {
     };
     log.warning(&format!("hostname {name} does not resolve to address {}{why}", peer.client.address));
     Peer { reverse_name: name, reverse_name_status: NameStatus::Verified, name_status: status, ..peer }
+}
+
+fn text_of(value: &impl ToString, is_unavailable: bool) -> String {
+    if is_unavailable { "unknown".to_owned() } else { value.to_string() }
 }
 
 fn with_status(peer: Peer, status: NameStatus) -> Peer {

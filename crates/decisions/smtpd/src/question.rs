@@ -93,6 +93,37 @@ pub struct Standing {
     pub effects: Effects,
 }
 
+/// Whether a client may use something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// It may not.
+    #[default]
+    No,
+    /// It may.
+    Yes,
+    /// The list that says so cannot be read.
+    Unknown,
+}
+
+impl From<Result<bool, Trouble>> for Grant {
+    fn from(is_listed: Result<bool, Trouble>) -> Self {
+        match is_listed {
+            Ok(true) => Self::Yes,
+            Ok(false) => Self::No,
+            Err(_) => Self::Unknown,
+        }
+    }
+}
+
+/// What a client may use that others may not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// postconf(5) `smtpd_authorized_xclient_hosts`
+    pub xclient: Grant,
+    /// postconf(5) `smtpd_authorized_xforward_hosts`
+    pub xforward: Grant,
+}
+
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Verdict {
@@ -128,6 +159,8 @@ pub enum Answer {
         bare_newlines_allowed: bool,
         /// `smtpd_discard_ehlo_keywords` or what its address maps say.
         discard: EhloKeywords,
+        /// `smtpd_authorized_xclient_hosts` and its kin.
+        grants: Grants,
         /// `smtpd_client_restrictions` refuse the client and `smtpd_delay_reject` is off.
         refusal: Option<Reply>,
     },

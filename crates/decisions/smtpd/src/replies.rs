@@ -44,6 +44,8 @@ pub(crate) const HUGE_SIZE: FixedReply = no(552, 3, 4, "Message size exceeds fil
 
 pub(crate) const XCLIENT_SYNTAX: FixedReply = no(501, 5, 4, "Syntax: XCLIENT attribute=value...");
 pub(crate) const XFORWARD_SYNTAX: FixedReply = no(501, 5, 4, "Syntax: XFORWARD attribute=value...");
+pub(crate) const ATTRIBUTE_EXPECTED: FixedReply = no(501, 5, 4, "Error: attribute=value expected");
+pub(crate) const ATTRIBUTE_TOO_LONG: FixedReply = no(501, 5, 4, "Error: attribute value too long");
 pub(crate) const IN_TRANSACTION: FixedReply = no(503, 5, 1, "Error: MAIL transaction in progress");
 pub(crate) const ETRN_SYNTAX: FixedReply = FixedReply::bare(500, "Syntax: ETRN domain");
 pub(crate) const ETRN_IN_TRANSACTION: FixedReply =

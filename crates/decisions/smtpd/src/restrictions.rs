@@ -24,7 +24,7 @@ pub enum Restriction {
     PermitInetInterfaces,
     /// `permit_mynetworks`
     PermitMynetworks,
-    /// `permit_sasl_authenticated`: nobody can log in yet.
+    /// `permit_sasl_authenticated`: nobody can log in yet, but a trusted client can say who has (XCLIENT).
     PermitSaslAuthenticated,
     /// `permit_auth_destination`
     PermitAuthDestination,

@@ -1,7 +1,7 @@
 //! The parameters of an SMTP server, as one service of master.cf has them.
 
 use crate::restrictions::RestrictionLists;
-use config::{Invalid, Values, params as p};
+use config::{Invalid, Protocols, Values, params as p};
 use std::time::Duration;
 
 /// postconf(5) `smtpd_forbid_bare_newline`.
@@ -74,6 +74,10 @@ pub struct Protocol {
     pub soft_bounce: bool,
     /// postconf(5) `smtpd_delay_reject`
     pub smtpd_delay_reject: bool,
+    /// postconf(5) `inet_protocols`
+    pub inet_protocols: Protocols,
+    /// postconf(5) `smtpd_client_port_logging`
+    pub smtpd_client_port_logging: bool,
     /// postconf(5) `smtpd_peername_lookup`: whether to call [`crate::peer_name`]
     pub smtpd_peername_lookup: bool,
 }
@@ -238,6 +242,8 @@ impl Protocol {
             commands_are_screened: is_set(p::smtpd_noop_commands) || is_set(p::smtpd_command_filter),
             soft_bounce: values.bool(p::soft_bounce),
             smtpd_delay_reject: values.bool(p::smtpd_delay_reject),
+            inet_protocols: values.inet_protocols(),
+            smtpd_client_port_logging: values.bool(p::smtpd_client_port_logging),
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
         })
     }

@@ -1,6 +1,6 @@
 //! A mail transaction: it dies at RSET by being dropped.
 
-use crate::{Effects, Peer};
+use crate::{Effects, Forwarded, Peer};
 use bstr::BStr;
 use types::{Address, BodyEncoding, QueueId, Recipient};
 
@@ -56,4 +56,6 @@ pub struct Envelope<'s> {
     pub protocol: &'static str,
     /// What access tables want done.
     pub effects: &'s Effects,
+    /// Whom the client forwards this message for, when it has said so.
+    pub forwarded: Option<&'s Forwarded>,
 }

@@ -176,6 +176,6 @@ impl Client {
     fn take_lines(&mut self) -> Vec<String> {
         let text = String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned();
         let lines = text.split_terminator("\r\n").map(str::to_owned);
-        lines.filter(|line| !line.starts_with("250-XCLIENT")).collect()
+        lines.filter(|line| !(self.patience.xclient && line.starts_with("250-XCLIENT"))).collect()
     }
 }

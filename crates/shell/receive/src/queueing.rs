@@ -5,9 +5,10 @@ use crate::{
     service::SmtpService,
     session::{Attendant, write_error},
 };
-use cleanup::{Cleanup, SmtpClient, Source, Start};
+use bstr::ByteSlice;
+use cleanup::{Cleanup, ForwardedClient, SmtpClient, Source, Start};
 use process::{Ended, Intake};
-use smtpd::{Effects, Envelope, Question, Verdict};
+use smtpd::{Effects, Envelope, Forwarded, Question, Verdict};
 use std::rc::Rc;
 use types::{DsnNotify, QueueId, Recipient, Reply};
 use world::World;
@@ -63,19 +64,31 @@ impl<W: World> Attendant for Queueing<W> {
         let Some(intake) = &mut self.message else { return };
         let transaction = envelope.transaction;
         let peer = envelope.peer;
-        let (port, server_port) = (peer.port.to_string(), peer.server_port.to_string());
-        let server_address = peer.server_address.to_string();
+        let ports = (peer.port_text(), peer.server_port_text(), peer.server_address_text());
+        let (port, server_port, server_address) = &ports;
+        let forwarded = envelope.forwarded;
+        let origin =
+            forwarded.map_or_else(|| peer.client.to_string(), |forwarded| forwarded.origin(&peer.client));
+        let address = forwarded.map(Forwarded::rfc_address).unwrap_or_default();
         let client = SmtpClient {
             name: &peer.client.name,
             reverse_name: &peer.reverse_name,
             address: &peer.client.address,
-            port: &port,
-            server_address: &server_address,
-            server_port: &server_port,
+            port,
+            origin: &origin,
+            server_address,
+            server_port,
             helo: envelope.helo,
             protocol: envelope.protocol,
-            is_local_rewrite: transaction.is_local_rewrite,
+            is_local_rewrite: forwarded
+                .and_then(|forwarded| forwarded.is_local)
+                .unwrap_or(transaction.is_local_rewrite),
             encoding: transaction.encoding,
+            login: peer.login.as_ref().map(|login| (login.method.as_str(), login.username.as_str())),
+            forwarded: forwarded
+                .filter(|forwarded| forwarded.has_client)
+                .map(|forwarded| forwarded_client(forwarded, &address, &origin)),
+            ident: forwarded.and_then(|forwarded| Some(forwarded.ident.as_ref()?.as_bstr())),
         };
         apply_flags(&mut intake.cleanup, envelope.effects);
         intake.cleanup.open_smtp(&client, &transaction.sender).await;
@@ -124,6 +137,18 @@ impl<W: World> Attendant for Queueing<W> {
 
     fn abort(&mut self) {
         self.message = None;
+    }
+}
+
+/// Whom the client forwards for, as the queue file has it.
+fn forwarded_client<'a>(forwarded: &'a Forwarded, address: &'a str, origin: &'a str) -> ForwardedClient<'a> {
+    ForwardedClient {
+        name: &forwarded.name,
+        address,
+        port: &forwarded.port,
+        origin,
+        helo: forwarded.helo.as_ref().map(|helo| helo.as_bstr()),
+        protocol: &forwarded.protocol,
     }
 }
 

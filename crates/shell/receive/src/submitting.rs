@@ -84,12 +84,16 @@ impl<W: World> Submitting<W> {
             reverse_name: &peer.reverse_name,
             address: &peer.client.address,
             port: "0",
+            origin: "",
             server_address: "",
             server_port: "",
             helo: envelope.helo,
             protocol: if transaction.is_smtputf8 { "UTF8SMTP" } else { envelope.protocol },
             is_local_rewrite: true,
             encoding: transaction.encoding,
+            login: None,
+            forwarded: None,
+            ident: None,
         };
         let server = SmtpServer {
             myhostname: self.values.text(p::myhostname),

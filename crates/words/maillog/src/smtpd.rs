@@ -11,11 +11,17 @@ pub struct Client {
     pub name: String,
     /// Address in text form, without brackets.
     pub address: String,
+    /// Port, where it is to be logged (postconf(5) `smtpd_client_port_logging`).
+    pub port: Option<String>,
 }
 
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.name, self.address)
+        write!(f, "{}[{}]", self.name, self.address)?;
+        match &self.port {
+            Some(port) => write!(f, ":{port}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -66,7 +72,18 @@ pub enum SmtpdEvent<'a> {
     /// A client is gone.
     Disconnect(&'a Client, &'a CommandCounts),
     /// A message has a queue file.
-    ClientOf(QueueId, &'a Client),
+    ClientOf {
+        /// The message.
+        id: QueueId,
+        /// Who.
+        client: &'a Client,
+        /// How the client has logged in, and as whom.
+        login: Option<(&'a str, &'a str)>,
+        /// The message's id where the client has it from.
+        orig_queue_id: Option<&'a BStr>,
+        /// Where the client has it from.
+        orig_client: Option<&'a str>,
+    },
     /// A command was refused.
     Reject {
         /// The message, if it has an id already.
@@ -87,6 +104,17 @@ pub enum SmtpdEvent<'a> {
         protocol: Option<&'a str>,
         /// HELO argument, when greeted.
         helo: Option<&'a BStr>,
+    },
+    /// A table of ours that cannot be read ends the session.
+    LocalDataError {
+        /// The message, if it has an id already.
+        id: Option<QueueId>,
+        /// The command.
+        place: &'a str,
+        /// Who.
+        client: &'a Client,
+        /// What we answered.
+        reply: &'a Reply,
     },
     /// The session ended without QUIT.
     Ended {
@@ -135,7 +163,23 @@ impl fmt::Display for SmtpdEvent<'_> {
         match self {
             Self::Connect(client) => write!(f, "connect from {client}"),
             Self::Disconnect(client, counts) => write!(f, "disconnect from {client}{counts}"),
-            Self::ClientOf(id, client) => write!(f, "{id}: client={client}"),
+            Self::ClientOf { id, client, login, orig_queue_id, orig_client } => {
+                write!(f, "{id}: client={client}")?;
+                if let Some((method, username)) = login {
+                    write!(f, ", sasl_method={method}, sasl_username={username}")?;
+                }
+                if let Some(id) = orig_queue_id {
+                    write!(f, ", orig_queue_id={id}")?;
+                }
+                if let Some(client) = orig_client {
+                    write!(f, ", orig_client={client}")?;
+                }
+                Ok(())
+            }
+            Self::LocalDataError { id, place, client, reply } => {
+                write_id(f, *id)?;
+                write!(f, "reject: {place} from {client}: {reply}")
+            }
             Self::Ended { id, end, place, bytes, client } => {
                 let what = match end {
                     SessionEnd::LostConnection => "lost connection",
@@ -216,7 +260,7 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { name: "unknown".into(), address: "192.0.2.1".into() }
+        Client { name: "unknown".into(), address: "192.0.2.1".into(), port: None }
     }
 
     fn check(event: &SmtpdEvent<'_>, text: &str) {

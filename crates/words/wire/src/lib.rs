@@ -3,7 +3,7 @@
 //! Server side of SMTP: [`line`] finds command lines, [`command`] splits them as Postfix does without
 //! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
 //! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables. [`proxy`] is what HAProxy says before a
-//! connection that it passes on.
+//! connection that it passes on. [`xtext`] is how values stand in commands.
 //!
 //! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
 
@@ -17,6 +17,7 @@ mod line_ends;
 pub mod proxy;
 pub mod proxymap;
 pub mod reply_reader;
+pub mod xtext;
 
 pub use ehlo::EhloKeywords;
 pub use line_ends::BareNewline;

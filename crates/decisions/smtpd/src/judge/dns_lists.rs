@@ -238,7 +238,7 @@ impl<R: Resolve> Walk<'_, R> {
         Some(match name {
             "server_name" => self.judge.settings.myhostname.clone(),
             "client" => peer.client.to_string(),
-            "client_port" => peer.port.to_string(),
+            "client_port" => peer.port_text(),
             "client_address" => peer.client.address.clone(),
             "client_name" => peer.client.name.clone(),
             "reverse_client_name" => peer.reverse_name.clone(),

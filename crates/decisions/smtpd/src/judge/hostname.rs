@@ -25,6 +25,11 @@ pub(super) fn is_valid(name: &[u8], allow_utf8: bool) -> bool {
     name.len() <= NAME_SIZE_MAX && !is_number && name.split(|b| *b == b'.').all(is_label)
 }
 
+/// A host name as Postfix takes one from a client that it trusts.
+pub(crate) fn is_valid_hostname(name: &[u8]) -> bool {
+    is_valid(name, false)
+}
+
 fn without_final_dot(name: &[u8]) -> &[u8] {
     match name.strip_suffix(b".") {
         Some(rest) if !rest.is_empty() => rest,

@@ -11,9 +11,10 @@ mod stand_alone;
 mod unlisted;
 mod walk;
 
+pub(crate) use hostname::is_valid_hostname;
 pub use stand_alone::StandAlone;
 
-use crate::{Answer, Ask, Question, SmtpdSettings, Standing, Verdict, record::Witness};
+use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Standing, Verdict, record::Witness};
 use access::AccessTables;
 use config::{Values, params as p};
 use dns_lists::DnsListReplies;
@@ -64,6 +65,8 @@ pub struct Judge<R> {
     mynetworks: NameAddrList,
     local_header_rewrite_clients: Vec<RewriteClients>,
     smtpd_forbid_bare_newline_exclusions: NameAddrList,
+    smtpd_authorized_xclient_hosts: NameAddrList,
+    smtpd_authorized_xforward_hosts: NameAddrList,
     screening: Screening,
     recipients: RecipientTables,
     old_defaults: OldDefaults,
@@ -151,6 +154,14 @@ impl<R: Resolve> Judge<R> {
                 p::smtpd_forbid_bare_newline_exclusions,
                 "smtpd_forbid_bare_newline_exclusions",
             ),
+            smtpd_authorized_xclient_hosts: hosts(
+                p::smtpd_authorized_xclient_hosts,
+                "smtpd_authorized_xclient_hosts",
+            ),
+            smtpd_authorized_xforward_hosts: hosts(
+                p::smtpd_authorized_xforward_hosts,
+                "smtpd_authorized_xforward_hosts",
+            ),
             screening: Screening::open(&settings, values, around.tables),
             settings,
             recipients: RecipientTables::open(values, &maps),
@@ -227,6 +238,10 @@ impl<R: Resolve> Judge<R> {
             }
         };
         let discard = self.screening.discard(question).await;
+        let grants = Grants {
+            xclient: self.smtpd_authorized_xclient_hosts.matches(name, address).await.into(),
+            xforward: self.smtpd_authorized_xforward_hosts.matches(name, address).await.into(),
+        };
         let mut refusal = None;
         if !self.settings.protocol.smtpd_delay_reject {
             let question = Question { standing: &standing, place: question.place, ..copy(question) };
@@ -234,7 +249,7 @@ impl<R: Resolve> Judge<R> {
             refusal = walk.check_client().await;
             standing = walk.into_standing();
         }
-        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, refusal }, standing }
+        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, grants, refusal }, standing }
     }
 
     /// Addresses that cannot be resolved at all are refused as bad syntax.

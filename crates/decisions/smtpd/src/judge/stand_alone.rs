@@ -2,7 +2,7 @@
 //! and no table is opened but those that change what is spoken: they may be ones that only mail_owner can read.
 
 use super::{screening::Screening, size_refusal};
-use crate::{Answer, Ask, Question, SmtpdSettings, Verdict};
+use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Verdict};
 use config::Values;
 use std::rc::Rc;
 use world::Tables;
@@ -27,6 +27,7 @@ impl StandAlone {
             Ask::Connect => Answer::Client {
                 bare_newlines_allowed: true,
                 discard: self.screening.discard(&question).await,
+                grants: Grants::default(),
                 refusal: None,
             },
             Ask::Screen(line) => self.screening.screen(&question, line).await,

@@ -339,7 +339,12 @@ impl<R: Resolve> Walk<'_, R> {
                 }
                 self.permit_client_if("permit_mynetworks", is_inside).await
             }
-            Rule::PermitSaslAuthenticated | Rule::Nobody(_) => Status::Dunno,
+            Rule::PermitSaslAuthenticated => {
+                let login = self.question.peer.login.as_ref();
+                let is_known = login.is_some_and(|login| !login.method.eq_ignore_ascii_case("anonymous"));
+                self.permit_client_if("permit_sasl_authenticated", is_known).await
+            }
+            Rule::Nobody(_) => Status::Dunno,
             Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
             Rule::ServerAccess { subject: of, servers, table } => {
                 self.server_access(*of, *servers, *table).await

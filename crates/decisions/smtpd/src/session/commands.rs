@@ -1,7 +1,7 @@
 //! Command lines, and the commands that have nothing to do with a message.
 
 use super::{Done, Next, Session, State, UNKNOWN};
-use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, replies};
+use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, Grant, replies};
 use bstr::{BString, ByteSlice};
 use maillog::printable;
 use maillog::{Event, SessionEnd, SmtpdEvent};
@@ -141,10 +141,7 @@ impl Session {
                 self.count_junk();
             }
             Answer::Replace(line) => self.run(&line),
-            Answer::Refuse(reply) => {
-                self.reply(&reply);
-                self.errors.error_count += 1;
-            }
+            Answer::Refuse(_) => self.local_data_error(),
             _ => self.run(line),
         }
     }
@@ -219,12 +216,8 @@ impl Session {
             Verb::Starttls | Verb::Etrn => self.refuse_with(replies::NOT_IMPLEMENTED),
             Verb::Auth if self.needs_helo() => self.refuse_with(replies::NEED_HELO),
             Verb::Auth => self.refuse_with(replies::AUTH_OFF),
-            Verb::Xclient | Verb::Xforward if self.transaction.is_some() => {
-                self.refuse_with(replies::IN_TRANSACTION);
-            }
-            Verb::Xclient if words.next().is_none() => self.refuse_with(replies::XCLIENT_SYNTAX),
-            Verb::Xforward if words.next().is_none() => self.refuse_with(replies::XFORWARD_SYNTAX),
-            Verb::Xclient | Verb::Xforward => self.refuse_with(replies::NOT_AUTHORIZED),
+            Verb::Xclient => self.xclient(words),
+            Verb::Xforward => self.xforward(words),
         }
     }
 
@@ -238,6 +231,22 @@ impl Session {
         }
         self.warn(format_args!("do not use ETRN in \"sendmail -bs\" mode"));
         self.refuse_with(replies::ETRN_FAILED);
+    }
+
+    pub(super) fn cannot_permit(&mut self, command: &str) {
+        let client = &self.peer.client;
+        self.warn(format_args!("don't know if command {command} should be allowed from {client}"));
+        self.local_data_error();
+    }
+
+    /// A table of ours that cannot be read, where neither yes nor no would do: the session ends.
+    pub(super) fn local_data_error(&mut self) {
+        let (id, place, client) = (self.queue_id(), self.place, &self.peer.client);
+        let text = format!("{} Server local data error", self.settings.myhostname);
+        let reply = Reply::new(421, Dsn::temporary(3, 0), text);
+        self.log.event(&Event::Smtpd(SmtpdEvent::LocalDataError { id, place, client, reply: &reply }));
+        self.reply(&reply);
+        self.hang_up();
     }
 
     pub(super) fn needs_helo(&self) -> bool {
@@ -309,12 +318,32 @@ impl Session {
         self.reset_transaction();
         self.greeting.set(name, is_ehlo);
         if is_ehlo {
+            if let Some(keyword) = self.unknown_keyword() {
+                let client = &self.peer.client;
+                self.warn(format_args!(
+                    "don't know if EHLO feature {keyword} should be announced to {client}"
+                ));
+                return self.local_data_error();
+            }
             self.say_ehlo();
         } else {
             let text = self.settings.myhostname.clone();
             self.reply(&Reply::bare(250, text));
         }
         self.finish_command(Done::Good);
+    }
+
+    /// A keyword whose list cannot be read is neither announced nor left out.
+    fn unknown_keyword(&self) -> Option<&'static str> {
+        let (discard, grants) = (self.greeting.discard, self.greeting.grants);
+        let lists = [
+            (EhloKeywords::XCLIENT, grants.xclient, "XCLIENT"),
+            (EhloKeywords::XFORWARD, grants.xforward, "XFORWARD"),
+        ];
+        let mut unknown = lists
+            .into_iter()
+            .filter(|(keyword, grant, _)| *grant == Grant::Unknown && !discard.has(*keyword));
+        unknown.next().map(|(_, _, name)| name)
     }
 
     fn say_ehlo(&mut self) {
@@ -329,19 +358,31 @@ impl Session {
             // Writing to a Vec cannot fail.
             let _ = match (is_on && !discard.has(keyword), argument) {
                 (false, _) => Ok(()),
-                (true, 0) => write!(text, "\n{keyword}"),
+                (true, 0) => write!(text, "\n{keyword}{}", attributes_of(keyword)),
                 (true, argument) => write!(text, "\n{keyword} {argument}"),
             };
         };
+        let grants = self.greeting.grants;
         line(EhloKeywords::PIPELINING, true, 0);
         line(EhloKeywords::SIZE, true, limit);
         line(EhloKeywords::VRFY, !protocol.disable_vrfy_command, 0);
+        line(EhloKeywords::XCLIENT, grants.xclient == Grant::Yes, 0);
+        line(EhloKeywords::XFORWARD, grants.xforward == Grant::Yes, 0);
         line(EhloKeywords::ENHANCEDSTATUSCODES, true, 0);
         line(EhloKeywords::EIGHTBITMIME, true, 0);
         line(EhloKeywords::SMTPUTF8, protocol.smtputf8_enable, 0);
         line(EhloKeywords::CHUNKING, true, 0);
         let text = String::from_utf8_lossy(&text).into_owned();
         self.reply(&Reply::bare(250, text));
+    }
+}
+
+/// What stands behind a keyword that has attributes.
+fn attributes_of(keyword: EhloKeywords) -> &'static str {
+    match keyword {
+        EhloKeywords::XCLIENT => " NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT",
+        EhloKeywords::XFORWARD => " NAME ADDR PROTO HELO SOURCE PORT IDENT",
+        _ => "",
     }
 }
 

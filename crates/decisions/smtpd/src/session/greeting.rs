@@ -1,6 +1,6 @@
 //! What is known from the connection and HELO or EHLO.
 
-use crate::EhloKeywords;
+use crate::{EhloKeywords, Grants};
 use bstr::{BStr, BString, ByteSlice};
 
 #[derive(Debug, Default)]
@@ -11,9 +11,16 @@ pub(super) struct Greeting {
     pub(super) discard: EhloKeywords,
     /// `smtpd_forbid_bare_newline_exclusions` matches the client.
     pub(super) bare_newlines_allowed: bool,
+    /// What the client may use.
+    pub(super) grants: Grants,
 }
 
 impl Greeting {
+    /// What a client has said for another, whose name was taken before.
+    pub(super) fn of(helo: Option<BString>, is_esmtp: bool, grants: Grants) -> Self {
+        Self { helo, is_esmtp, grants, ..Self::default() }
+    }
+
     pub(super) fn helo(&self) -> Option<&BStr> {
         self.helo.as_ref().map(|name| name.as_slice().as_bstr())
     }
@@ -34,7 +41,7 @@ impl Greeting {
 }
 
 /// Replaces what is unprintable or has a meaning in headers and log lines by `?`; UTF-8 stays.
-fn harmless(name: &[u8]) -> BString {
+pub(super) fn harmless(name: &[u8]) -> BString {
     let text = String::from_utf8_lossy(name);
     let clean = text.chars().map(|c| match c {
         ' ' | '<' | '>' | '(' | ')' | '\\' | '"' | ';' | '@' | '\u{fffd}' => '?',

@@ -1,15 +1,19 @@
 //! The session machine.
 
+mod attributes;
 mod buffers;
 mod commands;
 mod content;
 mod envelope;
 mod greeting;
+mod xclient;
+mod xforward;
 
 use crate::{
-    Action, Answer, Ask, Effects, Envelope, Peer, Question, SmtpdSettings, Standing, Transaction, Verdict,
-    replies,
+    Action, Answer, Ask, Effects, Envelope, Forwarded, Grants, Peer, Question, SmtpdSettings, Standing,
+    Transaction, Verdict, replies,
 };
+use bstr::ByteSlice;
 use buffers::{Input, Output};
 use content::Content;
 use envelope::Pending;
@@ -37,6 +41,10 @@ pub struct Session {
     transaction: Option<Transaction>,
     content: Content,
     standing: Standing,
+    /// Whom the next message comes from, when the client has said so.
+    forwarded: Option<Box<Forwarded>>,
+    /// Another client was there before this one (XCLIENT).
+    is_anew: bool,
     errors: Errors,
     tally: Tally,
     /// The command in progress or the last one.
@@ -159,6 +167,7 @@ impl Session {
     /// A client is there.
     #[must_use]
     pub fn new(settings: Rc<SmtpdSettings>, peer: Peer, log: Logger, now: Instant) -> Self {
+        let peer = if settings.protocol.smtpd_client_port_logging { peer.with_port_logged() } else { peer };
         log.event(&Event::Smtpd(SmtpdEvent::Connect(&peer.client)));
         Self {
             settings,
@@ -174,6 +183,8 @@ impl Session {
             transaction: None,
             content: Content::default(),
             standing: Standing::default(),
+            forwarded: None,
+            is_anew: false,
             errors: Errors::default(),
             tally: Tally::default(),
             verb: Verb::Noop,
@@ -314,7 +325,7 @@ impl Session {
                 if let Some(transaction) = &mut self.transaction {
                     transaction.queue_id = Some(id);
                 }
-                self.log.event(&Event::Smtpd(SmtpdEvent::ClientOf(id, &self.peer.client)));
+                self.log_client(id);
                 self.message_opened(opening);
             }
             Err(reply) => {
@@ -331,6 +342,21 @@ impl Session {
         if matches!(self.state, State::Committing) {
             self.committed(outcome);
         }
+    }
+
+    fn log_client(&self, id: QueueId) {
+        let forwarded = self.forwarded.as_deref();
+        let login = self.peer.login.as_deref();
+        let origin = forwarded
+            .filter(|forwarded| forwarded.has_client)
+            .map(|forwarded| forwarded.origin(&self.peer.client));
+        self.log.event(&Event::Smtpd(SmtpdEvent::ClientOf {
+            id,
+            client: &self.peer.client,
+            login: login.map(|login| (login.method.as_str(), login.username.as_str())),
+            orig_queue_id: forwarded.and_then(|forwarded| Some(forwarded.ident.as_ref()?.as_bstr())),
+            orig_client: origin.as_deref(),
+        }));
     }
 
     fn question(&self) -> Option<Question<'_>> {
@@ -357,6 +383,7 @@ impl Session {
             helo: self.greeting.helo(),
             protocol: self.greeting.protocol(),
             effects: &self.standing.effects,
+            forwarded: self.forwarded.as_deref(),
         })
     }
 
@@ -380,6 +407,7 @@ impl Session {
 
     fn forget_transaction(&mut self) {
         self.transaction = None;
+        self.forwarded = None;
         self.content = Content::default();
         self.standing.effects = Effects::default();
     }
@@ -527,7 +555,12 @@ impl Session {
     }
 
     fn connected(&mut self, answer: Answer) {
-        if let Answer::Client { bare_newlines_allowed, discard, refusal } = answer {
+        if let Answer::Client { bare_newlines_allowed, discard, grants, refusal } = answer {
+            // Who may say that it speaks for others is decided once, by who is really there; who may say so of itself
+            // anew, by whom it speaks for.
+            let xforward = if self.is_anew { self.greeting.grants.xforward } else { grants.xforward };
+            self.greeting.grants = Grants { xforward, ..grants };
+            self.is_anew = true;
             self.greeting.discard = discard;
             self.greeting.bare_newlines_allowed = bare_newlines_allowed || self.peer.is_stand_alone;
             self.errors.access_denied = refusal;

@@ -35,7 +35,12 @@ fn yes(ask: &Ask) -> Answer {
     match ask {
         Ask::Connect => {
             let discard = EhloKeywords::default();
-            Answer::Client { bare_newlines_allowed: false, discard, refusal: None }
+            Answer::Client {
+                bare_newlines_allowed: false,
+                discard,
+                grants: crate::Grants::default(),
+                refusal: None,
+            }
         }
         _ => Answer::Accept,
     }

@@ -36,8 +36,8 @@ rows! {
     requiretls_esmtp_header: flag(), "yes", "cleanup,smtpd", NotYet, "Adds a header that carries REQUIRETLS through content filters.";
     sender_canonical_maps: text(0, 0), "", "cleanup,proxymap,smtpd", Honoured("cleanup, smtpd"), "Tables that rewrite senders.";
     smtpd_authorized_verp_clients: text(0, 0), "$authorized_verp_clients", "smtpd", NotYet, "Clients that may ask for VERP with XVERP.";
-    smtpd_authorized_xclient_hosts: text(0, 0), "", "smtpd", NotYet, "Clients that may use XCLIENT.";
-    smtpd_authorized_xforward_hosts: text(0, 0), "", "smtpd", NotYet, "Clients that may use XFORWARD.";
+    smtpd_authorized_xclient_hosts: text(0, 0), "", "smtpd", Honoured("smtpd"), "Clients that may use XCLIENT.";
+    smtpd_authorized_xforward_hosts: text(0, 0), "", "smtpd", Honoured("smtpd"), "Clients that may use XFORWARD.";
     smtpd_banner: text(1, 0), "$myhostname ESMTP $mail_name", "postscreen,smtpd", Honoured("smtpd"), "The greeting.";
     smtpd_client_auth_rate_limit: int(0, 0), "0", "smtpd", NotYet, "How many logins a client may try in anvil_rate_time_unit.";
     smtpd_client_connection_count_limit: int(0, 0), "50", "postscreen,smtpd", NotYet, "How many connections a client may have at once.";
@@ -47,7 +47,7 @@ rows! {
     smtpd_client_ipv6_prefix_length: int(0, 128), "84", "smtpd", NotYet, "How many leading bits of IPv6 addresses make one client for counts and rates.";
     smtpd_client_message_rate_limit: int(0, 0), "0", "smtpd", NotYet, "How many messages a client may begin in anvil_rate_time_unit.";
     smtpd_client_new_tls_session_rate_limit: int(0, 0), "0", "smtpd", NotYet, "How many TLS sessions a client may negotiate anew in anvil_rate_time_unit.";
-    smtpd_client_port_logging: flag(), "no", "smtpd", NotYet, "Adds the client's port to log lines.";
+    smtpd_client_port_logging: flag(), "no", "smtpd", Honoured("smtpd"), "Adds the client's port to log lines.";
     smtpd_client_recipient_rate_limit: int(0, 0), "0", "smtpd", NotYet, "How many recipients a client may name in anvil_rate_time_unit.";
     smtpd_client_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a client.";
     smtpd_command_filter: text(0, 0), "", "postscreen,smtpd", Honoured("smtpd"), "Rewrites commands before they are read.";
