@@ -98,3 +98,12 @@ fn what_does_not_go_together_is_told() {
     check(&["-n", "-d"], "specify one of -d, -n");
     check(&["-T", "x", "-T", "y"], "At most one -T <mode> option may be specified");
 }
+
+/// As of a Postfix that is built without SASL: a plug-in that is listed is one that works.
+#[test]
+fn no_way_to_log_in_is_offered_that_is_not_there() {
+    for option in ["-a", "-A"] {
+        let run = run_in(&Folder::new(MAIN.as_bytes(), MASTER.as_bytes()), Whose::Ours, &[option]);
+        assert_eq!((run.code, run.out.as_slice(), run.said().as_str()), (Some(0), &b""[..], ""), "{option}");
+    }
+}
