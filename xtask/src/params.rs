@@ -66,8 +66,29 @@ pub fn document() -> String {
             cell(own.doc())
         );
     }
+    text.push_str("\n## Types of lookup tables\n\n| type | shown by |\n|---|---|\n");
+    for (types, shown) in TABLE_TYPES {
+        let _ = writeln!(text, "| {types} | {shown} |");
+    }
     text
 }
+
+/// Table types, and what their tests have on the other side.
+const TABLE_TYPES: &[(&str, &str)] = &[
+    ("`btree`, `cdb`, `hash`, `lmdb`", "files that Debian's Postfix has made and reads"),
+    (
+        "`cidr`, `environ`, `inline`, `internal`, `pcre`, `pipemap`, `randmap`, `regexp`, `static`, `texthash`, `unionmap`, `unix`",
+        "Debian's Postfix with the same tables",
+    ),
+    ("`debug`, `fail`, `proxy`", "Debian's Postfix, and the source of 3.12"),
+    ("`ldap`, `memcache`, `mysql`, `pgsql`, `sqlite`", "the real servers, and Debian's Postfix beside us"),
+    ("`redis`", "the real server; Postfix has no such type"),
+    ("`socketmap`, `tcp`", "servers of the tests"),
+    (
+        "`mongodb`",
+        "a server of the tests only (`compliance::mongodb`), as Debian has no MongoDB; it was never tried with a real one",
+    ),
+];
 
 fn kind(kind: Kind) -> String {
     let bounds = |name: &str, min: i64, max: i64| match (min, max) {

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 use compliance::{
+    mongodb::{MongoServer, document},
     servers::DataServer,
     system::{System, Which},
     wire::Talk,
@@ -273,6 +274,19 @@ fn tables_of_caches() {
     check_broken(&system, &format!("redis:{}", down.display()));
 }
 
+#[test]
+fn tables_of_mongodb() {
+    let system = idle();
+    let entry =
+        |number| document([("name", key(number).as_str().into()), ("to", value(number).as_str().into())]);
+    let server = MongoServer::start((0..KEYS).map(entry).collect(), None);
+    let settings = "query_filter = {\"name\": \"%s\"}\nresult_attribute = to\n";
+    check_all_keys(&system, &format!("mongodb:{}", server.table("users.cf", settings).display()));
+    let down = server.table("down.cf", &format!("uri = mongodb://127.0.0.1:1/\n{settings}"));
+    check_broken(&system, &format!("mongodb:{}", down.display()));
+    assert_eq!(server.nonsense(), 0);
+}
+
 /// Serves each connection in a thread of its own for as long as the test runs.
 fn serve(answer: impl Fn(TcpStream) + Copy + Send + 'static) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
@@ -340,8 +354,11 @@ fn no_type_is_left_out() {
     let listed = system.command("postconf", &["-m"]).stdout;
     let own =
         fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/every_table.rs")).expect("this file");
+    let ledger = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/parameters.md"));
+    let ledger = ledger.expect("the ledger");
     for kind in String::from_utf8_lossy(&listed).lines() {
         assert!(own.contains(&format!("\"{kind}")), "{kind} is in no row of this test");
+        assert!(ledger.contains(&format!("`{kind}`")), "{kind} is not in docs/parameters.md");
     }
 }
 

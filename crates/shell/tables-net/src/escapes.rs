@@ -17,7 +17,7 @@ pub(crate) fn decode(text: &[u8], marker: u8) -> Option<Vec<u8>> {
 }
 
 /// The same for what has to be text in the end, too.
-#[cfg(any(feature = "ldap", feature = "pgsql"))]
+#[cfg(any(feature = "ldap", feature = "mongodb", feature = "pgsql"))]
 pub(crate) fn decode_text(text: &str, marker: u8) -> Option<String> {
     decode(text.as_bytes(), marker).and_then(|bytes| String::from_utf8(bytes).ok())
 }

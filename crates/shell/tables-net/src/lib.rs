@@ -16,6 +16,8 @@ mod escapes;
 mod ldap;
 mod line;
 mod memcache;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "pgsql")]
@@ -44,6 +46,8 @@ pub const SUPPORTED_TYPES: &[&str] = &[
     #[cfg(feature = "ldap")]
     "ldap",
     "memcache",
+    #[cfg(feature = "mongodb")]
+    "mongodb",
     #[cfg(feature = "mysql")]
     "mysql",
     #[cfg(feature = "pgsql")]
@@ -127,6 +131,8 @@ impl<W: World> Opener for Remote<W> {
             #[cfg(feature = "ldap")]
             "ldap" => Some(ldap::open(self, name, tables)),
             "memcache" => Some(memcache::open(self, name, tables)),
+            #[cfg(feature = "mongodb")]
+            "mongodb" => Some(mongodb::open(self, name, tables)),
             #[cfg(feature = "mysql")]
             "mysql" => Some(mysql::open(self, name, tables)),
             #[cfg(feature = "pgsql")]

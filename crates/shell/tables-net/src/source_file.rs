@@ -18,7 +18,7 @@ pub(crate) type MainSettings = std::rc::Rc<dyn Fn(&str) -> Option<String>>;
 /// Looks settings up in main.cf, expanded.
 pub(crate) fn main_settings(values: &Values) -> MainSettings {
     let values = values.clone();
-    std::rc::Rc::new(move |name| values.main_cf().get(name).map(|entry| values.expand(&entry.value)))
+    std::rc::Rc::new(move |name| values.named(name).map(str::to_owned))
 }
 
 impl SourceFile {

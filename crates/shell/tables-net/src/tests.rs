@@ -23,41 +23,56 @@ impl Dns for NoNames {
     }
 }
 
-struct Place {
+pub(crate) struct Place {
     simulation: Simulation,
     world: SimWorld,
     lines: Rc<Lines>,
     registry: Rc<tables::Registry>,
-    accepted: Rc<Cell<usize>>,
+    pub(crate) accepted: Rc<Cell<usize>>,
 }
 
-const SERVER: &str = "127.0.0.1:7777";
+pub(crate) const SERVER: &str = "127.0.0.1:7777";
 
 impl Place {
     /// A world in which `serve` answers each connection to [`SERVER`].
     fn new<F: Future<Output = ()> + 'static>(serve: impl Fn(SimStream) -> F + 'static) -> Self {
+        let place = Self::empty(&[]);
+        place.listen(SERVER, serve);
+        place
+    }
+
+    /// A world with a main.cf, and without servers.
+    pub(crate) fn empty(settings: &[(&str, &str)]) -> Self {
         let simulation = Simulation::new(1);
         let world = simulation.host("127.0.0.1".parse().unwrap(), SimDisk::new());
         let accepted = Rc::new(Cell::new(0));
-        let (count, spawner) = (Rc::clone(&accepted), world.clone());
-        let listener = world.bind(Endpoint::Inet(SERVER.parse().unwrap()));
-        world.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.set(count.get() + 1);
-                spawner.spawn(serve(stream));
-            }
-        });
         let lines = Rc::new(Lines::default());
         let logger = Logger::new(Rc::clone(&lines) as Rc<dyn maillog::Sink>, "postfix/test", 1);
-        let values = Values::for_tests(&[]);
+        let values = Values::for_tests(settings);
         let openers =
             openers(&world, &values, logger.clone(), Rc::new(NoNames), Rc::new(tables::Direct::default()));
         let registry = Rc::new(tables::Registry::new(&values, logger).with_openers(&openers));
         Self { simulation, world, lines, registry, accepted }
     }
 
+    /// One more server.
+    pub(crate) fn listen<F: Future<Output = ()> + 'static>(
+        &self,
+        server: &str,
+        serve: impl Fn(SimStream) -> F + 'static,
+    ) {
+        let (count, spawner) = (Rc::clone(&self.accepted), self.world.clone());
+        let listener = self.world.bind(Endpoint::Inet(server.parse().unwrap()));
+        self.world.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                count.set(count.get() + 1);
+                spawner.spawn(serve(stream));
+            }
+        });
+    }
+
     /// Asks `table` for each key, one after the other, with `pause` in between.
-    fn ask(&self, table: &str, keys: &[&str], pause: Duration) -> Vec<Lookup> {
+    pub(crate) fn ask(&self, table: &str, keys: &[&str], pause: Duration) -> Vec<Lookup> {
         let (registry, world) = (Rc::clone(&self.registry), self.world.clone());
         let (table, keys) = (table.to_owned(), keys.iter().map(ToString::to_string).collect::<Vec<_>>());
         let asking = async move {
@@ -72,12 +87,12 @@ impl Place {
         self.simulation.run(&self.world, asking).expect("every look-up ends")
     }
 
-    fn logged(&self) -> Vec<String> {
+    pub(crate) fn logged(&self) -> Vec<String> {
         self.lines.0.take()
     }
 }
 
-fn found(value: &str) -> Lookup {
+pub(crate) fn found(value: &str) -> Lookup {
     Lookup::Found(value.into())
 }
 
@@ -107,7 +122,7 @@ async fn mirror(mut stream: SimStream) {
     }
 }
 
-fn second() -> Duration {
+pub(crate) fn second() -> Duration {
     Duration::from_secs(1)
 }
 
