@@ -1,60 +1,49 @@
-//! The place of transport security: a trait of our own with our own types, so that no other crate names a TLS
-//! library.
+//! Transport security: a trait of our own with our own types, so that no other crate names a TLS library.
 //!
-//! There is no engine yet. Whoever needs one and has none must not fall back to clear text where
-//! the configuration demands encryption: mail waits in the queue instead (`smtp` defers; `smtpd` does not announce STARTTLS).
+//! ```text
+//! files ─▶ Identity, Anchors                                       clear stream
+//!              │         │                                              │
+//! ClientSettings ──▶ TlsEngine::client ──▶ TlsEngine::connect ──▶ encrypted stream + Handshake
+//!                        │                                                  │
+//!                        └── judge(chain, time), names::matches ◀── certificates of the peer
+//! ```
 //!
-//! Diagnostics: an engine never panics on what a peer sends; a failed handshake is a [`types::Trouble`].
+//! An engine encrypts and shows whose certificates it saw; it does not judge them. Whether a chain is trusted and whether a
+//! certificate has a name is decided here, from bytes, in the same way for every engine: so what makes a peer
+//! trusted (an authority, a fingerprint, a TLSA record) is policy of whoever asked, and a peer that cannot be trusted can still be
+//! encrypted to. Whoever demands encryption and does not get it must not fall back to clear text.
+//!
+//! Diagnostics: nothing panics on what a peer sends or a file holds. Files are named with what is wrong with them; failed
+//! handshakes are [`Failed`].
 
-use std::{future::Future, net::SocketAddr};
-use types::Trouble;
+mod cipher_list;
+mod files;
+mod library;
+pub mod names;
+mod priority;
+mod protocol;
+mod rustls_engine;
+mod secured;
+mod suites;
+mod trust;
+pub mod x509;
+
+pub use cipher_list::CipherList;
+pub use files::{BadFile, Identity};
+pub use library::{LIBRARY, Library};
+pub use protocol::{Protocol, Versions};
+pub use rustls_engine::{Rustls, TlsStream};
+pub use secured::Secured;
+pub use trust::{Anchors, Untrusted};
+
+use std::{fmt, future::Future, io, rc::Rc};
 use world::Stream;
 
-/// The library that does TLS, as `postconf -T` tells of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Library {
-    /// Name and version that this program was built with, as `openssl version` shows them.
-    pub compile_version: &'static str,
-    /// The same of what it runs with.
-    pub run_version: fn() -> String,
-    /// Names of public-key algorithms in lower case, in alphabetical order.
-    pub public_key_algorithms: &'static [&'static str],
-}
-
-/// The library in use; none as long as there is no engine.
-pub const LIBRARY: Option<&Library> = None;
-
-/// Protocol versions by the names that log lines and parameters use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    /// `TLSv1`
-    Tls10,
-    /// `TLSv1.1`
-    Tls11,
-    /// `TLSv1.2`
-    Tls12,
-    /// `TLSv1.3`
-    Tls13,
-}
-
-impl Protocol {
-    /// As log lines, Received headers and `smtp_tls_protocols` spell it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tls10 => "TLSv1",
-            Self::Tls11 => "TLSv1.1",
-            Self::Tls12 => "TLSv1.2",
-            Self::Tls13 => "TLSv1.3",
-        }
-    }
-}
-
 /// The cipher of a connection, for log lines and Received headers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cipher {
     /// OpenSSL's name of the suite, which log readers know: `TLS_AES_256_GCM_SHA384`.
-    pub name: String,
+    pub name: &'static str,
     /// Bits of the key in use.
     pub used_bits: u16,
     /// Bits of the key of the algorithm.
@@ -68,17 +57,6 @@ pub struct Certificate {
     pub der: Vec<u8>,
 }
 
-/// What is known of the other end after the handshake.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PeerChain {
-    /// Leaf first, as the peer sent them; empty when it sent none.
-    pub certificates: Vec<Certificate>,
-    /// The chain ends at a trust anchor that was configured.
-    pub is_trusted: bool,
-    /// The leaf certifies one of the names that the caller asked for.
-    pub is_matched: bool,
-}
-
 /// A finished handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {
@@ -86,38 +64,62 @@ pub struct Handshake {
     pub protocol: Protocol,
     /// Cipher agreed on.
     pub cipher: Cipher,
-    /// The peer's certificates and what they are worth.
-    pub peer: PeerChain,
+    /// The peer's certificates, leaf first, as it sent them: unjudged, but the peer has the leaf's key. Empty when it sent none.
+    pub chain: Vec<Certificate>,
 }
 
-/// What a client demands of a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientDemands {
-    /// Server name indication; empty to send none.
-    pub server_name: String,
-    /// Names of which the certificate must have one; empty when no certificate is asked for.
-    pub match_names: Vec<String>,
-    /// Oldest version.
-    pub protocol_min: Protocol,
-    /// Address of the server, for messages.
-    pub server: Option<SocketAddr>,
+/// What a client offers to servers.
+#[derive(Clone, Debug, Default)]
+pub struct ClientSettings {
+    /// The versions that will do.
+    pub versions: Versions,
+    /// The ciphers that will do; without a list, all.
+    pub ciphers: Option<CipherList>,
+    /// Who the client is, for servers that ask.
+    pub identity: Option<Rc<Identity>>,
 }
 
-/// Turns a stream in clear into an encrypted one. An engine holds keys and trust anchors of one service.
+/// Why there is no encrypted stream.
+#[derive(Debug)]
+pub enum Failed {
+    /// The connection broke, or ended, before the handshake was done.
+    Lost(io::Error),
+    /// What the two ends wanted does not go together, or the other end does not speak TLS.
+    Handshake(String),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the other end hung up in the handshake")
+            }
+            Self::Lost(error) => error.fmt(f),
+            Self::Handshake(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Turns streams in clear into encrypted ones.
 ///
-/// Bytes that arrived in clear before the handshake must have been thrown away by the caller
-/// (RFC 3207 §4.2): an engine starts with the next byte of the stream.
-pub trait TlsEngine<S: Stream> {
-    /// The encrypted stream.
-    type Stream: Stream;
+/// Bytes that arrived in clear before the handshake must have been thrown away, or be an error, by the caller
+/// (RFC 3207 section 4.2): an engine starts with the next byte of the stream. Time is the caller's, too: a handshake
+/// waits for as long as the peer keeps silent.
+pub trait TlsEngine {
+    /// The settings of clients, made ready once for many connections.
+    type Client;
+    /// An encrypted stream.
+    type Stream<S: Stream>: Stream;
 
-    /// Shakes hands as a client. Trust and match are reported, not enforced: what to do about them is policy.
-    fn connect(
+    /// Makes settings ready. The error says which of them cannot work, and why.
+    fn client(&self, settings: &ClientSettings) -> Result<Self::Client, String>;
+
+    /// Shakes hands as a client. `server_name` is the name that the server may choose its certificate by (RFC 6066
+    /// section 3); what is no DNS name is not sent.
+    fn connect<S: Stream>(
         &self,
+        client: &Self::Client,
         stream: S,
-        demands: &ClientDemands,
-    ) -> impl Future<Output = Result<(Self::Stream, Handshake), Trouble>>;
-
-    /// Shakes hands as a server.
-    fn accept(&self, stream: S) -> impl Future<Output = Result<(Self::Stream, Handshake), Trouble>>;
+        server_name: &str,
+    ) -> impl Future<Output = Result<(Self::Stream<S>, Handshake), Failed>>;
 }
