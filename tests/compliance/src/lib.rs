@@ -4,6 +4,7 @@ pub mod client;
 pub mod dialogues;
 pub mod machine;
 pub mod mongodb;
+pub mod network;
 pub mod plain;
 pub mod servers;
 pub mod sink;

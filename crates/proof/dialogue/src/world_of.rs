@@ -72,7 +72,11 @@ impl Dns for TextDns {
     fn query<'a>(&'a self, name: &'a str, record_type: RecordType) -> Answer<'a, DnsAnswer> {
         let of_name: Vec<_> = self.0.iter().filter(|[n, ..]| n.eq_ignore_ascii_case(name)).collect();
         if of_name.iter().any(|[_, kind, _]| kind == "FAIL") {
-            return Answer::ready(DnsAnswer::TryAgain(Trouble::new("no answer")));
+            return Answer::ready(DnsAnswer::TryAgain(Trouble::new(format!(
+                "Host or domain name not found. Name service error for name={name} type={}: \
+                 Host not found, try again",
+                record_type.as_str()
+            ))));
         }
         let data = of_name.iter().filter(|[_, kind, _]| kind == record_type.as_str());
         let records: Vec<_> = data.filter_map(|[n, _, value]| record(n, record_type, value)).collect();

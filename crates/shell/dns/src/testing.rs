@@ -20,7 +20,7 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -39,7 +39,7 @@ struct Line {
 pub struct Zone(Vec<Line>);
 
 struct Shared {
-    zone: Zone,
+    zone: RwLock<Zone>,
     queries: AtomicU32,
     stops: AtomicBool,
 }
@@ -59,7 +59,11 @@ impl Server {
     /// Starts a server at an address; the port may be 0 for a free one.
     pub fn start_at(address: SocketAddr, zone: &str) -> io::Result<Self> {
         let zone = Zone::parse(zone);
-        let shared = Arc::new(Shared { zone, queries: AtomicU32::new(0), stops: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            zone: RwLock::new(zone),
+            queries: AtomicU32::new(0),
+            stops: AtomicBool::new(false),
+        });
         let tcp = TcpListener::bind(address)?;
         let address = tcp.local_addr()?;
         let udp = UdpSocket::bind(address)?;
@@ -69,6 +73,12 @@ impl Server {
         let of_tcp = Arc::clone(&shared);
         thread::spawn(move || serve_tcp(&tcp, &of_tcp));
         Ok(Self { address, shared })
+    }
+
+    /// Serves other records from now on.
+    pub fn serve(&self, zone: &str) {
+        let zone = Zone::parse(zone);
+        *self.shared.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
     }
 
     /// Where it listens.
@@ -142,7 +152,7 @@ fn serve_connection(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 impl Shared {
     fn answer(&self, packet: &[u8], is_udp: bool) -> Option<Vec<u8>> {
         self.queries.fetch_add(1, Ordering::SeqCst);
-        self.zone.answer(packet, is_udp)
+        self.zone.read().unwrap_or_else(PoisonError::into_inner).answer(packet, is_udp)
     }
 }
 

@@ -1,60 +1,15 @@
-//! A network of the test's own: the test runs itself again below unshare(1), where only loopback exists, port 25 is
-//! free on every address, and `/etc/resolv.conf` names the test's DNS server. So both systems use the resolver as
-//! they always do.
+//! Mail into a system, in a network of the test's own, and what became of it.
 
-use compliance::system::System;
-use dns::testing::Server;
+use compliance::{network, system::System};
 use std::{
     collections::BTreeMap,
-    fs,
     io::{BufRead, BufReader, Write},
     net::TcpStream,
-    process::Command,
 };
-
-const INSIDE: &str = "TEST_NETWORK_IS_OURS";
 
 /// Runs `body` in a network of its own whose names are those of `zone`. `test` is the test's full name.
 pub(crate) fn alone(test: &str, zone: &str, body: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_none() {
-        let this = std::env::current_exe().unwrap();
-        let output = Command::new("unshare")
-            .args(["--net", "--mount", "--"])
-            .arg(this)
-            .args(["--exact", test, "--nocapture", "--test-threads=1"])
-            .env(INSIDE, "1")
-            .output()
-            .expect("unshare(1) of util-linux");
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
-        return;
-    }
-    run("ip", &["link", "set", "lo", "up"]);
-    let directory = tempfile::tempdir().unwrap();
-    let replace = |name: &str, text: &str| {
-        let path = directory.path().join(name);
-        fs::write(&path, text).unwrap();
-        set_readable(&path);
-        run("mount", &["--bind", path.to_str().unwrap(), &format!("/etc/{name}")]);
-    };
-    replace("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
-    replace("hosts", "127.0.0.1 localhost\n::1 localhost\n");
-    let _server =
-        Server::start_at("127.0.0.1:53".parse().unwrap(), zone).expect("port 53 of our own network");
-    body();
-}
-
-fn set_readable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    fs::set_permissions(path.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn run(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
-    let is_good = output.as_ref().is_ok_and(|output| output.status.success());
-    assert!(is_good, "{program} {arguments:?}: {output:?} (this test needs root)");
+    network::alone(test, zone, |_| body());
 }
 
 /// Submits a message by SMTP; every recipient must be taken. The answer is its queue id.

@@ -10,7 +10,7 @@ use super::{
 use crate::AccessSubject;
 use bstr::{BString, ByteSlice};
 use std::net::IpAddr;
-use types::Address;
+use types::{Address, Trouble};
 use world::{DnsAnswer, RecordData, RecordType};
 
 /// How many addresses of hosts are looked up.
@@ -136,7 +136,7 @@ impl<R: Resolve> Walk<'_, R> {
                     }
                     _ => "Host not found".to_owned(),
                 },
-                DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => trouble.to_string(),
+                DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => reason(&trouble),
             };
             let what = servers.as_str();
             self.question.log.warning(&format!("Unable to look up {what} host for {name}: {trouble}"));
@@ -146,14 +146,17 @@ impl<R: Resolve> Walk<'_, R> {
 
     async fn addresses_of(&self, host: &str, servers: RecordType, about: Subject<'_>) -> Vec<IpAddr> {
         let mut addresses = Vec::new();
-        let mut why = "Name or service not known".to_owned();
+        let mut why = "Name or service not known";
         for record_type in [RecordType::A, RecordType::Aaaa] {
             match self.judge.dns.query(host, record_type).await {
                 DnsAnswer::Records { records, .. } => {
                     addresses.extend(records.iter().filter_map(|record| record.data.address()));
                 }
-                DnsAnswer::NoName | DnsAnswer::NoData => {}
-                DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => why = trouble.to_string(),
+                DnsAnswer::NoName => {}
+                DnsAnswer::NoData => why = "No address associated with hostname",
+                DnsAnswer::Invalid(_) | DnsAnswer::TryAgain(_) => {
+                    why = "Temporary failure in name resolution"
+                }
             }
         }
         if addresses.is_empty() && servers != RecordType::A {
@@ -174,4 +177,10 @@ fn restriction_name(subject: AccessSubject, servers: RecordType) -> String {
         AccessSubject::Recipient | AccessSubject::Etrn => "recipient",
     };
     format!("check_{subject}_{}_access", servers.as_str().to_ascii_lowercase())
+}
+
+/// What a name server said, without what it was asked for.
+fn reason(trouble: &Trouble) -> String {
+    let text = trouble.to_string();
+    text.rsplit(": ").next().unwrap_or_default().to_owned()
 }
