@@ -88,6 +88,16 @@ impl Peer {
         }
     }
 
+    /// A client of which nothing is known.
+    #[must_use]
+    pub fn nobody() -> Self {
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let mut nobody = Self::unknown(nowhere, 0, nowhere, 0);
+        "unknown".clone_into(&mut nobody.client.address);
+        nobody.unavailable = Unavailable { port: true, server_address: true, server_port: true };
+        nobody
+    }
+
     /// A client on this host that is not on the network: `localhost`, at the given address of loopback, as names go. It
     /// has none, so it is no `permit_inet_interfaces` client.
     #[must_use]

@@ -22,6 +22,7 @@ mod service;
 mod session;
 mod stand_alone;
 mod submitting;
+mod upstream_proxy;
 
 pub use maildrop::Maildrop;
 pub use stand_alone::smtpd;

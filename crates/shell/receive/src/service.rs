@@ -1,6 +1,6 @@
 //! One smtpd row of master.cf: its settings, its tables, its places.
 
-use crate::Shared;
+use crate::{Shared, upstream_proxy::UpstreamProxy};
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
@@ -24,6 +24,7 @@ pub(crate) struct SmtpService {
     /// For the names of clients.
     pub(crate) host_names: Rc<dyn Dns>,
     pub(crate) smtpd_peername_lookup: bool,
+    pub(crate) upstream_proxy: Option<UpstreamProxy>,
     pub(crate) slots: Slots,
     /// `syslog_name/smtpd`
     pub(crate) tag: String,
@@ -89,6 +90,7 @@ impl SmtpService {
             cleanup: libraries.cleanup(values)?,
             client: Rc::new(ClientSettings::load(values)),
             host_names,
+            upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
             slots: Slots::new(sessions_max),
             tag,

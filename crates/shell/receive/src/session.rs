@@ -6,6 +6,7 @@ use net::{Permit, accept_all, contain};
 use smtpd::{Action, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
+use wire::proxy::Header;
 use world::{Accept, Stream, World};
 
 /// How long a client may take to hear the last words of a session that met a bug.
@@ -23,15 +24,7 @@ pub(crate) async fn accept<W: World>(
         let world = shared.world.clone();
         world.spawn(async move {
             if let (Some(peer), Some(local)) = (peer, stream.local()) {
-                let peer = Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port());
-                let logger = shared.log.session(&service.tag);
-                let peer = match service.smtpd_peername_lookup {
-                    true => peer_name(peer, service.host_names.as_ref(), &logger).await,
-                    false => peer,
-                };
-                let settings = Rc::clone(&service.settings);
-                let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service));
-                Connection { world, stream, attendant, settings, logger }.run(peer).await;
+                serve(shared, service, stream, (peer, local)).await;
             }
             drop(permit);
         });
@@ -39,6 +32,40 @@ pub(crate) async fn accept<W: World>(
     let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
     let accepting = accept_all(&shared.world, &listener, &service.slots, serve, trouble);
     shared.stop.cut(accepting).await;
+}
+
+/// One connection, given its two ends.
+async fn serve<W: World>(
+    shared: Rc<Shared<W>>,
+    service: Rc<SmtpService>,
+    mut stream: W::Stream,
+    ends: (SocketAddr, SocketAddr),
+) {
+    let logger = shared.log.session(&service.tag);
+    let ends = match &service.upstream_proxy {
+        None => Some(ends),
+        // Only who is behind a proxy pays for its header.
+        Some(proxy) => {
+            Box::pin(proxy.header(&shared.world, &mut stream, &logger)).await.map(|header| match header {
+                Header::Proxied { client, server } => (client, server),
+                Header::Local => ends,
+            })
+        }
+    };
+    let peer = ends.map(|(peer, local)| Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port()));
+    let peer = match peer {
+        Some(peer) if service.smtpd_peername_lookup => {
+            Some(peer_name(peer, service.host_names.as_ref(), &logger).await)
+        }
+        peer => peer,
+    };
+    let settings = Rc::clone(&service.settings);
+    let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service));
+    let connection = Connection { world, stream, attendant, settings, logger };
+    match peer {
+        Some(peer) => connection.run(peer).await,
+        None => connection.turn_away().await,
+    }
 }
 
 /// Who answers a session's questions and takes its messages, one at a time.
@@ -68,9 +95,20 @@ pub(crate) struct Connection<W, S, A> {
 
 impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
     /// Until its end.
-    pub(crate) async fn run(mut self, peer: Peer) {
+    pub(crate) async fn run(self, peer: Peer) {
         let now = self.world.now();
-        let mut session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
+        let session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
+        self.drive(session).await;
+    }
+
+    /// Somebody whom nothing is known of.
+    async fn turn_away(self) {
+        let now = self.world.now();
+        let session = Session::refused(Rc::clone(&self.settings), self.logger.clone(), now);
+        self.drive(session).await;
+    }
+
+    async fn drive(mut self, mut session: Session) {
         let ended = {
             let turns = pin!(async { while self.turn(&mut session).await {} });
             contain(turns).await

@@ -169,12 +169,7 @@ impl Program {
                 }
             }
             InputEnd::Local => Peer::local(self.loopback()),
-            InputEnd::Unknown => {
-                let nowhere = IpAddr::from(Ipv4Addr::UNSPECIFIED);
-                let mut peer = Peer::unknown(nowhere, 0, nowhere, 0);
-                "unknown".clone_into(&mut peer.client.address);
-                peer
-            }
+            InputEnd::Unknown => Peer::nobody(),
         };
         let settings = Rc::clone(&service.settings);
         let attendant = Queueing::new(Rc::clone(&shared), service);

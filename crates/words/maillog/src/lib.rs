@@ -22,7 +22,7 @@ pub use delivery::DeliveryEvent;
 pub use old_default::OldDefault;
 pub use pickup::PickupEvent;
 pub use qmgr::QmgrEvent;
-pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent};
+pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent, escaped};
 
 use std::{fmt, rc::Rc};
 

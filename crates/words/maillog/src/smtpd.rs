@@ -235,7 +235,12 @@ fn write_id(f: &mut fmt::Formatter<'_>, id: Option<QueueId>) -> fmt::Result {
     }
 }
 
-/// Bytes of a peer: printable ASCII as it is, the rest as C escapes.
+/// Bytes of a peer for a log line: printable ASCII as it is, the rest as C escapes.
+#[must_use]
+pub fn escaped(bytes: &[u8]) -> String {
+    Escaped(bytes).to_string()
+}
+
 struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {

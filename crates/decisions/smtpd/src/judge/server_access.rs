@@ -155,7 +155,7 @@ impl<R: Resolve> Walk<'_, R> {
                 DnsAnswer::NoName => {}
                 DnsAnswer::NoData => why = "No address associated with hostname",
                 DnsAnswer::Invalid(_) | DnsAnswer::TryAgain(_) => {
-                    why = "Temporary failure in name resolution"
+                    why = "Temporary failure in name resolution";
                 }
             }
         }

@@ -194,6 +194,16 @@ impl Session {
         }
     }
 
+    /// A client of which nothing is known, because the proxy before us did not say who it is: it is told so, and that is
+    /// all.
+    #[must_use]
+    pub fn refused(settings: Rc<SmtpdSettings>, log: Logger, now: Instant) -> Self {
+        let mut session = Self::new(settings, Peer::nobody(), log, now);
+        session.say_named(421, Dsn::temporary(3, 0), "Server local error");
+        session.hang_up();
+        session
+    }
+
     /// What to do next.
     pub fn step(&mut self, now: Instant) -> Action<'_> {
         self.output.written();

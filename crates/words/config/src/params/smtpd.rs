@@ -119,8 +119,8 @@ rows! {
     smtpd_service_name: text(1, 0), "smtpd", "postscreen", NotYet, "The service that postscreen hands clients to.";
     smtpd_soft_error_limit: int(1, 0), "10", "smtpd", Honoured("smtpd"), "How many errors make replies slow.";
     smtpd_timeout: time(1, 0), "${stress?{10}:{300}}s", "smtpd", Honoured("smtpd"), "How long a client may take.";
-    smtpd_upstream_proxy_protocol: text(0, 0), "", "smtpd", NotYet, "The protocol by which a proxy before this server names the real client.";
-    smtpd_upstream_proxy_timeout: time(1, 0), "5s", "smtpd", NotYet, "How long the proxy before this server may take to name the real client.";
+    smtpd_upstream_proxy_protocol: text(0, 0), "", "smtpd", Honoured("receive"), "The protocol by which a proxy before this server names the real client.";
+    smtpd_upstream_proxy_timeout: time(1, 0), "5s", "smtpd", Honoured("receive"), "How long the proxy before this server may take to name the real client.";
     stress: text(0, 0), "", "postscreen,smtpd", NotYet, "Set to `yes` by master while a service is at its process limit; other defaults depend on it.";
     strict_rfc821_envelopes: flag(), "no", "smtpd", Honoured("smtpd"), "Wants addresses in angle brackets.";
     unknown_address_reject_code: int(0, 0), "450", "smtpd", Honoured("smtpd"), "The reply code for a domain that does not exist.";

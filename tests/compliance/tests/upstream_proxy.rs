@@ -1,0 +1,220 @@
+//! A proxy before the SMTP server: what it says of the client, told to Debian's Postfix and to Posthaste alike, by the
+//! test and by the real HAProxy.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use compliance::{
+    system::{System, Which, free_port},
+    wire::Talk,
+};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    process::{Child, Command, Stdio},
+};
+
+const SETTINGS: &str = "smtpd_peername_lookup = no\ninet_protocols = all\ninet_interfaces = 127.0.0.1\n\
+     smtpd_client_port_logging = yes\nmynetworks = 192.0.2.0/24\nlocal_recipient_maps =\n\
+     smtpd_forbid_unauth_pipelining = yes\nsmtpd_discard_ehlo_keywords = silent-discard, dsn, etrn\n\
+     default_transport = discard:\nlocal_transport = discard:\n";
+
+/// A system with one more SMTP server that wants a proxy before it.
+fn behind_proxy(which: Which) -> (System, SocketAddr) {
+    let system = System::prepare(which, SETTINGS);
+    let port = free_port();
+    system.add_services(&format!(
+        "127.0.0.1:{port} inet n - n - - smtpd -o syslog_name=proxied -o smtpd_upstream_proxy_protocol=haproxy\n  \
+         -o smtpd_upstream_proxy_timeout=2s\n"
+    ));
+    system.run();
+    (system, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// What the proxied server has logged, without times and process numbers; what the system chose is masked.
+fn logged(system: &System, sessions: usize) -> Vec<String> {
+    let lines = || -> Vec<String> {
+        let log = system.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| Some(line.split_once(" proxied/smtpd[")?.1.split_once("]: ")?.1.to_owned()));
+        lines.collect()
+    };
+    system.wait_until("the sessions have ended", || {
+        lines().iter().filter(|line| line.starts_with("disconnect from")).count() == sessions
+    });
+    lines().iter().map(|line| masked(line)).collect()
+}
+
+/// Ports that the system chose are not the test's.
+fn masked(line: &str) -> String {
+    match line.split_once("[127.0.0.1]:") {
+        Some((before, after)) => {
+            format!("{before}[127.0.0.1]:~{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => line.to_owned(),
+    }
+}
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+fn binary(command: u8, family: u8, content: &[u8]) -> Vec<u8> {
+    let size = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [SIGNATURE, &[command, family], &size, content].concat()
+}
+
+/// Headers as a proxy may send them, good ones and bad ones.
+fn headers() -> Vec<Vec<u8>> {
+    let v4 = [192, 0, 2, 7, 192, 0, 2, 25, 0x9c, 0x40, 0, 25];
+    let v6 = [[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7].as_slice(); 2].concat();
+    let v6 = [v6.as_slice(), &[0x9c, 0x40, 0, 25]].concat();
+    let with_extension = [v4.as_slice(), b"\x04\x00\x03abc"].concat();
+    vec![
+        b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n".to_vec(),
+        b"PROXY TCP6 2001:DB8::7 2001:db8::25 40000 25\r\n".to_vec(),
+        b"PROXY TCP6 ::ffff:192.0.2.7 2001:db8::25 40000 25\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7\r\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7 192.0.2.25 70000 25\r\n".to_vec(),
+        binary(0x21, 0x11, &v4),
+        binary(0x21, 0x11, &with_extension),
+        binary(0x21, 0x21, &v6),
+        binary(0x20, 0, b""),
+        binary(0x21, 0x31, &[0; 216]),
+        binary(0x21, 0x11, &v4[..8]),
+        binary(0x22, 0x11, &v4),
+        binary(0x11, 0x11, &v4),
+        b"EHLO client.example.com\r\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7".to_vec(),
+        binary(0x21, 0x11, &v4)[..20].to_vec(),
+    ]
+}
+
+/// The greeting of each, and what follows, and the log.
+fn story(which: Which) -> (Vec<String>, Vec<String>) {
+    let (system, server) = behind_proxy(which);
+    let mut told = Vec::new();
+    let headers = headers();
+    for header in &headers {
+        let mut talk = Talk::to(server);
+        assert!(talk.send(header));
+        // Postfix takes what has come for all that comes; nothing more does.
+        talk.half_close();
+        told.push(format!("{}: {}", header.escape_ascii(), String::from_utf8_lossy(&talk.rest())));
+    }
+    let mut silent = Talk::to(server);
+    told.push(format!("silence: {:?}", silent.reply()));
+    let mut gone = Talk::to(server);
+    gone.half_close();
+    told.push(format!("nothing: {:?}", gone.reply()));
+    let mut early = Talk::to(server);
+    early.send(b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\nEHLO x\r\n");
+    told.push(format!("early: {:?}", early.reply()));
+    drop((silent, gone, early));
+    (told, logged(&system, headers.len() + 3))
+}
+
+#[test]
+fn headers_are_read_as_postfix_reads_them() {
+    let (postfix, posthaste) = (story(Which::Postfix), story(Which::Posthaste));
+    assert_eq!(postfix.0, posthaste.0);
+    // As 3.7 has it: it names the proxy where 3.12 says that it knows nothing, and no queue id where there is none.
+    let older = |line: &String| {
+        let line = line.replace("unknown[unknown]:unknown", "unknown[127.0.0.1]:~");
+        line.strip_prefix("NOQUEUE: ").map_or(line.clone(), str::to_owned)
+    };
+    let ours: Vec<_> = posthaste.1.iter().map(older).collect();
+    assert_eq!(postfix.1, ours);
+    assert!(postfix.1.iter().any(|line| line == "connect from unknown[192.0.2.7]:40000"), "{:?}", postfix.1);
+    let nobody = "connect from unknown[unknown]:unknown";
+    assert!(posthaste.1.iter().any(|line| line == nobody), "{:?}", posthaste.1);
+}
+
+/// docs/differences.md: a header that comes in pieces is waited for.
+#[test]
+fn a_header_in_pieces_is_waited_for_within_the_limit() {
+    let (system, server) = behind_proxy(Which::Posthaste);
+    for header in [b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n".to_vec(), headers()[7].clone()] {
+        let mut talk = Talk::to(server);
+        for byte in &header {
+            assert!(talk.send(&[*byte]));
+        }
+        assert_eq!(talk.reply().as_deref(), Some("220 mx.test ESMTP Postfix"));
+        assert_eq!(talk.say("QUIT"), "221 2.0.0 Bye");
+    }
+    let mut slow = Talk::to(server);
+    slow.send(b"PROXY TCP4 192.0");
+    assert_eq!(slow.reply().as_deref(), Some("421 4.3.0 mx.test Server local error"));
+    let log = logged(&system, 3);
+    assert!(
+        log.contains(
+            &"warning: haproxy read: missing protocol header terminator: PROXY TCP4 192.0".to_owned()
+        ),
+        "{log:?}"
+    );
+}
+
+/// HAProxy before a server, with both versions of its protocol; ended when dropped.
+struct HaProxy {
+    child: Child,
+    _directory: tempfile::TempDir,
+    versions: [SocketAddr; 2],
+}
+
+impl HaProxy {
+    fn before(server: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let versions = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let mut text =
+            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n".to_owned();
+        for (word, address) in ["send-proxy", "send-proxy-v2"].into_iter().zip(versions) {
+            text.push_str(&format!("listen {word}\n bind {address}\n server mx {server} {word}\n"));
+        }
+        let path = directory.path().join("haproxy.cfg");
+        fs::write(&path, text).unwrap();
+        let child = Command::new("/usr/sbin/haproxy")
+            .args(["-db", "-q", "-f"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("haproxy is installed (make prepare)");
+        for address in versions {
+            compliance::wire::wait_for("HAProxy listens", || std::net::TcpStream::connect(address).is_ok());
+        }
+        Self { child, _directory: directory, versions }
+    }
+}
+
+impl Drop for HaProxy {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The replies to a stranger who wants to relay, through HAProxy.
+fn through_haproxy(which: Which) -> Vec<String> {
+    let (system, server) = behind_proxy(which);
+    let proxy = HaProxy::before(server);
+    let mut told = Vec::new();
+    for (number, address) in (8..).zip(proxy.versions) {
+        let client = Ipv4Addr::new(127, 0, 0, number);
+        let mut talk = Talk::from(client, address).unwrap();
+        told.extend(talk.reply());
+        told.push(talk.say("EHLO client.example.com"));
+        told.push(talk.say("MAIL FROM:<a@example.com>"));
+        told.push(talk.say("RCPT TO:<b@example.org>"));
+        told.push(talk.say("RCPT TO:<b@mx.test>"));
+        told.push(talk.say("QUIT"));
+        let connect = format!("proxied/smtpd[~]: connect from unknown[{client}]:");
+        let mark = connect.split_once("]: ").unwrap().1.to_owned();
+        system.wait_until("the client's own address is logged", || system.log().contains(&mark));
+    }
+    told
+}
+
+#[test]
+fn haproxy_says_whose_connection_it_is() {
+    let postfix = through_haproxy(Which::Postfix);
+    assert_eq!(postfix, through_haproxy(Which::Posthaste));
+    assert!(postfix.contains(&"454 4.7.1 <b@example.org>: Relay access denied".to_owned()), "{postfix:?}");
+}
