@@ -206,3 +206,31 @@ fn mail_waits_while_the_server_is_away() {
     assert!(rcpt("bad").starts_with("550 "), "{}", system.log());
     assert_eq!(server.nonsense(), 0);
 }
+
+/// Nobody has to reload for a table whose settings were missing, or are others now.
+#[test]
+fn settings_are_read_again_below_a_running_system() {
+    let servers = ["one", "two"].map(|name| {
+        MongoServer::start(vec![user(&format!("{name}@v.test"), document([("to", "x".into())]))], None)
+    });
+    let [one, two] = servers.each_ref().map(|server| server.table("t.cf", BY_NAME));
+    let system = System::prepare(
+        Which::Posthaste,
+        "virtual_mailbox_domains = v.test\nvirtual_mailbox_maps = mongodb:$B/etc/users.cf\n\
+         virtual_transport = discard:\nsmtpd_peername_lookup = no\n",
+    );
+    system.run();
+    let use_settings = |from: &Path| {
+        let new = system.path("etc/users.new");
+        std::fs::copy(from, &new).expect("space");
+        std::fs::rename(&new, system.path("etc/users.cf")).expect("one file system");
+    };
+    let rcpt = |user: &str| Talk::rcpt(system.address(), &format!("{user}@v.test"));
+    assert!(rcpt("one").starts_with("451 "), "{}", system.log());
+    use_settings(&one);
+    system.wait_until("the settings are found", || rcpt("one").starts_with("250 "));
+    assert!(rcpt("two").starts_with("550 "), "{}", system.log());
+    use_settings(&two);
+    system.wait_until("the new settings are in force", || rcpt("two").starts_with("250 "));
+    assert!(rcpt("one").starts_with("550 "), "{}", system.log());
+}

@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     owner: u32,
     device: u64,
     inode: u64,
@@ -30,7 +30,8 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-fn stamp(path: &PathBuf) -> Option<Stamp> {
+/// What tells one state of a file from another; `None` if it is not there.
+pub(crate) fn stamp(path: &PathBuf) -> Option<Stamp> {
     let data = std::fs::metadata(path).ok()?;
     Some(Stamp {
         owner: data.uid(),
@@ -44,7 +45,7 @@ fn stamp(path: &PathBuf) -> Option<Stamp> {
 
 impl Stamp {
     /// Whether another change could leave the same stamp.
-    fn is_hot(&self) -> bool {
+    pub(crate) fn is_hot(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let changed = Duration::new(
             u64::try_from(self.changed.0).unwrap_or(0),
@@ -93,6 +94,20 @@ impl Fresh {
             looked: Cell::new(Instant::now()),
             owner: Cell::new(owner),
         })
+    }
+
+    /// A table that could not be opened, which it is tried again to do.
+    pub(crate) fn unusable(map_type: &str, name: &str, options: &Options, trouble: Trouble) -> Self {
+        Self {
+            map_type: map_type.to_owned(),
+            name: name.to_owned(),
+            options: options.clone(),
+            file: open::file_of(map_type, name),
+            source: RefCell::new(Err(trouble)),
+            stamp: Cell::new(None),
+            looked: Cell::new(Instant::now()),
+            owner: Cell::new(TableOwner::Unknown),
+        }
     }
 
     /// Looks at the file, if it is time.

@@ -1,22 +1,23 @@
 //! The tables of a process, shared by equal names.
 
+mod checked;
+
 use crate::{
     Approved, OpenError, Options, Redirect, Slow, Source,
     composite::{self, Debug, Pipe, Random, Union},
     freshness::Fresh,
     memory::{Empty, Fail, read_file},
-    open::{is_supported, split_spec},
+    open::{file_of, is_supported, split_spec},
     slow::Elsewhere,
     without_proxy,
 };
 use bstr::ByteSlice;
+use checked::Checked;
 use config::{Values, params as p};
 use maillog::Logger;
 use std::{
     cell::{OnceCell, RefCell},
     collections::HashMap,
-    os::unix::fs::MetadataExt,
-    path::PathBuf,
     rc::Rc,
 };
 use types::{Lookup, Trouble};
@@ -150,11 +151,36 @@ impl Registry {
         }
         let table = self.open_table(spec, (caution, depth)).unwrap_or_else(|error| {
             self.logger.write(maillog::Severity::Error, &error.to_string());
-            let trouble = Trouble::new(format!("{spec} is unavailable. {error}"));
-            self.at_hand(spec, Box::new(Fail(trouble)))
+            self.unusable(spec, caution, &error)
         });
         self.tables.borrow_mut().insert(key, Rc::clone(&table));
         table
+    }
+
+    /// A table that answers trouble: until it can be opened, where that depends on a file.
+    fn unusable(&self, spec: &str, caution: Caution, error: &OpenError) -> Rc<dyn Table> {
+        let trouble = Trouble::new(format!("{spec} is unavailable. {error}"));
+        let Ok((map_type, name)) = split_spec(spec) else {
+            return self.at_hand(spec, Box::new(Fail(trouble)));
+        };
+        let redirect = self.settings.redirect.as_ref().filter(|_| Redirect::is_legacy(map_type));
+        let target = redirect
+            .map_or(Ok(map_type.to_owned()), |redirect| redirect.target(map_type, name, &self.options));
+        match target {
+            Ok(known) if is_supported(&known) && file_of(&known, name).is_some() => {
+                let options = self.options_for(caution);
+                let source = Box::new(Fresh::unusable(&known, name, &options, trouble));
+                self.in_its_place(spec, &known, source, options.substitution)
+            }
+            Ok(_) if name.starts_with('/') && !is_supported(map_type) => {
+                Rc::new(Checked::new(self, spec, Err(trouble)))
+            }
+            _ => self.at_hand(spec, Box::new(Fail(trouble))),
+        }
+    }
+
+    fn options_for(&self, caution: Caution) -> Options {
+        Options { substitution: caution == Caution::None, ..self.options.clone() }
     }
 
     fn open_table(&self, spec: &str, (caution, depth): (Caution, usize)) -> Result<Rc<dyn Table>, OpenError> {
@@ -203,17 +229,9 @@ impl Registry {
             }
             "randmap" => Ok(Rc::new(Random::open(name, &self.options)?)),
             known if is_supported(known) => {
-                let substitution = caution == Caution::None;
-                let options = Options { substitution, ..self.options.clone() };
+                let options = self.options_for(caution);
                 let source = Box::new(Fresh::open(map_type, name, &options)?);
-                Ok(match &self.openers.slow {
-                    Some(slow) if matches!(known, "regexp" | "unix") => {
-                        let (map_type, name) = (known.to_owned(), name.to_owned());
-                        let elsewhere = Elsewhere { map_type, name, substitution, slow: Rc::clone(slow) };
-                        self.in_either_place(spec, source, elsewhere)
-                    }
-                    _ => self.at_hand(spec, source),
-                })
+                Ok(self.in_its_place(spec, known, source, options.substitution))
             }
             "tcp" | "socketmap" | "memcache" if caution == Caution::Paranoid => Err(OpenError::new(format!(
                 "{map_type}:{name} map is not allowed for security-sensitive data"
@@ -226,9 +244,7 @@ impl Registry {
         let table = self
             .opened_by_opener(map_type, name)
             .unwrap_or_else(|| Err(OpenError::new(format!("unsupported dictionary type: {map_type}"))))?;
-        // The file that says how to reach the table says what it answers.
-        let settings = name.starts_with('/').then(|| name.into());
-        Ok(Rc::new(Checked { table, settings, text: self.text_rules() }))
+        Ok(Rc::new(Checked::new(self, &format!("{map_type}:{name}"), Ok(table))))
     }
 
     fn opened_by_opener(&self, map_type: &str, name: &str) -> Option<Result<Rc<dyn Table>, OpenError>> {
@@ -239,8 +255,22 @@ impl Registry {
         Rc::new(AtHand { name: spec.to_owned(), source, elsewhere: None, text: self.text_rules() })
     }
 
-    fn in_either_place(&self, spec: &str, source: Box<dyn Source>, elsewhere: Elsewhere) -> Rc<dyn Table> {
-        let elsewhere = Some(elsewhere);
+    /// Gives what may take long to somebody else, if there is one.
+    fn in_its_place(
+        &self,
+        spec: &str,
+        known: &str,
+        source: Box<dyn Source>,
+        substitution: bool,
+    ) -> Rc<dyn Table> {
+        let slow = self.openers.slow.as_ref().filter(|_| matches!(known, "regexp" | "unix"));
+        let name = spec.split_once(':').map_or(spec, |(_, name)| name);
+        let elsewhere = slow.map(|slow| Elsewhere {
+            map_type: known.to_owned(),
+            name: name.to_owned(),
+            substitution,
+            slow: Rc::clone(slow),
+        });
         Rc::new(AtHand { name: spec.to_owned(), source, elsewhere, text: self.text_rules() })
     }
 
@@ -281,6 +311,21 @@ impl Tables for Registry {
 }
 
 const BAD_UTF8: &str = "malformed UTF-8 or invalid codepoint";
+
+impl Registry {
+    /// The same without any table, for who opens one again later.
+    fn twin(&self) -> Self {
+        Self {
+            settings: self.settings.clone(),
+            options: self.options.clone(),
+            logger: self.logger.clone(),
+            openers: self.openers.clone(),
+            values: self.values.clone(),
+            approved: OnceCell::new(),
+            tables: RefCell::default(),
+        }
+    }
+}
 
 /// What keys and values must be where `smtputf8_enable` is set.
 struct TextRules {
@@ -345,50 +390,6 @@ impl Table for AtHand {
 
     fn owner(&self) -> TableOwner {
         self.source.owner()
-    }
-}
-
-/// A table of an [`Opener`].
-struct Checked {
-    table: Rc<dyn Table>,
-    settings: Option<PathBuf>,
-    text: TextRules,
-}
-
-impl Table for Checked {
-    fn name(&self) -> &str {
-        self.table.name()
-    }
-
-    fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
-        if self.text.refuses_key(self.table.name(), key) {
-            return Answer::ready(Lookup::Absent);
-        }
-        Answer::later(async move {
-            let answer = self.table.lookup(key).await;
-            self.text.judge(self.table.name(), key, answer)
-        })
-    }
-
-    fn update<'a>(&'a self, key: &'a [u8], value: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
-        self.table.update(key, value)
-    }
-
-    fn delete<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Result<(), Trouble>> {
-        self.table.delete(key)
-    }
-
-    fn is_pattern(&self) -> bool {
-        self.table.is_pattern()
-    }
-
-    fn owner(&self) -> TableOwner {
-        let file = self.settings.as_ref().map(std::fs::metadata);
-        match file {
-            None => self.table.owner(),
-            Some(Ok(facts)) => TableOwner::of_file(facts.uid()),
-            Some(Err(_)) => TableOwner::Unknown,
-        }
     }
 }
 

@@ -3,6 +3,7 @@ use crate::build::Builder;
 use std::{
     fs,
     future::Future,
+    os::unix::fs::MetadataExt,
     pin::pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -228,4 +229,74 @@ fn a_table_belongs_to_who_can_write_it() {
     assert_eq!(user.and(other), TableOwner::Unknown);
     assert_eq!(user.and(TableOwner::Unknown), TableOwner::Unknown);
     fs::remove_file(path).unwrap();
+}
+
+/// Asks until the answer is the expected one: files are looked at a few times in a second.
+fn ask_until(table: &Rc<dyn Table>, expected: &Lookup) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask(table, b"k");
+        if answer == *expected {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{answer:?} instead of {expected:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_file_that_was_missing_is_found_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, later) = (folder.path().join("t"), folder.path().join("new"));
+    let (registry, lines) = registry(&[]);
+    let table = registry.open(&format!("texthash:{}", path.display()));
+    assert!(matches!(ask(&table, b"k"), Lookup::TryAgain(_)) && table.is_pattern());
+    fs::write(&later, "k v\n").unwrap();
+    fs::rename(&later, &path).unwrap();
+    ask_until(&table, &found("v"));
+    assert!(!table.is_pattern());
+    assert_eq!(lines.0.borrow().len(), 1, "said once: {:?}", lines.0.borrow());
+}
+
+/// Answers with what is in the file of its name.
+struct FromFile;
+
+impl Opener for FromFile {
+    fn open(
+        &self,
+        map_type: &str,
+        name: &str,
+        tables: &dyn Tables,
+    ) -> Option<Result<Rc<dyn Table>, OpenError>> {
+        (map_type == "pgsql").then(|| {
+            let text = fs::read_to_string(name).map_err(|_| OpenError::new(format!("open {name}")))?;
+            Ok(tables.open(&format!("static:{text}")))
+        })
+    }
+}
+
+#[test]
+fn settings_of_a_table_are_read_again_when_their_file_has_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, later) = (folder.path().join("t.cf"), folder.path().join("new"));
+    let write = |text: &str| {
+        fs::write(&later, text).unwrap();
+        fs::rename(&later, &path).unwrap();
+    };
+    let (registry, lines) = registry(&[]);
+    let registry = registry.with_openers(&Openers::new(vec![Rc::new(FromFile)], None));
+    let spec = format!("pgsql:{}", path.display());
+    let table = registry.open(&spec);
+    let trouble = Lookup::TryAgain(Trouble::new(format!("{spec} is unavailable. open {}", path.display())));
+    assert_eq!(ask(&table, b"k"), trouble);
+    write("one");
+    ask_until(&table, &found("one"));
+    write("two");
+    ask_until(&table, &found("two"));
+    assert_eq!(lines.0.take(), [format!("error: open {}", path.display())]);
+    fs::remove_file(&path).unwrap();
+    ask_until(&table, &trouble);
+    assert_eq!(lines.0.take(), [format!("warning: {spec} is unavailable. open {}", path.display())]);
+    write("three");
+    ask_until(&table, &found("three"));
 }
