@@ -112,8 +112,11 @@ fn owner(values: &Values, path: &str) -> Result<(u32, u32), String> {
     if !is_safe(&source, uid) {
         return Err(wrong("source file", Path::new(path)));
     }
-    for directory in Path::new(path).ancestors().skip(1) {
-        if !is_safe(&look("parent directory", directory)?, uid) {
+    for (above, directory) in Path::new(path).ancestors().skip(1).enumerate() {
+        let facts = look("parent directory", directory)?;
+        // Where the sticky bit is set, others cannot rename what is ours.
+        let is_sticky = above > 0 && facts.uid() == 0 && facts.mode() & 0o1000 != 0;
+        if !is_sticky && !is_safe(&facts, uid) {
             return Err(wrong("parent directory", directory));
         }
     }
