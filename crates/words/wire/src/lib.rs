@@ -4,6 +4,7 @@
 //! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
 //! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables. [`proxy`] is what HAProxy says before a
 //! connection that it passes on. [`xtext`] is how values stand in commands.
+//! [`policy`] is what the SMTP server and policy servers say to each other.
 //!
 //! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
 
@@ -14,6 +15,7 @@ pub mod data;
 mod ehlo;
 pub mod line;
 mod line_ends;
+pub mod policy;
 pub mod proxy;
 pub mod proxymap;
 pub mod reply_reader;
