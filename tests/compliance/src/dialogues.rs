@@ -1,13 +1,17 @@
 //! One system with a service for each dialogue: an smtpd, a cleanup and a trivial-rewrite with its settings, so
 //! that one start serves all of them. Nothing is delivered: what was accepted stays where it can be counted.
 
-use crate::system::{PATIENCE, System, Which, free_port};
-use dialogue::{BASE, Dialogue};
+use crate::{
+    policy::PolicyServer,
+    system::{PATIENCE, System, Which, free_port},
+};
+use dialogue::{BASE, Dialogue, Script};
 use std::{
     fmt::Write as _,
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
@@ -16,6 +20,7 @@ use std::{
 pub struct Server {
     system: System,
     ports: Vec<u16>,
+    policies: Vec<Option<PolicyServer>>,
 }
 
 /// All dialogues of a directory, by name, and the texts that are none.
@@ -39,8 +44,9 @@ impl Server {
         let ports: Vec<u16> = dialogues.iter().map(|_| free_port()).collect();
         system.remove_service("qmgr");
         system.add_services(&services(dialogues, &ports));
+        let policies = dialogues.iter().map(|dialogue| policy_server(&system, dialogue)).collect();
         system.run();
-        Self { system, ports }
+        Self { system, ports, policies }
     }
 
     /// Where the service of a dialogue listens.
@@ -68,12 +74,33 @@ impl Server {
         }
     }
 
+    /// What the policy server of a dialogue was sent.
+    #[must_use]
+    pub fn asked(&self, index: usize) -> Vec<String> {
+        let server = self.policies.get(index).and_then(Option::as_ref);
+        let requests = server.map(PolicyServer::heard).unwrap_or_default();
+        requests.into_iter().flat_map(|request| request.lines).collect()
+    }
+
     /// How many of these queue ids have a file.
     #[must_use]
     pub fn queued(&self, ids: &[String]) -> usize {
         let queues = ["incoming", "active", "deferred"].map(|name| self.system.path("spool").join(name));
         ids.iter().filter(|id| queues.iter().any(|queue| queue.join(id).exists())).count()
     }
+}
+
+fn policy_server(system: &System, dialogue: &Dialogue) -> Option<PolicyServer> {
+    if dialogue.policy.is_empty() {
+        return None;
+    }
+    let script = Mutex::new(Script::of(dialogue));
+    let path = system.path("spool/policy").join(&dialogue.name);
+    Some(PolicyServer::unix(&path, move |_, _, to| {
+        let answer = script.lock().map_or_else(|_| Vec::new(), |mut script| script.next_answer());
+        to.write_all(&answer)?;
+        Ok(true)
+    }))
 }
 
 fn main_cf() -> String {

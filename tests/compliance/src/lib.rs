@@ -6,6 +6,7 @@ pub mod machine;
 pub mod mongodb;
 pub mod network;
 pub mod plain;
+pub mod policy;
 pub mod servers;
 pub mod sink;
 pub mod smtp;

@@ -135,6 +135,9 @@ fn check(which: Which, server: &Server, index: usize, dialogue: &Dialogue) -> Re
     if !dialogue.log.is_empty() {
         evidence.log = Some(server.log(index));
     }
+    if !dialogue.asked.is_empty() {
+        evidence.asked = Some(server.asked(index));
+    }
     dialogue.check_evidence(&format!("{which:?}"), &evidence).map_err(|error| error.to_string())
 }
 

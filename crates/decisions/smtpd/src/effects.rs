@@ -1,6 +1,8 @@
 //! What access tables want done to a message, apart from taking it or not (access(5), OTHER ACTIONS).
 
+use crate::Instance;
 use bstr::BString;
+use std::rc::Rc;
 use types::Address;
 
 /// Collected while the message's envelope and content are judged; it ends with the transaction.
@@ -18,4 +20,6 @@ pub struct Effects {
     pub is_held: bool,
     /// `DISCARD`: the client is told that all is well, and nothing more is judged.
     pub is_discarded: bool,
+    /// What policy servers know the message by, once one was asked.
+    pub instance: Option<Rc<Instance>>,
 }

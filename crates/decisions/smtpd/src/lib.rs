@@ -19,6 +19,7 @@ mod forwarded;
 mod judge;
 mod path;
 mod peer;
+mod policy_service;
 mod question;
 mod record;
 mod replies;
@@ -30,8 +31,12 @@ mod transaction;
 pub use action::Action;
 pub use effects::Effects;
 pub use forwarded::Forwarded;
-pub use judge::{Judge, Resolve, StandAlone, Surroundings};
+pub use judge::{
+    Instance, Judge, NoPolicyServers, PolicyRequest, PolicyServer, PolicyServers, Resolve, StandAlone,
+    Surroundings,
+};
 pub use peer::{Login, NameStatus, Peer, Unavailable, peer_name};
+pub use policy_service::{PolicyEndpoint, PolicyService};
 pub use question::{Answer, Ask, Grant, Grants, Question, Standing, Verdict};
 pub use record::{Step, Witness};
 pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules};

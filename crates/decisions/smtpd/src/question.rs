@@ -66,6 +66,8 @@ pub struct Question<'s> {
     pub transaction: Option<&'s Transaction>,
     /// The message's id, if it has one.
     pub queue_id: Option<QueueId>,
+    /// How large the message is, as far as that is known: what MAIL announced, or what came.
+    pub size_bytes: u64,
     /// The client did not wait for a reply where it must.
     pub has_improper_pipelining: bool,
     /// What earlier answers left behind.

@@ -1,5 +1,6 @@
 //! `smtpd_*_restrictions`, parsed once.
 
+use crate::PolicyService;
 use config::{Invalid, Values, params as p, split_list};
 use dnsbl::DnsList;
 use std::{collections::HashMap, rc::Rc};
@@ -75,6 +76,8 @@ pub enum Restriction {
         /// The list.
         list: Rc<DnsList>,
     },
+    /// `check_policy_service`, by its place in [`RestrictionLists::policy_services`].
+    PolicyService(usize),
     /// `reject_unknown_client_hostname`
     RejectUnknownClientHostname,
     /// `reject_unknown_reverse_client_hostname`
@@ -155,13 +158,14 @@ pub struct RestrictionLists {
     pub smtpd_reject_unlisted_sender: bool,
     /// The access tables of all lists, each once.
     pub access_tables: Vec<String>,
+    /// The policy services of all lists, each once.
+    pub policy_services: Vec<PolicyService>,
     classes: HashMap<String, Rc<Rules>>,
     problems: Vec<String>,
 }
 
 /// Names that Postfix knows and this server does not carry out yet.
-const NOT_YET: [&str; 9] = [
-    "check_policy_service",
+const NOT_YET: [&str; 8] = [
     "check_relay_domains",
     "permit_mx_backup",
     "reject_authenticated_sender_login_mismatch",
@@ -172,6 +176,9 @@ const NOT_YET: [&str; 9] = [
     "sleep",
 ];
 const NOT_YET_EITHER: [&str; 2] = ["reject_unverified_recipient", "reject_unverified_sender"];
+
+const POLICY: &str = "check_policy_service";
+const NO_POLICY_SERVICE: &str = "restriction check_policy_service must be followed by transport:server";
 
 fn known(name: &str) -> Option<Restriction> {
     use Restriction as R;
@@ -267,6 +274,9 @@ fn dns_list(name: &str, list: impl FnOnce() -> Option<String>) -> Option<Result<
 }
 
 fn unknown(name: &str) -> String {
+    if name.eq_ignore_ascii_case(POLICY) {
+        return NO_POLICY_SERVICE.to_owned();
+    }
     if name.eq_ignore_ascii_case("permit_naked_ip_address") {
         return format!(
             "support for restriction \"{name}\" has been removed in Postfix 3.9; instead, specify \
@@ -285,6 +295,7 @@ struct Parser<'v> {
     /// Names of classes; the list is there once it was needed.
     classes: HashMap<&'v str, Option<Rc<Rules>>>,
     access_tables: Vec<String>,
+    policy_services: Vec<PolicyService>,
     problems: Vec<String>,
 }
 
@@ -306,6 +317,9 @@ impl<'v> Parser<'v> {
                 (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
                 (None, None) if server_access(name).is_some() => {
                     self.server_access_rule(parameter, name, words.next())
+                }
+                (None, None) if name.eq_ignore_ascii_case(POLICY) => {
+                    self.policy_service(parameter, words.next())
                 }
                 (None, None) if name.contains(':') => {
                     Restriction::Access { subject: None, table: self.table(name) }
@@ -347,6 +361,22 @@ impl<'v> Parser<'v> {
                 Restriction::ServerAccess { subject, servers, table }
             }
             (rule, _) => rule,
+        }
+    }
+
+    fn policy_service(&mut self, parameter: &str, service: Option<&str>) -> Restriction {
+        let Some(name) = service.filter(|service| service.contains(':')) else {
+            return self.unusable(parameter, NO_POLICY_SERVICE.to_owned());
+        };
+        if let Some(at) = self.policy_services.iter().position(|known| known.name == name) {
+            return Restriction::PolicyService(at);
+        }
+        match PolicyService::parse(name, self.values) {
+            Ok(service) => {
+                self.policy_services.push(service);
+                Restriction::PolicyService(self.policy_services.len() - 1)
+            }
+            Err(why) => self.unusable(parameter, format!("restriction {POLICY} {name}: {why}")),
         }
     }
 
@@ -406,7 +436,13 @@ impl RestrictionLists {
     pub(crate) fn load(values: &Values) -> Result<Self, Invalid> {
         let classes =
             values.list(p::smtpd_restriction_classes).into_iter().map(|name| (name, None)).collect();
-        let mut parser = Parser { values, classes, access_tables: Vec::new(), problems: Vec::new() };
+        let mut parser = Parser {
+            values,
+            classes,
+            access_tables: Vec::new(),
+            policy_services: Vec::new(),
+            problems: Vec::new(),
+        };
         let mut list = |parameter: &str, id| parser.list(parameter, values.text(id));
         let mut lists = Self {
             smtpd_client_restrictions: list("smtpd_client_restrictions", p::smtpd_client_restrictions),
@@ -430,6 +466,7 @@ impl RestrictionLists {
         };
         lists.classes = parser.all_classes();
         (lists.access_tables, lists.problems) = (parser.access_tables, parser.problems);
+        lists.policy_services = parser.policy_services;
         lists.check_relay_control()?;
         Ok(lists)
     }
@@ -449,6 +486,7 @@ impl RestrictionLists {
             smtpd_reject_unlisted_recipient: false,
             smtpd_reject_unlisted_sender: false,
             access_tables: Vec::new(),
+            policy_services: Vec::new(),
             classes: HashMap::new(),
             problems: Vec::new(),
         }
@@ -547,8 +585,8 @@ mod tests {
             assert!(lists.problems()[0].contains(problem), "{:?}", lists.problems());
         };
         check(
-            "permit_mynetworks, check_policy_service unix:private/x",
-            "\"check_policy_service\" is not supported yet",
+            "permit_mynetworks, check_policy_service, reject",
+            "check_policy_service must be followed by transport:server",
         );
         check("no_such_thing", "unknown smtpd restriction: \"no_such_thing\"");
         check("reject_rbl_client", "requires domain name argument");

@@ -11,6 +11,8 @@ pub struct Transaction {
     pub sender: Address,
     /// BODY parameter.
     pub encoding: BodyEncoding,
+    /// SIZE parameter; 0 if there was none.
+    pub size_bytes: u64,
     /// The client gave SMTPUTF8.
     pub is_smtputf8: bool,
     /// Addresses are completed with our domain (`local_header_rewrite_clients`).
@@ -28,6 +30,7 @@ impl Transaction {
         Self {
             sender,
             encoding: BodyEncoding::Unknown,
+            size_bytes: 0,
             is_smtputf8: false,
             is_local_rewrite: false,
             recipients: Vec::new(),

@@ -12,6 +12,8 @@ pub struct Evidence {
     pub is_closed: bool,
     /// Log lines of the session, where they are known.
     pub log: Option<Vec<String>>,
+    /// What its policy server was sent, where that is known.
+    pub asked: Option<Vec<String>>,
     /// Messages committed, where that is known.
     pub queued: Option<usize>,
 }
@@ -84,11 +86,22 @@ impl Dialogue {
         {
             return Err(self.mismatch(how, format!("{queue} messages"), format!("{queued} messages")));
         }
-        let Some(log) = &evidence.log else { return Ok(()) };
-        let mut lines = log.iter();
-        for pattern in &self.log {
+        self.check_lines(how, ("log", &self.log), evidence.log.as_deref())?;
+        self.check_lines(how, ("asked", &self.asked), evidence.asked.as_deref())
+    }
+
+    /// Whether all lines that the file expects are there, in its order.
+    fn check_lines(
+        &self,
+        how: &str,
+        (what, expected): (&str, &[String]),
+        seen: Option<&[String]>,
+    ) -> Result<(), Mismatch> {
+        let Some(seen) = seen else { return Ok(()) };
+        let mut lines = seen.iter();
+        for pattern in expected {
             if !lines.any(|line| matches(pattern, line)) {
-                return Err(self.mismatch(how, format!("log: {pattern}"), log.join("\n            ")));
+                return Err(self.mismatch(how, format!("{what}: {pattern}"), seen.join("\n            ")));
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 //! config  name = value
 //!         name = value
 //! dns     mail.example.com A 192.0.2.7
+//! policy  action=DUNNO
 //! connect 192.0.2.7 mail.example.com
 //! S: 220 mx.test ESMTP ~
 //! C: EHLO mail.example.com
@@ -17,20 +18,23 @@
 //! close
 //! S: (closed)
 //! log: ~improper command pipelining~
+//! asked: recipient=alice@mx.test
 //! queue: 1
 //! ```
 //!
-//! `~` stands for any text. Client lines without server lines between them are sent together. A file is run
+//! `~` stands for any text. The policy server that gives the answers is `unix:policy/NAME`, with the file's name. Client lines without server lines between them are sent together. A file is run
 //! against the session machine with virtual time ([`run_session`]) or over TCP ([`run_tcp`]).
 
 mod expectation;
 mod parse;
+mod policy_of;
 mod session;
 mod tcp;
 mod world_of;
 
 pub use expectation::{Evidence, Mismatch, matches};
 pub use parse::{Dialogue, ParseError, Step, parse};
+pub use policy_of::Script;
 pub use session::{Delivery, run_session};
 pub use tcp::{Patience, observe_tcp, run_tcp};
 

@@ -32,6 +32,11 @@ pub struct Dialogue {
     pub config: Vec<(String, String)>,
     /// `name TYPE value`
     pub dns: Vec<[String; 3]>,
+    /// What the policy server at `unix:policy/NAME` (the dialogue's name) answers, one after the other and then always the
+    /// last; without the empty line at the end.
+    pub policy: Vec<Vec<u8>>,
+    /// Attributes that it was sent, in order; others may stand between them.
+    pub asked: Vec<String>,
     /// The client's address and verified name.
     pub connect: (IpAddr, Option<String>),
     /// What happens.
@@ -69,6 +74,8 @@ pub fn parse(name: &str, text: &str) -> Result<Dialogue, ParseError> {
         only: None,
         config: Vec::new(),
         dns: Vec::new(),
+        policy: Vec::new(),
+        asked: Vec::new(),
         connect: (IpAddr::from([127, 0, 0, 1]), None),
         steps: Vec::new(),
         log: Vec::new(),
@@ -99,6 +106,7 @@ enum Section {
     None,
     Config,
     Dns,
+    Policy,
 }
 
 fn take_line(dialogue: &mut Dialogue, section: &mut Section, line: &str) -> Result<(), String> {
@@ -115,7 +123,8 @@ fn take_line(dialogue: &mut Dialogue, section: &mut Section, line: &str) -> Resu
         return match section {
             Section::Config => take_setting(dialogue, line.trim()),
             Section::Dns => take_record(dialogue, line.trim()),
-            Section::None => Err("an indented line must continue config or dns".to_owned()),
+            Section::Policy => take_answer(dialogue, line.trim()),
+            Section::None => Err("an indented line must continue config, dns or policy".to_owned()),
         };
     }
     *section = Section::None;
@@ -132,6 +141,11 @@ fn take_line(dialogue: &mut Dialogue, section: &mut Section, line: &str) -> Resu
             *section = Section::Dns;
             take_record(dialogue, rest_trimmed)?;
         }
+        "policy" => {
+            *section = Section::Policy;
+            take_answer(dialogue, rest_trimmed)?;
+        }
+        "asked:" => dialogue.asked.push(rest_trimmed.to_owned()),
         "connect" => dialogue.connect = parse_connect(rest_trimmed)?,
         "C:" => send(dialogue, &[rest.as_bytes(), b"\r\n"].concat()),
         "C>" => send(dialogue, &unescape(rest)?),
@@ -148,7 +162,7 @@ fn take_line(dialogue: &mut Dialogue, section: &mut Section, line: &str) -> Resu
             dialogue.queue = Some(count.map_err(|_| "queue: wants `empty` or a number".to_owned())?);
         }
         _ => {
-            let known = "#, seed:, only:, config, dns, connect, C:, C>, S:, wait, close, log: or queue:";
+            let known = "#, seed:, only:, config, dns, policy, connect, C:, C>, S:, wait, close, log:, asked: or queue:";
             return Err(format!("`{word}` begins no line; begin with {known}"));
         }
     }
@@ -174,6 +188,11 @@ fn take_record(dialogue: &mut Dialogue, text: &str) -> Result<(), String> {
         (Some(name), Some(kind), Some(value)) => dialogue.dns.push([name, kind, value]),
         _ => return Err("dns wants `name TYPE value`".to_owned()),
     }
+    Ok(())
+}
+
+fn take_answer(dialogue: &mut Dialogue, text: &str) -> Result<(), String> {
+    dialogue.policy.push(unescape(text)?);
     Ok(())
 }
 

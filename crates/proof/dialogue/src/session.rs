@@ -2,6 +2,7 @@
 
 use crate::{
     Dialogue, Evidence, Mismatch, Step,
+    policy_of::{Scripted, Services},
     world_of::{Lines, TextDns, TextTables, values},
 };
 use maillog::Logger;
@@ -41,6 +42,7 @@ struct Run {
     is_closed: bool,
     opened: u32,
     queued: usize,
+    policies: Rc<Scripted>,
     log: Rc<Lines>,
 }
 
@@ -111,9 +113,11 @@ impl Run {
         if let Some(name) = name {
             peer = peer.named(name);
         }
+        let policies = Scripted::new(dialogue);
         let around = Surroundings {
             tables: &TextTables,
             dns: Rc::new(TextDns(dialogue.dns.clone())),
+            policies: Rc::new(Services(Rc::clone(&policies))),
             local: rewriter.locality(),
             own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),
             free_bytes: Rc::new(|| 1 << 40),
@@ -131,6 +135,7 @@ impl Run {
             is_closed: false,
             opened: 0,
             queued: 0,
+            policies,
             log,
         })
     }
@@ -157,6 +162,7 @@ impl Run {
             replies: Vec::new(),
             is_closed,
             log: Some(self.log.0.borrow().clone()),
+            asked: Some(self.policies.asked.borrow().clone()),
             queued: Some(self.queued),
         }
     }

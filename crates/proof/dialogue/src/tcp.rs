@@ -54,7 +54,7 @@ pub fn run_tcp(address: SocketAddr, dialogue: &Dialogue, patience: Patience) -> 
             }
         }
     }
-    let evidence = Evidence { replies, is_closed: client.is_closed, log: None, queued: None };
+    let evidence = Evidence { replies, is_closed: client.is_closed, ..Evidence::default() };
     dialogue.check_evidence(&how, &evidence)?;
     Ok(evidence)
 }

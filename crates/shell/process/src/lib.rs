@@ -225,6 +225,12 @@ impl Process {
         self.configuration.master_cf().service(&row.service, kind)
     }
 
+    /// Whether the programs of a row see `queue_directory` as their root, where they look for sockets.
+    #[must_use]
+    pub fn is_chrooted(&self, row: &ServedRow) -> bool {
+        self.row(row).is_some_and(|row| row.chroot)
+    }
+
     /// How many sessions or deliveries of a row there may be at once; 0 for no limit.
     #[must_use]
     pub fn row_limit(&self, row: &ServedRow) -> usize {

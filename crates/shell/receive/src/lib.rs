@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The process accepts nothing else from the network than what [`smtpd`] understands, opens no connection but
-//! to the resolver, and reads no queue file but those it writes and maildrop.
+//! to the resolver, to policy servers and to servers of tables, and reads no queue file but those it writes and maildrop.
 //!
 //! [`Receive`] is all of it over a [`World`]; [`main`] runs it live, under master.
 //!
@@ -16,6 +16,7 @@
 mod maildrop;
 mod out_of_order;
 mod pickup;
+mod policy;
 mod postlog;
 mod queueing;
 mod service;
@@ -34,8 +35,8 @@ use process::{
     first,
 };
 use queue::{Queue, RealDisk};
-use service::SmtpService;
-use std::{future::pending, rc::Rc, time::Duration};
+use service::{Row, SmtpService};
+use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
 use sys::{
     control::{ServedRow, ToChild, ToMaster},
     startup::Startup,
@@ -54,6 +55,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) zone: Zone,
     /// Tables whose answers must be waited for.
     pub(crate) openers: tables::Openers,
+    /// Counts the messages that policy servers were asked about.
+    pub(crate) last_instance: Rc<Cell<u32>>,
     pool_is_low: Trigger,
 }
 
@@ -69,6 +72,7 @@ impl<W: World> Shared<W> {
             wakeups: Wakeups::default(),
             zone: Zone::new(process.host.zone.clone()),
             openers: process.openers(world, "receive"),
+            last_instance: Rc::default(),
             pool_is_low: Trigger::default(),
         }
     }
@@ -214,7 +218,7 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
         }
         match row.program.as_str() {
             "smtpd" => {
-                let named = (row.service.as_str(), process.row_limit(&row));
+                let named = Row::of(process, &row);
                 let service = Rc::new(SmtpService::new(shared, (process, &libraries), named, &values)?);
                 services.sessions.push(service.slots.clone());
                 for listener in listeners {

@@ -1,20 +1,38 @@
 //! One smtpd row of master.cf: its settings, its tables, its places.
 
-use crate::{Shared, upstream_proxy::UpstreamProxy};
+use crate::{Shared, policy::PolicyClients, upstream_proxy::UpstreamProxy};
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
 use net::Slots;
 use process::{CleanupRow, Libraries, Process};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
-use smtpd::{Judge, Resolve, SmtpdSettings, Surroundings};
+use smtpd::{Judge, PolicyServers, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
+use sys::control::ServedRow;
 use tables::Registry;
 use types::{Address, Instant, Lookup, Resolved};
 use world::{Disk, Dns, World};
 
 /// How old the answer to "how much disk is free" may be.
 const FREE_SPACE_AGE: Duration = Duration::from_secs(1);
+
+/// The row of master.cf.
+#[derive(Clone, Copy)]
+pub(crate) struct Row<'a> {
+    /// First column.
+    pub(crate) service: &'a str,
+    pub(crate) sessions_max: usize,
+    /// Its programs see `queue_directory` as their root.
+    pub(crate) is_chrooted: bool,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn of(process: &Process, row: &'a ServedRow) -> Self {
+        let (sessions_max, is_chrooted) = (process.row_limit(row), process.is_chrooted(row));
+        Self { service: &row.service, sessions_max, is_chrooted }
+    }
+}
 
 pub(crate) struct SmtpService {
     pub(crate) settings: Rc<SmtpdSettings>,
@@ -56,7 +74,7 @@ impl SmtpService {
     pub(crate) fn new<W: World>(
         shared: &Shared<W>,
         (process, libraries): (&Process, &Libraries<'_>),
-        (service, sessions_max): (&str, usize),
+        row: Row<'_>,
         values: &Values,
     ) -> Result<Self, String> {
         let invalid = |invalid: config::Invalid| invalid.to_string();
@@ -69,7 +87,8 @@ impl SmtpService {
                 true => "no mail is taken: set the level to may for mail in clear text",
                 false => "sessions are in clear text",
             };
-            logger.warning(&format!("service {service}: {asked}: TLS is not offered yet; {consequence}"));
+            logger
+                .warning(&format!("service {}: {asked}: TLS is not offered yet; {consequence}", row.service));
         }
         let registry = Registry::new(values, logger).with_openers(&shared.openers);
         let own = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
@@ -79,6 +98,7 @@ impl SmtpService {
         let around = Surroundings {
             tables: &registry,
             dns,
+            policies: policy_servers(shared, values, &row, &host_names),
             local: own.locality(),
             own_addresses: own_addresses(values).into(),
             free_bytes: free_bytes(shared),
@@ -92,10 +112,27 @@ impl SmtpService {
             host_names,
             upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
-            slots: Slots::new(sessions_max),
+            slots: Slots::new(row.sessions_max),
             tag,
         })
     }
+}
+
+fn policy_servers<W: World>(
+    shared: &Shared<W>,
+    values: &Values,
+    row: &Row<'_>,
+    host_names: &Rc<dyn Dns>,
+) -> Rc<dyn PolicyServers> {
+    let size = |id| usize::try_from(values.int(id)).unwrap_or(0);
+    Rc::new(PolicyClients {
+        world: shared.world.clone(),
+        hosts: Rc::clone(host_names),
+        connections_max: size(p::default_process_limit),
+        answer_bytes_max: size(p::header_size_limit),
+        is_chrooted: row.is_chrooted,
+        last_instance: Rc::clone(&shared.last_instance),
+    })
 }
 
 /// Asks the file system at most once a second.

@@ -11,7 +11,7 @@
 use crate::{
     Shared,
     queueing::Queueing,
-    service::SmtpService,
+    service::{Row, SmtpService},
     session::{Attendant, Connection},
     submitting::Submitting,
 };
@@ -159,7 +159,12 @@ impl Program {
         let queue = Queue::new(disk, process::queue_settings(&self.values));
         let shared = Rc::new(Shared::new(&world, queue, &process));
         let libraries = Libraries::new(&process, &shared.openers);
-        let service = Rc::new(SmtpService::new(&shared, (&process, &libraries), ("smtpd", 1), &self.values)?);
+        let service = Rc::new(SmtpService::new(
+            &shared,
+            (&process, &libraries),
+            Row { service: "smtpd", sessions_max: 1, is_chrooted: false },
+            &self.values,
+        )?);
         let peer = match end {
             InputEnd::Network(client, own) => {
                 let peer = Peer::unknown(client.ip(), client.port(), own.ip(), own.port());

@@ -35,7 +35,7 @@ mod template;
 use client::Client;
 use config::{Values, own, params as p};
 use maillog::Logger;
-use server::Server;
+pub use server::Server;
 use source_file::MainSettings;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tables::{OpenError, Opener, Openers, Slow};

@@ -9,9 +9,9 @@ use std::{
 };
 use world::{Dns, DnsAnswer, Endpoint, RecordData, RecordType, World};
 
-/// A server's address as tables name it.
+/// A server's address as tables and restrictions name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Server {
+pub enum Server {
     /// `inet:host:port`
     Inet {
         /// A name or an address.
@@ -45,7 +45,10 @@ impl Server {
     }
 
     /// Connects to the first address that answers, within `limit` for each.
-    pub(crate) async fn connect<W: World>(
+    ///
+    /// # Errors
+    /// That of the last address, or that there is none.
+    pub async fn connect<W: World>(
         &self,
         world: &W,
         hosts: &Rc<dyn Dns>,

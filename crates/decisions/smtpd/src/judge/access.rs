@@ -86,7 +86,7 @@ pub(super) async fn find_network(maps: &Maps, address: &[u8]) -> Lookup {
     }
 }
 
-impl<R: Resolve> Walk<'_, R> {
+impl<'w, R: Resolve> Walk<'w, R> {
     /// `check_*_access type:table`; without a subject, that of the list.
     pub(super) async fn access(
         &mut self,
@@ -122,7 +122,10 @@ impl<R: Resolve> Walk<'_, R> {
                     let subject = Subject { name: helo, class: HELO };
                     let tables = &self.judge.access;
                     let answer = tables.find_domain(&tables.tables[table].maps, helo).await;
-                    Ok(self.found(Hit { table, key: helo, subject }, answer).await.unwrap_or(Status::Dunno))
+                    Ok(self
+                        .found(Hit { table: self.access_table(table), key: helo, subject }, answer)
+                        .await
+                        .unwrap_or(Status::Dunno))
                 }
                 None => Ok(Status::Dunno),
             },
@@ -139,7 +142,7 @@ impl<R: Resolve> Walk<'_, R> {
         }
     }
 
-    pub(super) fn access_table(&self, table: usize) -> &str {
+    pub(super) fn access_table(&self, table: usize) -> &'w str {
         self.judge.access.tables[table].maps.title()
     }
 
@@ -148,12 +151,16 @@ impl<R: Resolve> Walk<'_, R> {
         let tables = &self.judge.access;
         let maps = &tables.tables[table].maps;
         let answer = tables.find_domain(maps, name).await;
-        if let Some(status) = self.found(Hit { table, key: name.into(), subject }, answer).await {
+        if let Some(status) =
+            self.found(Hit { table: self.access_table(table), key: name.into(), subject }, answer).await
+        {
             return status;
         }
         let address = self.question.peer.client.address.as_bytes();
         let answer = find_network(maps, address).await;
-        self.found(Hit { table, key: address.into(), subject }, answer).await.unwrap_or(Status::Dunno)
+        self.found(Hit { table: self.access_table(table), key: address.into(), subject }, answer)
+            .await
+            .unwrap_or(Status::Dunno)
     }
 
     async fn mail_access(
@@ -168,7 +175,7 @@ impl<R: Resolve> Walk<'_, R> {
         if address.is_null() {
             let key = &tables.smtpd_null_access_lookup_key;
             let answer = maps.maps.find(key).await;
-            let hit = Hit { table, key: key.as_bstr(), subject };
+            let hit = Hit { table: self.access_table(table), key: key.as_bstr(), subject };
             return Ok(self.found(hit, answer).await.unwrap_or(Status::Dunno));
         }
         let resolved = self.resolve(address).await?;
@@ -179,7 +186,8 @@ impl<R: Resolve> Walk<'_, R> {
             return Ok(Status::Dunno);
         }
         let answer = tables.find_mail(maps, &key).await;
-        let status = self.found(Hit { table, key: key.as_bstr(), subject }, answer).await;
+        let status =
+            self.found(Hit { table: self.access_table(table), key: key.as_bstr(), subject }, answer).await;
         // An address that asks for another hop after us is too suspicious to be permitted.
         let is_suspicious = is_routed && class == RECIPIENT && !self.judge.allow_untrusted_routing;
         Ok(match status {
@@ -191,7 +199,7 @@ impl<R: Resolve> Walk<'_, R> {
     /// `None` when the table has nothing. A table that cannot be asked refuses for now.
     pub(super) async fn found(&mut self, hit: Hit<'_>, answer: Lookup) -> Option<Status> {
         let key: &BStr = hit.key;
-        self.tell(Step::Asked { table: self.access_table(hit.table), key, answer: &answer });
+        self.tell(Step::Asked { table: hit.table, key, answer: &answer });
         match answer {
             Lookup::Absent => None,
             Lookup::Found(value) => Some(self.act(hit, &value.to_str_lossy()).await),

@@ -11,10 +11,10 @@ use types::{Address, Dsn, Reply};
 /// How deep tables may name classes that name tables. Postfix goes to 100, which is no more use and much more stack.
 const DEPTH_MAX: u32 = 20;
 
-/// Where something was found.
+/// Where something was found: in a table, or in the answer of a policy server.
 #[derive(Clone, Copy)]
 pub(super) struct Hit<'h> {
-    pub(super) table: usize,
+    pub(super) table: &'h str,
     pub(super) key: &'h BStr,
     pub(super) subject: Subject<'h>,
 }
@@ -136,12 +136,12 @@ impl<R: Resolve> Walk<'_, R> {
 
     async fn permit_from(&self, hit: Hit<'_>, value: &str) -> Status {
         let action = value.split([' ', '\t']).next().unwrap_or_default();
-        let from = format!("from {}", self.access_table(hit.table));
+        let from = format!("from {}", hit.table);
         self.permit(action, hit.subject, &from).await
     }
 
     fn warn_of_entry(&self, hit: Hit<'_>, text: &str) -> Status {
-        let table = self.access_table(hit.table);
+        let table = hit.table;
         self.question.log.warning(&format!("access table {table} entry \"{}\" {text}", hit.key));
         Status::Dunno
     }
@@ -149,7 +149,7 @@ impl<R: Resolve> Walk<'_, R> {
     /// What the clients say before there is a transaction has no message.
     fn has_message(&self, hit: Hit<'_>, action: &str) -> bool {
         if self.sender.is_none() {
-            let table = self.access_table(hit.table);
+            let table = hit.table;
             self.question.log.warning(&format!(
                 "access table {table}: with smtpd_delay_reject=no, action {action} is always skipped in \
                  Client host or Helo command restrictions"
@@ -207,7 +207,7 @@ impl<R: Resolve> Walk<'_, R> {
             return Status::Dunno;
         }
         if self.question.place == "END-OF-MESSAGE" {
-            let table = self.access_table(hit.table);
+            let table = hit.table;
             self.question.log.warning(&format!(
                 "access table {table}: action PREPEND must be used before smtpd_end_of_data_restrictions"
             ));
@@ -222,7 +222,7 @@ impl<R: Resolve> Walk<'_, R> {
 
     /// The table names restrictions, or classes of them.
     async fn restrictions_of(&mut self, hit: Hit<'_>, value: &str) -> Status {
-        let table = self.access_table(hit.table).to_owned();
+        let table = hit.table;
         let log = self.question.log;
         if value.contains(':') {
             log.warning(&format!("access table {table} has entry with lookup table: {value}"));

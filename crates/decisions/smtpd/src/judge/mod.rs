@@ -5,6 +5,7 @@ mod access_action;
 mod dns_lists;
 mod hostname;
 mod old_defaults;
+mod policy;
 mod screening;
 mod server_access;
 mod stand_alone;
@@ -12,6 +13,7 @@ mod unlisted;
 mod walk;
 
 pub(crate) use hostname::is_valid_hostname;
+pub use policy::{Instance, NoPolicyServers, PolicyRequest, PolicyServer, PolicyServers};
 pub use stand_alone::StandAlone;
 
 use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Standing, Verdict, record::Witness};
@@ -21,6 +23,7 @@ use dns_lists::DnsListReplies;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
 use old_defaults::OldDefaults;
+use policy::Policies;
 use screening::Screening;
 use std::{future::Future, net::IpAddr, rc::Rc};
 use types::{Address, Dsn, DsnClass, Lookup, Reply, Resolved};
@@ -45,6 +48,8 @@ pub struct Surroundings<'t> {
     pub tables: &'t dyn Tables,
     /// Resolver.
     pub dns: Rc<dyn Dns>,
+    /// Policy servers.
+    pub policies: Rc<dyn PolicyServers>,
     /// What is local, for addresses without `@domain` in tables.
     pub local: Rc<dyn Locality>,
     /// Addresses of our interfaces, for `permit_inet_interfaces`.
@@ -71,6 +76,7 @@ pub struct Judge<R> {
     recipients: RecipientTables,
     old_defaults: OldDefaults,
     access: AccessTables,
+    policies: Policies,
     dns_list_replies: DnsListReplies,
     smtpd_log_access_permit_actions: StringList,
     witness: Option<Rc<dyn Witness>>,
@@ -141,6 +147,7 @@ impl<R: Resolve> Judge<R> {
         };
         let maps = address_maps(values, around);
         let access_tables = settings.restrictions.access_tables.clone();
+        let policies = Policies::open(values, &settings.restrictions.policy_services, &around.policies);
         Self {
             resolver,
             dns: Rc::clone(&around.dns),
@@ -167,6 +174,7 @@ impl<R: Resolve> Judge<R> {
             recipients: RecipientTables::open(values, &maps),
             old_defaults: OldDefaults::of(values, around.tables),
             access: AccessTables::open(values, &access_tables, |name| maps(name, name)),
+            policies,
             dns_list_replies: DnsListReplies::open(values, around.tables),
             smtpd_log_access_permit_actions: StringList::open(
                 "smtpd_log_access_permit_actions",

@@ -64,7 +64,7 @@ impl<R: Resolve> Walk<'_, R> {
 
     async fn network_access(&mut self, table: usize, address: &[u8], about: Subject<'_>) -> Option<Status> {
         let answer = find_network(self.judge.access.maps(table), address).await;
-        self.found(Hit { table, key: address.into(), subject: about }, answer).await
+        self.found(Hit { table: self.access_table(table), key: address.into(), subject: about }, answer).await
     }
 
     async fn hosts_access(
@@ -85,7 +85,8 @@ impl<R: Resolve> Walk<'_, R> {
             if servers != RecordType::A {
                 let access: &AccessTables = &self.judge.access;
                 let answer = access.find_domain(access.maps(table), host.as_bytes()).await;
-                let hit = Hit { table, key: host.as_bytes().into(), subject: about };
+                let hit =
+                    Hit { table: self.access_table(table), key: host.as_bytes().into(), subject: about };
                 if let Some(status) = self.found(hit, answer).await {
                     return status;
                 }

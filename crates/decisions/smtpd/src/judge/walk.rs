@@ -44,6 +44,8 @@ pub(super) struct Walk<'w, R> {
     /// 0, or how deep in classes `warn_if_reject` stands.
     warn_if_reject: u32,
     pub(super) depth: u32,
+    /// How many default actions of policy services are being carried out, one within another.
+    pub(super) default_actions: u32,
     /// What a table without `check_*_access` before it is asked for.
     pub(super) list_subject: Option<AccessSubject>,
     recipient_checked: bool,
@@ -76,6 +78,7 @@ impl<R: Resolve> Judge<R> {
             defer_if_reject: None,
             warn_if_reject: 0,
             depth: 0,
+            default_actions: 0,
             list_subject: None,
             recipient_checked: false,
             resolved: None,
@@ -349,6 +352,8 @@ impl<R: Resolve> Walk<'_, R> {
             Rule::ServerAccess { subject: of, servers, table } => {
                 self.server_access(*of, *servers, *table).await
             }
+            // What it needs while it waits is not part of every walk.
+            Rule::PolicyService(service) => Box::pin(self.policy(*service, subject)).await,
             Rule::DnsList { subject: of, permits, list } => self.dns_list(list, *of, *permits).await?,
             Rule::RejectUnknownClientHostname
             | Rule::RejectUnknownReverseClientHostname
@@ -517,7 +522,7 @@ impl<R: Resolve> Walk<'_, R> {
             self.question.log.warning(&format!("SMTP reply code configuration error: {reply}"));
             reply = Reply::new(450, Dsn::temporary(7, 1), "Service unavailable");
         }
-        shorten(&mut reply.text);
+        shorten(&mut reply.text, self.judge.settings.protocol.smtputf8_enable);
         if !is_warning && reply.code >= 500 && self.defer_if_reject.is_some() {
             self.warn_if_reject = 0;
             if let Some(deferral) = self.defer_if_reject.take() {
@@ -617,11 +622,15 @@ fn deferral(subject: Subject<'_>, text: &str) -> Reply {
     Reply::new(450, Dsn::temporary(7, 0), refusal_text(subject, text))
 }
 
-/// Replies fit in a line of 512 bytes; a client must not put line ends into our log or replies.
-fn shorten(text: &mut String) {
+/// Replies fit in a line of 512 bytes; a client must not put line ends into our log or replies, nor, without SMTPUTF8,
+/// bytes that are not ASCII.
+fn shorten(text: &mut String, smtputf8_enable: bool) {
     const TEXT_MAX: usize = 500;
-    if text.chars().any(char::is_control) {
-        *text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let is_plain = |c: char| !c.is_control() && (smtputf8_enable || c.is_ascii());
+    if !text.chars().all(is_plain) {
+        let blanks = |c: char| if c == char::REPLACEMENT_CHARACTER { 1 } else { c.len_utf8() };
+        let shown = |c: char| if is_plain(c) { (c, 1) } else { (' ', blanks(c)) };
+        *text = text.chars().map(shown).flat_map(|(c, count)| std::iter::repeat_n(c, count)).collect();
     }
     let end = (0..=TEXT_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
     text.truncate(end.unwrap_or(0));

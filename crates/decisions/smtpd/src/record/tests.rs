@@ -84,6 +84,7 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &tables));
     let around = Surroundings {
         tables: &tables,
+        policies: Rc::new(crate::NoPolicyServers),
         dns: Rc::new(Listed),
         local: rewriter.locality(),
         own_addresses: Rc::new([]),
@@ -98,6 +99,7 @@ fn recipient(judge: &Judge<Rc<Rewriter>>, notes: &Rc<Notes>, recipient: &str) ->
     let transaction = Transaction::new(Address::new("a@example.org"));
     let ask = Ask::Rcpt { recipient: Address::new(recipient), address_only: false };
     testing::now(judge.answer(Question {
+        size_bytes: 0,
         ask: &ask,
         peer: &peer,
         helo: Some("client.example".into()),

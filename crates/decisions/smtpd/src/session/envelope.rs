@@ -118,6 +118,7 @@ impl Session {
         }
         let mut transaction = Transaction::new(sender);
         transaction.encoding = parameters.encoding;
+        transaction.size_bytes = parameters.size_bytes;
         transaction.is_smtputf8 = parameters.is_smtputf8;
         transaction.is_local_rewrite = answer == Answer::AcceptLocal;
         self.transaction = Some(transaction);

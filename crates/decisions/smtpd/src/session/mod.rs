@@ -379,11 +379,22 @@ impl Session {
             place: self.place,
             transaction: self.transaction.as_ref(),
             queue_id: self.queue_id(),
+            size_bytes: self.size_bytes(ask),
             has_improper_pipelining: self.errors.pipelining_noticed,
             standing: &self.standing,
             now: self.now,
             log: &self.log,
         })
+    }
+
+    /// What has come of the content, or else what MAIL said.
+    fn size_bytes(&self, ask: &Ask) -> u64 {
+        let announced = self.transaction.as_ref().map(|transaction| transaction.size_bytes);
+        match (self.content.size_bytes, ask) {
+            (0, Ask::Mail { size_bytes, .. }) => *size_bytes,
+            (0, _) => announced.unwrap_or(0),
+            (size_bytes, _) => size_bytes,
+        }
     }
 
     fn envelope(&self) -> Option<Envelope<'_>> {
