@@ -10,15 +10,27 @@ use std::{
     collections::VecDeque,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use world::{Disk, DiskFile, OpenMode};
+
+/// Directories in the pool in which its files are made, each in turn, where they can be placed apart. Then ext4 looks for
+/// free inodes in as many places: without a journal it passes over every inode of a place that was freed in the last
+/// minute, which for a busy queue in one place are thousands for each new file.
+const NURSERIES: usize = 64;
 
 /// Name of the pool's directory: neither a queue of Postfix's nor looked at by its tools.
 pub const POOL_DIRECTORY: &str = "pool";
 
 pub(crate) struct Pool<D: Disk> {
     ready: Mutex<VecDeque<Ready<D::File>>>,
+    /// Whether there are nurseries, once it is known.
+    has_nurseries: OnceLock<bool>,
+    /// How many files were made.
+    made: AtomicUsize,
 }
 
 /// An open, empty file of mode 0600 in the pool.
@@ -29,7 +41,7 @@ pub(crate) struct Ready<F> {
 
 impl<D: Disk> Default for Pool<D> {
     fn default() -> Self {
-        Self { ready: Mutex::new(VecDeque::new()) }
+        Self { ready: Mutex::new(VecDeque::new()), has_nurseries: OnceLock::new(), made: AtomicUsize::new(0) }
     }
 }
 
@@ -53,6 +65,11 @@ impl<D: Disk> Pool<D> {
 
 pub(crate) fn pool_path(inode: u64) -> PathBuf {
     Path::new(POOL_DIRECTORY).join(inode.to_string())
+}
+
+/// No inode number, so that no file of the pool has its name.
+fn nursery(number: usize) -> String {
+    format!("{POOL_DIRECTORY}/n{}", number % NURSERIES)
 }
 
 /// A name that no queue id can have, and no other process.
@@ -115,10 +132,24 @@ impl<D: Disk> Queue<D> {
     }
 
     fn create_in_pool(&self) -> io::Result<Ready<D::File>> {
-        let (file, temporary) = self.create_temporary(POOL_DIRECTORY)?;
+        let (file, temporary) = self.create_temporary(&self.birthplace())?;
         let inode = file.status()?.inode;
         self.disk().rename(&temporary, &pool_path(inode))?;
         Ok(Ready { inode, file })
+    }
+
+    /// The directory of the next file.
+    fn birthplace(&self) -> String {
+        let pool = &self.shared.pool;
+        match pool.has_nurseries.get_or_init(|| self.make_nurseries()) {
+            true => nursery(pool.made.fetch_add(1, Ordering::Relaxed)),
+            false => POOL_DIRECTORY.to_owned(),
+        }
+    }
+
+    fn make_nurseries(&self) -> bool {
+        let make = |number| self.disk().make_directory(Path::new(&nursery(number)), 0o700).is_ok();
+        self.disk().spread_directories(Path::new(POOL_DIRECTORY)) && (0..NURSERIES).all(make)
     }
 
     /// Creates a file under a name that no queue id can have.

@@ -78,6 +78,16 @@ impl Disk for RealDisk {
         }
     }
 
+    /// chattr(1), attribute T.
+    fn spread_directories(&self, path: &Path) -> bool {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let set = fs::openat(&self.root, path, flags, Mode::empty()).and_then(|directory| {
+            let attributes = fs::ioctl_getflags(&directory)?;
+            fs::ioctl_setflags(&directory, attributes | fs::IFlags::TOPDIR)
+        });
+        set.is_ok()
+    }
+
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
         let stat = fs::statat(&self.root, path, AtFlags::SYMLINK_NOFOLLOW)?;
         let kind = match fs::FileType::from_raw_mode(stat.st_mode) {

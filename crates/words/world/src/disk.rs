@@ -87,6 +87,10 @@ pub trait Disk: Send + Sync + 'static {
     fn unlink(&self, path: &Path) -> io::Result<()>;
     /// Makes a directory; one that exists is not an error.
     fn make_directory(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Asks that directories that will be made in this one be placed far from each other; whether the file system can.
+    fn spread_directories(&self, _path: &Path) -> bool {
+        false
+    }
     /// Status without following a link.
     fn status(&self, path: &Path) -> io::Result<FileStatus>;
     /// Names in a directory, without `.` and `..`, in any order; stops when `visit` says false.
@@ -114,6 +118,9 @@ impl<D: Disk> Disk for Arc<D> {
     }
     fn make_directory(&self, path: &Path, mode: u32) -> io::Result<()> {
         (**self).make_directory(path, mode)
+    }
+    fn spread_directories(&self, path: &Path) -> bool {
+        (**self).spread_directories(path)
     }
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
         (**self).status(path)
