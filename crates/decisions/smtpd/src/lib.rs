@@ -14,6 +14,7 @@
 //! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
 
 mod action;
+mod client_limits;
 mod effects;
 mod forwarded;
 mod judge;
@@ -29,6 +30,7 @@ mod settings;
 mod transaction;
 
 pub use action::Action;
+pub use client_limits::{ClientLimits, Counters, EventLimits};
 pub use effects::Effects;
 pub use forwarded::Forwarded;
 pub use judge::{

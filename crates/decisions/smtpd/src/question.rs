@@ -8,8 +8,10 @@ use types::{Address, Instant, QueueId, Reply, Trouble};
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// A client connected: what is special about it, and do `smtpd_client_restrictions` refuse it?
+    /// A client connected: what is special about it?
     Connect,
+    /// Do `smtpd_client_restrictions` refuse the client? Asked with `smtpd_delay_reject = no`.
+    Client,
     /// Is the command one of `smtpd_noop_commands`, or replaced by `smtpd_command_filter`? Asked only when one of
     /// them is set.
     Screen(BString),
@@ -163,8 +165,8 @@ pub enum Answer {
         discard: EhloKeywords,
         /// `smtpd_authorized_xclient_hosts` and its kin.
         grants: Grants,
-        /// `smtpd_client_restrictions` refuse the client and `smtpd_delay_reject` is off.
-        refusal: Option<Reply>,
+        /// `smtpd_client_event_limit_exceptions` does not match.
+        is_counted: bool,
     },
     /// To [`Ask::Screen`]: answer 250 and do nothing.
     Noop,

@@ -1,6 +1,6 @@
 //! The parameters of an SMTP server, as one service of master.cf has them.
 
-use crate::restrictions::RestrictionLists;
+use crate::{client_limits::ClientLimits, restrictions::RestrictionLists};
 use config::{Invalid, Protocols, Values, params as p};
 use std::time::Duration;
 
@@ -91,6 +91,8 @@ pub struct SmtpdSettings {
     pub smtpd_banner: String,
     /// Bounds.
     pub limits: Limits,
+    /// What one client may do how often.
+    pub client_limits: ClientLimits,
     /// What is spoken.
     pub protocol: Protocol,
     /// Who may do what.
@@ -171,6 +173,7 @@ impl SmtpdSettings {
             myhostname: values.text(p::myhostname).to_owned(),
             smtpd_banner: values.text(p::smtpd_banner).to_owned(),
             limits: Limits::load(values),
+            client_limits: ClientLimits::load(values),
             protocol: Protocol::load(values)?,
             restrictions: RestrictionLists::load(values)?,
             codes: Codes::load(values)?,
@@ -187,6 +190,7 @@ impl SmtpdSettings {
             myhostname: values.text(p::myhostname).to_owned(),
             smtpd_banner: values.text(p::smtpd_banner).to_owned(),
             limits: Limits::load(values),
+            client_limits: ClientLimits::default(),
             protocol,
             restrictions: RestrictionLists::none(),
             codes: Codes::load(values)?,

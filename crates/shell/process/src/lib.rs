@@ -208,6 +208,13 @@ impl Process {
         self.row(row).map_or_else(|| self.values().clone(), |row| self.configuration.values_for(row))
     }
 
+    /// The values of a service that works inside of another's process, if master.cf has its row.
+    #[must_use]
+    pub fn inner_row(&self, name: &str, program: &str) -> Option<Values> {
+        let row = self.configuration.master_cf().service(name, ServiceType::Unix)?;
+        (row.command == program).then(|| self.configuration.values_for(row))
+    }
+
     /// What keeps a service from its work, with file and line, if its program could not start with its settings.
     #[must_use]
     pub fn out_of_order(&self, row: &ServedRow) -> Option<String> {

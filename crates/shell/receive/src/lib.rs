@@ -22,6 +22,7 @@ mod queueing;
 mod service;
 mod session;
 mod stand_alone;
+mod statistics;
 mod submitting;
 mod upstream_proxy;
 
@@ -36,6 +37,7 @@ use process::{
 };
 use queue::{Queue, RealDisk};
 use service::{Row, SmtpService};
+use statistics::Statistics;
 use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
 use sys::{
     control::{ServedRow, ToChild, ToMaster},
@@ -57,6 +59,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) openers: tables::Openers,
     /// Counts the messages that policy servers were asked about.
     pub(crate) last_instance: Rc<Cell<u32>>,
+    /// How often clients do what.
+    pub(crate) statistics: Statistics,
     pool_is_low: Trigger,
 }
 
@@ -73,6 +77,7 @@ impl<W: World> Shared<W> {
             zone: Zone::new(process.host.zone.clone()),
             openers: process.openers(world, "receive"),
             last_instance: Rc::default(),
+            statistics: Statistics::new(process),
             pool_is_low: Trigger::default(),
         }
     }
@@ -117,6 +122,7 @@ impl<W: World> Receive<W> {
     ) -> Result<Self, String> {
         let shared = Rc::new(Shared::new(world, queue, process));
         keep_pool_full(&shared);
+        Statistics::start(&shared);
         shared.word.look();
         let services = start_rows(&shared, process, rows)?;
         Ok(Self { shared, services })
@@ -139,6 +145,11 @@ impl<W: World> Receive<W> {
             self.shared.word.sent().await;
         };
         world.timeout(deadline, finished).await;
+    }
+
+    /// The last words about clients.
+    pub fn log_statistics(&self) {
+        self.shared.statistics.log(&self.shared);
     }
 
     /// How many places are taken: by open sessions, and by each listener for the session that comes next.
@@ -190,12 +201,16 @@ async fn serve(
     let receive = Receive::start(&world, queue, process, rows)?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
     let limit = match master_says_go(&receive, &control, &lookups).await {
-        Go::AtOnce => return Ok(()),
+        Go::AtOnce => {
+            receive.log_statistics();
+            return Ok(());
+        }
         Go::Within(limit) => limit,
         Go::Alone => process.drain_limit(),
     };
     stop.set();
     let _ = first(receive.drain(limit), master_says_stop(&receive, &control, &lookups)).await;
+    receive.log_statistics();
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())

@@ -7,7 +7,7 @@ use dns::HostsFirst;
 use net::Slots;
 use process::{CleanupRow, Libraries, Process};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
-use smtpd::{Judge, PolicyServers, Resolve, SmtpdSettings, Surroundings};
+use smtpd::{Counters, Judge, PolicyServers, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use tables::Registry;
@@ -44,6 +44,8 @@ pub(crate) struct SmtpService {
     pub(crate) smtpd_peername_lookup: bool,
     pub(crate) upstream_proxy: Option<UpstreamProxy>,
     pub(crate) slots: Slots,
+    /// Where its clients are counted.
+    pub(crate) counters: Rc<Counters>,
     /// `syslog_name/smtpd`
     pub(crate) tag: String,
 }
@@ -113,6 +115,7 @@ impl SmtpService {
             upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
             slots: Slots::new(row.sessions_max),
+            counters: Rc::new(Counters::new(&shared.statistics.anvil, row.service)),
             tag,
         })
     }

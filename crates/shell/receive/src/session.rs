@@ -3,7 +3,7 @@
 use crate::{Shared, queueing::Queueing, service::SmtpService};
 use maillog::{Logger, Severity};
 use net::{Permit, accept_all, contain};
-use smtpd::{Action, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
+use smtpd::{Action, Counters, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
 use wire::proxy::Header;
@@ -60,8 +60,10 @@ async fn serve<W: World>(
         peer => peer,
     };
     let settings = Rc::clone(&service.settings);
+    let counters = settings.client_limits.are_any().then(|| Rc::clone(&service.counters));
+    shared.statistics.wake_up();
     let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service));
-    let connection = Connection { world, stream, attendant, settings, logger };
+    let connection = Connection { world, stream, attendant, settings, counters, logger };
     match peer {
         Some(peer) => connection.run(peer).await,
         None => connection.turn_away().await,
@@ -90,6 +92,8 @@ pub(crate) struct Connection<W, S, A> {
     pub(crate) stream: S,
     pub(crate) attendant: A,
     pub(crate) settings: Rc<SmtpdSettings>,
+    /// Where clients are counted.
+    pub(crate) counters: Option<Rc<Counters>>,
     pub(crate) logger: Logger,
 }
 
@@ -97,7 +101,10 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
     /// Until its end.
     pub(crate) async fn run(self, peer: Peer) {
         let now = self.world.now();
-        let session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
+        let mut session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
+        if let Some(counters) = &self.counters {
+            session = session.counted_by(counters);
+        }
         self.drive(session).await;
     }
 

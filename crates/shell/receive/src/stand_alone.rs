@@ -193,6 +193,6 @@ impl Program {
     ) {
         let (world, logger) = (world.clone(), self.logger.clone());
         let stream = StandardStreams::new(world.clone());
-        Connection { world, stream, attendant, settings, logger }.run(peer).await;
+        Connection { world, stream, attendant, settings, counters: None, logger }.run(peer).await;
     }
 }

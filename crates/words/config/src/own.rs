@@ -30,6 +30,12 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// `anvil_client_limit`
+pub static ANVIL_CLIENT_LIMIT: Own<i64> = Own {
+    name: "anvil_client_limit",
+    default: 100_000,
+    doc: "How many clients are remembered for counts and rates; beyond, those that are gone are forgotten early.",
+};
 /// `cache_memory_entry_limit`
 pub static CACHE_MEMORY_ENTRY_LIMIT: Own<i64> = Own {
     name: "cache_memory_entry_limit",
@@ -84,9 +90,34 @@ pub static SERVICE_FAILURE_LIMIT: Own<i64> = Own {
     default: 5,
     doc: "How often a process may end by itself within service_throttle_time before it has to wait.",
 };
+/// `smtpd_account_connection_count_limit`
+pub static SMTPD_ACCOUNT_CONNECTION_COUNT_LIMIT: Own<i64> = Own {
+    name: "smtpd_account_connection_count_limit",
+    default: 0,
+    doc: "How many sessions an account that has logged in may have at once; 0 is no limit.",
+};
+/// `smtpd_account_connection_rate_limit`
+pub static SMTPD_ACCOUNT_CONNECTION_RATE_LIMIT: Own<i64> = Own {
+    name: "smtpd_account_connection_rate_limit",
+    default: 0,
+    doc: "How often an account may log in in anvil_rate_time_unit; 0 is no limit.",
+};
+/// `smtpd_account_message_rate_limit`
+pub static SMTPD_ACCOUNT_MESSAGE_RATE_LIMIT: Own<i64> = Own {
+    name: "smtpd_account_message_rate_limit",
+    default: 0,
+    doc: "How many messages an account may begin in anvil_rate_time_unit; 0 is no limit.",
+};
+/// `smtpd_account_recipient_rate_limit`
+pub static SMTPD_ACCOUNT_RECIPIENT_RATE_LIMIT: Own<i64> = Own {
+    name: "smtpd_account_recipient_rate_limit",
+    default: 0,
+    doc: "How many recipients an account may name in anvil_rate_time_unit; 0 is no limit.",
+};
 
 /// All of them, in the order of their names.
-pub static ALL: [AnyOwn; 9] = [
+pub static ALL: [AnyOwn; 14] = [
+    AnyOwn::Number(&ANVIL_CLIENT_LIMIT),
     AnyOwn::Number(&CACHE_MEMORY_ENTRY_LIMIT),
     AnyOwn::Word(&DNSBL_ANSWERS),
     AnyOwn::Number(&LOOKUP_PROCESS_LIMIT),
@@ -96,6 +127,10 @@ pub static ALL: [AnyOwn; 9] = [
     AnyOwn::Time(&MAILLOG_WAIT_LIMIT),
     AnyOwn::Time(&RELOAD_DRAIN_TIME_LIMIT),
     AnyOwn::Number(&SERVICE_FAILURE_LIMIT),
+    AnyOwn::Number(&SMTPD_ACCOUNT_CONNECTION_COUNT_LIMIT),
+    AnyOwn::Number(&SMTPD_ACCOUNT_CONNECTION_RATE_LIMIT),
+    AnyOwn::Number(&SMTPD_ACCOUNT_MESSAGE_RATE_LIMIT),
+    AnyOwn::Number(&SMTPD_ACCOUNT_RECIPIENT_RATE_LIMIT),
 ];
 
 /// The one of this name.

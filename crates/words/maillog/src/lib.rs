@@ -8,6 +8,7 @@
 //! because log readers group lines by it.
 
 mod address;
+mod anvil;
 mod bounce;
 mod cleanup;
 mod delivery;
@@ -16,6 +17,7 @@ mod pickup;
 mod qmgr;
 mod smtpd;
 
+pub use anvil::AnvilEvent;
 pub use bounce::Notification;
 pub use cleanup::CleanupEvent;
 pub use delivery::DeliveryEvent;
@@ -31,6 +33,8 @@ use std::{fmt, rc::Rc};
 pub enum Event<'a> {
     /// SMTP server.
     Smtpd(SmtpdEvent<'a>),
+    /// Counts of clients.
+    Anvil(AnvilEvent<'a>),
     /// Local submission.
     Pickup(PickupEvent<'a>),
     /// Message clean-up.
@@ -49,6 +53,7 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smtpd(event) => event.fmt(f),
+            Self::Anvil(event) => event.fmt(f),
             Self::Pickup(event) => event.fmt(f),
             Self::Cleanup(event) => event.fmt(f),
             Self::Qmgr(event) => event.fmt(f),

@@ -72,6 +72,7 @@ pub struct Judge<R> {
     smtpd_forbid_bare_newline_exclusions: NameAddrList,
     smtpd_authorized_xclient_hosts: NameAddrList,
     smtpd_authorized_xforward_hosts: NameAddrList,
+    smtpd_client_event_limit_exceptions: NameAddrList,
     screening: Screening,
     recipients: RecipientTables,
     old_defaults: OldDefaults,
@@ -169,6 +170,10 @@ impl<R: Resolve> Judge<R> {
                 p::smtpd_authorized_xforward_hosts,
                 "smtpd_authorized_xforward_hosts",
             ),
+            smtpd_client_event_limit_exceptions: hosts(
+                p::smtpd_client_event_limit_exceptions,
+                "smtpd_client_event_limit_exceptions",
+            ),
             screening: Screening::open(&settings, values, around.tables),
             settings,
             recipients: RecipientTables::open(values, &maps),
@@ -196,6 +201,7 @@ impl<R: Resolve> Judge<R> {
         let standing = question.standing.clone();
         match question.ask {
             Ask::Connect => self.connect(&question).await,
+            Ask::Client => self.client(&question).await,
             Ask::Screen(line) => Verdict { answer: self.screening.screen(&question, line).await, standing },
             Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
@@ -232,32 +238,31 @@ impl<R: Resolve> Judge<R> {
         let peer = question.peer;
         let name = peer.client.name.as_bytes();
         let address = peer.client.address.as_str();
-        let mut standing = Standing {
-            in_mynetworks: Some(self.mynetworks.matches(name, address).await),
-            ..Standing::default()
-        };
-        // A list that cannot be read excludes nobody from protection.
-        let exclusions = &self.smtpd_forbid_bare_newline_exclusions;
-        let bare_newlines_allowed = match exclusions.matches(name, address).await {
-            Ok(allowed) => allowed,
+        let in_mynetworks = Some(self.mynetworks.matches(name, address).await);
+        let standing = Standing { in_mynetworks, ..Standing::default() };
+        // A list that cannot be read excepts nobody from protection.
+        let is_in = async |list: &NameAddrList| match list.matches(name, address).await {
+            Ok(is_in) => is_in,
             Err(trouble) => {
                 question.log.warning(&trouble.to_string());
                 false
             }
         };
+        let bare_newlines_allowed = is_in(&self.smtpd_forbid_bare_newline_exclusions).await;
+        let is_counted =
+            self.settings.client_limits.are_any() && !is_in(&self.smtpd_client_event_limit_exceptions).await;
         let discard = self.screening.discard(question).await;
         let grants = Grants {
             xclient: self.smtpd_authorized_xclient_hosts.matches(name, address).await.into(),
             xforward: self.smtpd_authorized_xforward_hosts.matches(name, address).await.into(),
         };
-        let mut refusal = None;
-        if !self.settings.protocol.smtpd_delay_reject {
-            let question = Question { standing: &standing, place: question.place, ..copy(question) };
-            let mut walk = self.walk(&question, None, None);
-            refusal = walk.check_client().await;
-            standing = walk.into_standing();
-        }
-        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, grants, refusal }, standing }
+        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, grants, is_counted }, standing }
+    }
+
+    async fn client(&self, question: &Question<'_>) -> Verdict {
+        let mut walk = self.walk(question, None, None);
+        let refusal = walk.check_client().await;
+        walk.verdict(refusal)
     }
 
     /// Addresses that cannot be resolved at all are refused as bad syntax.
@@ -353,10 +358,6 @@ fn size_refusal(
         helo: question.helo,
     }));
     Some(reply)
-}
-
-fn copy<'q>(question: &Question<'q>) -> Question<'q> {
-    Question { ..*question }
 }
 
 fn rewrite_clients(values: &Values, tables: &dyn Tables) -> Vec<RewriteClients> {

@@ -28,7 +28,7 @@ impl StandAlone {
                 bare_newlines_allowed: true,
                 discard: self.screening.discard(&question).await,
                 grants: Grants::default(),
-                refusal: None,
+                is_counted: false,
             },
             Ask::Screen(line) => self.screening.screen(&question, line).await,
             Ask::Unknown(line) => self.screening.unknown(line).await,
@@ -37,7 +37,9 @@ impl StandAlone {
                 let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
                 refusal.map_or(Answer::AcceptLocal, Answer::Refuse)
             }
-            Ask::Helo(_) | Ask::Rcpt { .. } | Ask::Vrfy { .. } | Ask::Data | Ask::EndOfData => Answer::Accept,
+            Ask::Client | Ask::Helo(_) | Ask::Rcpt { .. } | Ask::Vrfy { .. } | Ask::Data | Ask::EndOfData => {
+                Answer::Accept
+            }
         };
         Verdict { answer, standing }
     }

@@ -166,7 +166,7 @@ impl<R: Resolve> Walk<'_, R> {
         self.standing
     }
 
-    fn verdict(self, refusal: Option<Reply>) -> Verdict {
+    pub(super) fn verdict(self, refusal: Option<Reply>) -> Verdict {
         Verdict { answer: refusal.map_or(Answer::Accept, Answer::Refuse), standing: self.standing }
     }
 

@@ -214,11 +214,17 @@ impl Session {
             Verb::Starttls if words.next().is_some() => self.refuse_with(replies::STARTTLS_SYNTAX),
             Verb::Etrn if self.peer.is_stand_alone => self.etrn_alone(words),
             Verb::Starttls | Verb::Etrn => self.refuse_with(replies::NOT_IMPLEMENTED),
+            Verb::Auth if self.is_auth_too_often() => {}
             Verb::Auth if self.needs_helo() => self.refuse_with(replies::NEED_HELO),
             Verb::Auth => self.refuse_with(replies::AUTH_OFF),
             Verb::Xclient => self.xclient(words),
             Verb::Xforward => self.xforward(words),
         }
+    }
+
+    fn is_auth_too_often(&mut self) -> bool {
+        let refusal = self.too_often(anvil::Event::Auth, "too many AUTH commands");
+        refusal.inspect(|reply| self.refuse(reply)).is_some()
     }
 
     /// Nobody who is not connected to the mail system can have its queue run.

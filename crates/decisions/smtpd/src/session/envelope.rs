@@ -2,6 +2,7 @@
 
 use super::{Done, Opening, Session, State};
 use crate::{Answer, Ask, Effects, EhloKeywords, Transaction, path, replies};
+use anvil::Event;
 use bstr::{BString, ByteSlice};
 use maillog::printable;
 use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply};
@@ -58,6 +59,9 @@ impl Session {
         let Some((path, words)) = split(words, b"from:") else {
             return self.refuse_with(replies::MAIL_SYNTAX);
         };
+        if let Some(reply) = self.too_often(Event::Message, "too much mail") {
+            return self.refuse(&reply);
+        }
         let Some(sender) = self.parse_path(path, true) else { return self.refuse_with(replies::BAD_SENDER) };
         let is_smtputf8 =
             self.offers_smtputf8() && words.clone().any(|word| word.text.eq_ignore_ascii_case(b"SMTPUTF8"));
@@ -139,6 +143,9 @@ impl Session {
         let Some((path, mut words)) = split(words, b"to:") else {
             return self.refuse_with(replies::RCPT_SYNTAX);
         };
+        if let Some(reply) = self.too_often(Event::Recipient, "too many recipients") {
+            return self.refuse(&reply);
+        }
         let Some(recipient) = self.parse_path(path, false) else {
             return self.refuse_with(replies::BAD_RECIPIENT);
         };
@@ -222,6 +229,9 @@ impl Session {
             let has_smtputf8 = self.settings.protocol.smtputf8_enable;
             let reply = if has_smtputf8 { replies::VRFY_SYNTAX_UTF8 } else { replies::VRFY_SYNTAX };
             return self.refuse_with(reply);
+        }
+        if let Some(reply) = self.too_often(Event::Recipient, "too many recipients") {
+            return self.refuse(&reply);
         }
         let text = words.join(&b' ');
         let Ok(recipient) = path::parse(&text, false, false) else {

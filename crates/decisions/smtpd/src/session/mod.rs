@@ -6,12 +6,15 @@ mod commands;
 mod content;
 mod envelope;
 mod greeting;
+mod throttle;
 mod xclient;
 mod xforward;
 
 use crate::{
-    Action, Answer, Ask, Effects, Envelope, Forwarded, Grants, Peer, Question, SmtpdSettings, Standing,
-    Transaction, Verdict, replies,
+    Action, Answer, Ask, Effects, Envelope, Forwarded, Grant, Grants, Peer, Question, SmtpdSettings,
+    Standing, Transaction, Verdict,
+    client_limits::{Counters, Tickets},
+    replies,
 };
 use bstr::ByteSlice;
 use buffers::{Input, Output};
@@ -54,6 +57,10 @@ pub struct Session {
     /// A message that was opened is to be forgotten.
     must_abort: bool,
     end: Ending,
+    counters: Option<Rc<Counters>>,
+    tickets: Tickets,
+    /// The client's connections and commands count for its limits.
+    is_counted: bool,
 }
 
 /// What the session is doing.
@@ -191,6 +198,9 @@ impl Session {
             place: AFTER_CONNECT,
             must_abort: false,
             end: Ending::default(),
+            counters: None,
+            tickets: Tickets::default(),
+            is_counted: false,
         }
     }
 
@@ -315,7 +325,8 @@ impl Session {
         self.standing = verdict.standing;
         let State::Asked(ask, pending) = std::mem::replace(&mut self.state, State::Command) else { return };
         match ask {
-            Ask::Connect => self.connected(verdict.answer),
+            Ask::Connect => self.connected(&verdict.answer),
+            Ask::Client => self.client_judged(verdict.answer),
             Ask::Screen(line) => self.screened(&line, verdict.answer),
             Ask::Unknown(line) => self.unknown_command(&line, &verdict.answer),
             Ask::Helo(name) => self.greeted(&name, verdict.answer),
@@ -559,24 +570,36 @@ impl Session {
         self.log.event(&Event::Smtpd(SmtpdEvent::Disconnect(&self.peer.client, &counts)));
     }
 
-    /// The greeting, unless the client spoke first.
+    /// The greeting, unless the client spoke first, or is here too often, or is refused.
     fn greet(&mut self) -> Option<Next> {
-        self.state = State::Command;
-        if !self.peer.is_stand_alone && self.is_out_of_step() {
+        let is_remote = !self.peer.is_stand_alone;
+        if is_remote && self.is_out_of_step() {
             self.say(replies::OUT_OF_STEP);
             self.hang_up();
-        } else if let Some(reply) = self.errors.access_denied.clone() {
-            self.reply(&reply);
-            self.errors.error_count += 1;
+        } else if is_remote && self.is_one_too_many() {
+            self.hang_up();
+        } else if is_remote && !self.settings.protocol.smtpd_delay_reject {
+            self.ask(Ask::Client);
         } else {
-            let banner = self.settings.smtpd_banner.clone();
-            self.reply(&Reply::bare(220, banner));
+            self.client_judged(Answer::Accept);
         }
         None
     }
 
-    fn connected(&mut self, answer: Answer) {
-        if let Answer::Client { bare_newlines_allowed, discard, grants, refusal } = answer {
+    fn client_judged(&mut self, answer: Answer) {
+        self.state = State::Command;
+        if let Answer::Refuse(reply) = answer {
+            self.reply(&reply);
+            self.errors.error_count += 1;
+            self.errors.access_denied = Some(reply);
+        } else {
+            let banner = self.settings.smtpd_banner.clone();
+            self.reply(&Reply::bare(220, banner));
+        }
+    }
+
+    fn connected(&mut self, answer: &Answer) {
+        if let &Answer::Client { bare_newlines_allowed, discard, grants, is_counted } = answer {
             // Who may say that it speaks for others is decided once, by who is really there; who may say so of itself
             // anew, by whom it speaks for.
             let xforward = if self.is_anew { self.greeting.grants.xforward } else { grants.xforward };
@@ -584,7 +607,8 @@ impl Session {
             self.is_anew = true;
             self.greeting.discard = discard;
             self.greeting.bare_newlines_allowed = bare_newlines_allowed || self.peer.is_stand_alone;
-            self.errors.access_denied = refusal;
+            // Who may speak for others is counted as whoever it speaks for.
+            self.is_counted = is_counted && grants.xclient != Grant::Yes;
         }
         self.state = State::BeforeGreeting { peeked: self.peer.is_stand_alone };
     }

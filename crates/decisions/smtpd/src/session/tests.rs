@@ -39,7 +39,7 @@ fn yes(ask: &Ask) -> Answer {
                 bare_newlines_allowed: false,
                 discard,
                 grants: crate::Grants::default(),
-                refusal: None,
+                is_counted: true,
             }
         }
         _ => Answer::Accept,

@@ -6,8 +6,8 @@ rows! {
     after flush;
     alias_database: text(0, 0), "$default_database_type:/etc/aliases", "global", Honoured("commands"), "Alias tables that newaliases makes anew.";
     alternate_config_directories: text(0, 0), "", "global", Honoured("config-files"), "Configuration directories that programs with group rights may be pointed to.";
-    anvil_rate_time_unit: time(1, 0), "60s", "anvil", NotYet, "The span of time over which connections, messages and other events of a client are counted.";
-    anvil_status_update_time: time(1, 0), "600s", "anvil", NotYet, "How often the greatest counts of the recent past are logged.";
+    anvil_rate_time_unit: time(1, 0), "60s", "anvil", Honoured("receive"), "The span of time over which connections, messages and other events of a client are counted.";
+    anvil_status_update_time: time(1, 0), "600s", "anvil", Honoured("receive"), "How often the greatest counts of the recent past are logged.";
     append_dot_mydomain: flag(), "${{$compatibility_level} <level {1} ? {yes} : {no}}", "trivial-rewrite", Honoured("rewrite"), "Completes a domain without dot with mydomain.";
     application_event_drain_time: time(1, 0), "100s", "global", NoEffect("the kernel keeps what was sent to a service even after its sender has ended"), "How long postkick waits until its request was taken from the socket.";
     compatibility_level: text(0, 0), "0", "global,postfix", Honoured("commands, config"), "Which version's defaults count.";
