@@ -18,6 +18,7 @@ mod out_of_order;
 mod pickup;
 mod policy;
 mod postlog;
+mod postscreen;
 mod queueing;
 mod service;
 mod session;
@@ -40,10 +41,13 @@ use service::{Row, SmtpService};
 use statistics::Statistics;
 use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
 use sys::{
-    control::{ServedRow, ToChild, ToMaster},
+    control::{EndpointKind, ServedRow, ToChild, ToMaster},
     startup::Startup,
 };
 use world::{Accept, World};
+
+/// How long the last write of a cache may hold up the end of a process.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the parts of this process share.
 pub(crate) struct Shared<W: World> {
@@ -93,17 +97,18 @@ impl<W: World> Shared<W> {
 /// All ways in, at work.
 pub struct Receive<W: World> {
     shared: Rc<Shared<W>>,
-    services: Services,
+    services: Services<W>,
 }
 
 /// What is under way in each service.
-#[derive(Default)]
-struct Services {
+struct Services<W: World> {
     sessions: Vec<Slots>,
     pickups: Vec<Slots>,
+    /// Caches of postscreen.
+    results: Vec<postscreen::CachedResults<W>>,
 }
 
-impl Services {
+impl<W: World> Services<W> {
     fn is_idle(&self) -> bool {
         self.sessions.iter().chain(&self.pickups).all(|slots| slots.taken() == 0)
     }
@@ -145,6 +150,17 @@ impl<W: World> Receive<W> {
             self.shared.word.sent().await;
         };
         world.timeout(deadline, finished).await;
+        self.close_caches().await;
+    }
+
+    /// Writes what services remember and have not written yet.
+    pub async fn close_caches(&self) {
+        let closing = async {
+            for results in &self.services.results {
+                results.close().await;
+            }
+        };
+        self.shared.world.timeout(CLOSE_LIMIT, closing).await;
     }
 
     /// The last words about clients.
@@ -203,6 +219,7 @@ async fn serve(
     let limit = match master_says_go(&receive, &control, &lookups).await {
         Go::AtOnce => {
             receive.log_statistics();
+            receive.close_caches().await;
             return Ok(());
         }
         Go::Within(limit) => limit,
@@ -220,9 +237,10 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
     shared: &Rc<Shared<W>>,
     process: &Process,
     rows: Vec<(ServedRow, Vec<L>)>,
-) -> Result<Services, String> {
-    let mut services = Services::default();
+) -> Result<Services<W>, String> {
+    let mut services = Services { sessions: Vec::new(), pickups: Vec::new(), results: Vec::new() };
     let libraries = Libraries::new(process, &shared.openers);
+    let inside = Rc::new(postscreen::Inside::default());
     for (row, listeners) in rows {
         let values = process.row_values(&row);
         if let Some(wrong) = OutOfOrder::of(process, &row).map(Rc::new) {
@@ -236,10 +254,21 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
                 let named = Row::of(process, &row);
                 let service = Rc::new(SmtpService::new(shared, (process, &libraries), named, &values)?);
                 services.sessions.push(service.slots.clone());
+                if row.kind == EndpointKind::Pass {
+                    // postscreen's clients come by a function call; nobody else's are taken.
+                    inside.add_smtpd(&row.service, service);
+                    continue;
+                }
                 for listener in listeners {
                     shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
                 }
             }
+            "postscreen" => {
+                let (slots, results) = postscreen::start(shared, process, &values, &inside, listeners)?;
+                services.sessions.push(slots);
+                services.results.push(results);
+            }
+            "dnsblog" => inside.add_dnsblog(&row.service, &values),
             "pickup" => {
                 let service = row.service.as_str();
                 services.pickups.push(pickup::start(

@@ -6,7 +6,6 @@ use net::{Permit, accept_all, contain};
 use smtpd::{Action, Counters, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
-use wire::proxy::Header;
 use world::{Accept, Stream, World};
 
 /// How long a client may take to hear the last words of a session that met a bug.
@@ -45,13 +44,18 @@ async fn serve<W: World>(
     let ends = match &service.upstream_proxy {
         None => Some(ends),
         // Only who is behind a proxy pays for its header.
-        Some(proxy) => {
-            Box::pin(proxy.header(&shared.world, &mut stream, &logger)).await.map(|header| match header {
-                Header::Proxied { client, server } => (client, server),
-                Header::Local => ends,
-            })
-        }
+        Some(proxy) => Box::pin(proxy.ends(&shared.world, &mut stream, (ends, &logger))).await,
     };
+    serve_client(shared, service, stream, (ends, logger)).await;
+}
+
+/// One session, with a client at one end of a connection and an address of ours at the other, if they are known.
+pub(crate) async fn serve_client<W: World>(
+    shared: Rc<Shared<W>>,
+    service: Rc<SmtpService>,
+    stream: impl Stream,
+    (ends, logger): (Option<(SocketAddr, SocketAddr)>, Logger),
+) {
     let peer = ends.map(|(peer, local)| Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port()));
     let peer = match peer {
         Some(peer) if service.smtpd_peername_lookup => {

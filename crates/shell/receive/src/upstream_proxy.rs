@@ -1,53 +1,79 @@
-//! A proxy before the SMTP server that says whose connection it passes on (postconf(5) `smtpd_upstream_proxy_protocol`).
+//! A proxy before the SMTP server or postscreen that says whose connection it passes on (postconf(5)
+//! `smtpd_upstream_proxy_protocol`, `postscreen_upstream_proxy_protocol`).
 //!
 //! Without such words nothing is known of the client, so it gets no service. A header that comes in pieces is waited for, as
 //! long as the time limit allows.
 
 use config::{Invalid, Values, params as p};
 use maillog::{Logger, escaped};
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 use wire::proxy::{self, Families, HEADER_SIZE_MAX, Header, Progress};
 use world::{Stream, World};
 
 /// What is expected before a session.
 pub(crate) struct UpstreamProxy {
     families: Families,
-    smtpd_upstream_proxy_timeout: Duration,
+    /// postconf(5) `smtpd_upstream_proxy_timeout`, `postscreen_upstream_proxy_timeout`
+    time_limit: Duration,
+    /// What is logged when it is over.
+    time_is_up: &'static str,
 }
 
 impl UpstreamProxy {
     /// `None` where there is no proxy.
     pub(crate) fn load(values: &Values) -> Result<Option<Self>, Invalid> {
-        match values.text(p::smtpd_upstream_proxy_protocol) {
+        let limit = (values.time(p::smtpd_upstream_proxy_timeout), "timeout error");
+        Self::of(values, p::smtpd_upstream_proxy_protocol, limit)
+    }
+
+    /// The same for postscreen.
+    pub(crate) fn of_postscreen(values: &Values) -> Result<Option<Self>, Invalid> {
+        let limit = (values.time(p::postscreen_upstream_proxy_timeout), "time limit exceeded");
+        Self::of(values, p::postscreen_upstream_proxy_protocol, limit)
+    }
+
+    fn of(
+        values: &Values,
+        protocol: p::Id,
+        (time_limit, time_is_up): (Duration, &'static str),
+    ) -> Result<Option<Self>, Invalid> {
+        match values.text(protocol) {
             "" => Ok(None),
             "haproxy" => {
                 let protocols = values.inet_protocols();
                 Ok(Some(Self {
                     families: Families { ipv4: protocols.ipv4, ipv6: protocols.ipv6 },
-                    smtpd_upstream_proxy_timeout: values.time(p::smtpd_upstream_proxy_timeout),
+                    time_limit,
+                    time_is_up,
                 }))
             }
-            other => {
-                Err(Invalid::value("smtpd_upstream_proxy_protocol", other, "want haproxy or nothing, not"))
-            }
+            other => Err(Invalid::value(protocol.name(), other, "want haproxy or nothing, not")),
         }
     }
 
-    /// Reads the header, to its exact end. What is wrong with it is logged.
-    pub(crate) async fn header<W: World>(
+    /// The two ends that the proxy names, or, when it speaks for itself, those of the connection.
+    pub(crate) async fn ends<W: World>(
         &self,
         world: &W,
         stream: &mut W::Stream,
-        log: &Logger,
-    ) -> Option<Header> {
+        (own, log): ((SocketAddr, SocketAddr), &Logger),
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        Some(match self.header(world, stream, log).await? {
+            Header::Proxied { client, server } => (client, server),
+            Header::Local => own,
+        })
+    }
+
+    /// Reads the header, to its exact end. What is wrong with it is logged.
+    async fn header<W: World>(&self, world: &W, stream: &mut W::Stream, log: &Logger) -> Option<Header> {
         let mut seen = Vec::new();
         let read = read(stream, &mut seen, self.families);
-        let why = match world.timeout(self.smtpd_upstream_proxy_timeout, read).await {
+        let why = match world.timeout(self.time_limit, read).await {
             Some(Ok(header)) => return Some(header),
             Some(Err(why)) => why,
             None => match proxy::parse(&seen, self.families) {
                 Progress::Incomplete(why) if !seen.is_empty() => why.to_owned(),
-                _ => "timeout error".to_owned(),
+                _ => self.time_is_up.to_owned(),
             },
         };
         let sample = match seen.is_empty() {

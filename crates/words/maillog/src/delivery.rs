@@ -61,9 +61,9 @@ impl fmt::Display for DeliveryEvent<'_> {
 
 /// Postfix's form of a delay: two significant digits, no more decimals than allowed, no trailing zeros; whole
 /// seconds are never rounded away.
-struct Seconds {
-    delay: Duration,
-    decimals_max: u8,
+pub(crate) struct Seconds {
+    pub(crate) delay: Duration,
+    pub(crate) decimals_max: u8,
 }
 
 const MILLION: u32 = 1_000_000;

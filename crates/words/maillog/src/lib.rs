@@ -14,6 +14,7 @@ mod cleanup;
 mod delivery;
 mod old_default;
 mod pickup;
+mod postscreen;
 mod qmgr;
 mod smtpd;
 
@@ -23,6 +24,7 @@ pub use cleanup::CleanupEvent;
 pub use delivery::DeliveryEvent;
 pub use old_default::OldDefault;
 pub use pickup::PickupEvent;
+pub use postscreen::{CommandLimit, DnsblogEvent, PostscreenEvent, Screened};
 pub use qmgr::QmgrEvent;
 pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent, escaped};
 
@@ -35,6 +37,10 @@ pub enum Event<'a> {
     Smtpd(SmtpdEvent<'a>),
     /// Counts of clients.
     Anvil(AnvilEvent<'a>),
+    /// What stands before the SMTP server.
+    Postscreen(PostscreenEvent<'a>),
+    /// Look-ups of DNS lists for it.
+    Dnsblog(DnsblogEvent<'a>),
     /// Local submission.
     Pickup(PickupEvent<'a>),
     /// Message clean-up.
@@ -54,6 +60,8 @@ impl fmt::Display for Event<'_> {
         match self {
             Self::Smtpd(event) => event.fmt(f),
             Self::Anvil(event) => event.fmt(f),
+            Self::Postscreen(event) => event.fmt(f),
+            Self::Dnsblog(event) => event.fmt(f),
             Self::Pickup(event) => event.fmt(f),
             Self::Cleanup(event) => event.fmt(f),
             Self::Qmgr(event) => event.fmt(f),

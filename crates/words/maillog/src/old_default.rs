@@ -3,7 +3,7 @@
 
 use crate::Client;
 use bstr::BStr;
-use std::fmt;
+use std::{fmt, net::SocketAddr};
 use types::Address;
 
 /// What an old default did just now that the new one would not have done.
@@ -28,6 +28,8 @@ pub enum OldDefault<'a> {
         /// What was added.
         mydomain: &'a str,
     },
+    /// A client is said to be on a black or a white list.
+    RespectfulLogging(SocketAddr),
     /// A setting that holds for all there is to do: its name and value.
     Setting(&'a str, &'a str),
 }
@@ -68,6 +70,9 @@ impl fmt::Display for OldDefault<'_> {
                     true => f.write_str("; please add \"localhost\" to mydestination or other address class"),
                     false => Ok(()),
                 }
+            }
+            Self::RespectfulLogging(client) => {
+                write!(f, "respectful_logging=no for client [{}]:{}", client.ip(), client.port())
             }
             Self::Setting(name, value) => write!(f, "{name}={value}"),
         }

@@ -241,7 +241,7 @@ pub fn escaped(bytes: &[u8]) -> String {
     Escaped(bytes).to_string()
 }
 
-struct Escaped<'a>(&'a [u8]);
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -56,17 +56,31 @@ fn civil(seconds: i64) -> Civil {
 /// Beyond this no calendar makes sense; keeps the arithmetic of hostile time stamps in range.
 const SECONDS_MAX: i64 = 253_402_300_799;
 
+fn local(when: WallTime, zone: &LocalZone) -> Civil {
+    civil(when.seconds.clamp(-SECONDS_MAX, SECONDS_MAX) + i64::from(zone.utc_offset_seconds))
+}
+
+fn month_name(date: &Civil) -> &'static str {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    MONTHS.get(date.month.wrapping_sub(1)).unwrap_or(&"Jan")
+}
+
+/// A time as logs begin with it and `$localtime` of a reject footer shows it: `Jun 05 08:09:10`.
+#[must_use]
+pub fn log_time(when: WallTime, zone: &LocalZone) -> String {
+    let t = local(when, zone);
+    format!("{} {:02} {:02}:{:02}:{:02}", month_name(&t), t.day, t.hour, t.minute, t.second)
+}
+
 /// A date as Postfix writes it: `Wed, 05 Jun 2024 08:09:10 +0200 (CEST)`.
 #[must_use]
 pub fn mail_date(when: WallTime, zone: &LocalZone) -> String {
     const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let local = when.seconds.clamp(-SECONDS_MAX, SECONDS_MAX) + i64::from(zone.utc_offset_seconds);
-    let t = civil(local);
+    let t = local(when, zone);
     let offset_minutes = zone.utc_offset_seconds / 60;
     let day = DAYS.get(t.weekday).unwrap_or(&"Sun");
-    let month = MONTHS.get(t.month.wrapping_sub(1)).unwrap_or(&"Jan");
+    let month = month_name(&t);
     let mut text = String::with_capacity(40);
     // Writing to a string cannot fail.
     let _ = write!(
@@ -113,6 +127,12 @@ mod tests {
         check(1_717_567_750, -12_600, "NDT", "Wed, 05 Jun 2024 02:39:10 -0330 (NDT)");
         check(1_717_567_750, -1_800, "X", "Wed, 05 Jun 2024 05:39:10 +0030 (X)");
         check(-1, 0, "UTC", "Wed, 31 Dec 1969 23:59:59 +0000 (UTC)");
+    }
+
+    #[test]
+    fn footers_have_local_time() {
+        let zone = LocalZone { utc_offset_seconds: 7_200, name: "CEST".to_owned() };
+        assert_eq!(log_time(WallTime::new(1_717_567_750, 0), &zone), "Jun 05 08:09:10");
     }
 
     #[test]

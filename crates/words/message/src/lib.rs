@@ -21,7 +21,7 @@ mod quoted_printable;
 mod scanner;
 pub mod tok822;
 
-pub use date::{LocalZone, mail_date, message_id_time};
+pub use date::{LocalZone, log_time, mail_date, message_id_time};
 pub use full_name::{FullNameForm, full_name_text};
 pub use header::{HeaderKind, HeaderRole, drop_list, header_kind, header_name_len};
 pub use mime::MimeLimits;

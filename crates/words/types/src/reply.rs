@@ -39,7 +39,12 @@ impl Reply {
 
     /// Appends the wire form with CRLF line ends; every line has code and status code.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        encode(self.code, self.dsn, &self.text, out);
+        encode((self.code, self.dsn), &self.text, ' ', out);
+    }
+
+    /// The same for lines that are not the last ones of their reply.
+    pub fn encode_unfinished(&self, out: &mut Vec<u8>) {
+        encode((self.code, self.dsn), &self.text, '-', out);
     }
 }
 
@@ -69,7 +74,7 @@ impl FixedReply {
 
     /// Appends the wire form.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        encode(self.code, self.dsn, self.text, out);
+        encode((self.code, self.dsn), self.text, ' ', out);
     }
 }
 
@@ -79,11 +84,11 @@ impl From<FixedReply> for Reply {
     }
 }
 
-fn encode(code: u16, dsn: Option<Dsn>, text: &str, out: &mut Vec<u8>) {
+fn encode((code, dsn): (u16, Option<Dsn>), text: &str, at_end: char, out: &mut Vec<u8>) {
     use std::io::Write;
     let mut lines = text.split('\n').peekable();
     while let Some(line) = lines.next() {
-        let separator = if lines.peek().is_some() { '-' } else { ' ' };
+        let separator = if lines.peek().is_some() { '-' } else { at_end };
         // Writing to a Vec cannot fail.
         let _ = match dsn {
             Some(dsn) => write!(out, "{code}{separator}{dsn} {line}\r\n"),

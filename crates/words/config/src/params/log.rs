@@ -14,7 +14,7 @@ rows! {
     maillog_file_prefixes: text(1, 0), "/var, /dev/stdout", "global", Honoured("logsink"), "Where a log file may be.";
     maillog_file_rotate_suffix: text(1, 0), "%Y%m%d-%H%M%S", "global", Honoured("commands"), "What the name of a rotated log file ends with.";
     postlogd_watchdog_timeout: time(10, 0), "10s", "postlogd", NotYet, "After what time postlogd is taken to hang and ends itself.";
-    respectful_logging: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "global,postscreen", NotYet, "Says allowlist and denylist in the log.";
+    respectful_logging: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "global,postscreen", Honoured("postscreen"), "Says allowlist and denylist in the log.";
     syslog_facility: text(1, 0), "mail", "global", Honoured("logsink"), "The facility of log lines.";
     syslog_name: text(1, 0), "${multi_instance_name?{$multi_instance_name}:{postfix}}", "global", Honoured("logsink, process"), "What log lines begin with.";
 }

@@ -116,7 +116,7 @@ rows! {
     smtpd_sasl_type: text(1, 0), "cyrus", "smtpd", NotYet, "The login plug-in.";
     smtpd_sender_login_maps: text(0, 0), "", "proxymap,smtpd", NotYet, "Tables of the users who own a sender address.";
     smtpd_sender_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a sender.";
-    smtpd_service_name: text(1, 0), "smtpd", "postscreen", NotYet, "The service that postscreen hands clients to.";
+    smtpd_service_name: text(1, 0), "smtpd", "postscreen", Honoured("postscreen"), "The service that postscreen hands clients to.";
     smtpd_soft_error_limit: int(1, 0), "10", "smtpd", Honoured("smtpd"), "How many errors make replies slow.";
     smtpd_timeout: time(1, 0), "${stress?{10}:{300}}s", "smtpd", Honoured("smtpd"), "How long a client may take.";
     smtpd_upstream_proxy_protocol: text(0, 0), "", "smtpd", Honoured("receive"), "The protocol by which a proxy before this server names the real client.";
