@@ -38,7 +38,7 @@ use content::Content;
 use envelope::Envelope;
 use maillog::{CleanupEvent, Event, Logger};
 use message::LocalZone;
-use queue_format::{RecordType, Sizes, Writer};
+use queue_format::{LogEntry, RecordType, Sizes, Writer};
 use rewrite::Context;
 use status::Errors;
 use std::rc::Rc;
@@ -99,6 +99,8 @@ pub struct Cleanup {
     /// Why, when it is more than [`Errors`] says; `status text`.
     reason: Option<String>,
     send_options: SendOptions,
+    /// For the trace log: aliases whose senders want to hear of success.
+    expanded: Vec<LogEntry>,
     /// Hints for the queue manager, for the size record.
     qmgr_flags: u32,
     is_discarded: bool,
@@ -133,6 +135,7 @@ impl Cleanup {
             envelope: Envelope::default(),
             errors: Errors::default(),
             reason: None,
+            expanded: Vec::new(),
             qmgr_flags: 0,
             is_discarded: false,
             is_held: false,
@@ -142,6 +145,11 @@ impl Cleanup {
     /// The bytes of the queue file; take them when they are many.
     pub fn writer(&mut self) -> &mut Writer {
         &mut self.out
+    }
+
+    /// What belongs into the trace log before the message is accepted; mostly nothing.
+    pub fn take_expanded(&mut self) -> Vec<LogEntry> {
+        std::mem::take(&mut self.expanded)
     }
 
     /// The message's id.

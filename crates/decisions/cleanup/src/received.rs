@@ -5,7 +5,7 @@ use bstr::{BStr, BString, ByteSlice};
 use message::{LocalZone, QuoteOptions, mail_date, quote_822_local};
 use queue_format::RecordType;
 use std::borrow::Cow;
-use types::{Address, BodyEncoding, QueueId, WallTime};
+use types::{Address, BodyEncoding, DsnReturn, QueueId, WallTime};
 
 /// The client of an SMTP transaction, as far as the queue file remembers it.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,10 @@ pub struct SmtpClient<'a> {
     pub is_local_rewrite: bool,
     /// BODY parameter.
     pub encoding: BodyEncoding,
+    /// RET parameter.
+    pub dsn_return: DsnReturn,
+    /// ENVID parameter, decoded.
+    pub dsn_envid: Option<&'a BStr>,
     /// The client has logged in: how, and as whom.
     pub login: Option<(&'a str, &'a str)>,
     /// Whom the client says that it forwards for.
@@ -148,6 +152,14 @@ impl Cleanup {
         if let Some((method, username)) = client.login {
             self.attribute("sasl_method", method.as_bytes());
             self.attribute("sasl_username", username.as_bytes());
+        }
+        if let Some(envid) = client.dsn_envid {
+            self.attribute("envelope_id", envid);
+        }
+        match client.dsn_return {
+            DsnReturn::Unset => {}
+            DsnReturn::Full => self.attribute("ret_flags", b"1"),
+            DsnReturn::Headers => self.attribute("ret_flags", b"2"),
         }
         self.sender(sender.as_bytes()).await;
         match client.encoding {

@@ -7,9 +7,9 @@ use crate::{
 };
 use maps::casefold;
 use message::{QuoteOptions, quote_822_local};
-use queue_format::RecordType;
+use queue_format::{LogEntry, RecordType};
 use rewrite::Context;
-use types::{DsnNotify, Recipient, SendOptions, Trouble};
+use types::{Dsn, DsnNotify, Recipient, SendOptions, Status, Trouble};
 
 /// What travels with a recipient.
 #[derive(Clone, Copy)]
@@ -84,6 +84,7 @@ impl Cleanup {
         let service = std::rc::Rc::clone(&self.service);
         match service.expand(recipient).await {
             Ok(addresses) => {
+                let companions = self.note_expansion(companions, recipient, &addresses);
                 for address in addresses {
                     self.out_once(companions, &address);
                 }
@@ -95,6 +96,35 @@ impl Cleanup {
                 self.reason = Some("4.6.0 Alias expansion error".to_owned());
             }
         }
+    }
+
+    /// Whoever wants to hear of success hears that an alias was expanded, and nothing of those behind it: they are
+    /// none of the sender's business (RFC 3461 section 5.2.7.3).
+    fn note_expansion<'a>(
+        &mut self,
+        companions: Companions<'a>,
+        recipient: &[u8],
+        addresses: &[Vec<u8>],
+    ) -> Companions<'a> {
+        let Companions { orcpt, notify, original } = companions;
+        let is_expanded = match addresses {
+            [only] => only != recipient,
+            addresses => addresses.len() > 1,
+        };
+        if !is_expanded || notify.0 & DsnNotify::SUCCESS == 0 {
+            return companions;
+        }
+        let recipient = Recipient {
+            address: recipient.into(),
+            original: original.into(),
+            dsn_orcpt: orcpt.into(),
+            dsn_notify: notify,
+            offset: 0,
+        };
+        let status = Status::new(Dsn::success(0, 0), "alias expanded");
+        self.expanded.push(LogEntry::new(&recipient, &status, "expanded"));
+        let left = notify.0 & !DsnNotify::SUCCESS;
+        Companions { notify: DsnNotify(if left == 0 { DsnNotify::NEVER } else { left }), ..companions }
     }
 
     fn out_once(&mut self, companions: Companions<'_>, recipient: &[u8]) {

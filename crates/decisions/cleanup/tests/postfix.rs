@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use support::{Service, now, records, service, start};
-use types::{Address, BodyEncoding, Recipient, WallTime};
+use types::{Address, BodyEncoding, DsnReturn, Recipient, WallTime};
 
 const PLAIN: &[(&str, &str)] = &[
     ("compatibility_level", "3.6"),
@@ -310,6 +310,8 @@ fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u
         protocol: "ESMTP",
         is_local_rewrite: true,
         encoding: if mail.is_8bit() { BodyEncoding::EightBit } else { BodyEncoding::Unknown },
+        dsn_return: DsnReturn::Unset,
+        dsn_envid: None,
         login: None,
         forwarded: None,
         ident: None,

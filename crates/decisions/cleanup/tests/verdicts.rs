@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use queue_format::RecordType;
 use std::rc::Rc;
 use support::{Log, now, records, service, start};
-use types::{Address, BodyEncoding, Recipient, WallTime};
+use types::{Address, BodyEncoding, DsnReturn, Recipient, WallTime};
 
 const CLIENT: SmtpClient<'static> = SmtpClient {
     name: "client.test",
@@ -22,6 +22,8 @@ const CLIENT: SmtpClient<'static> = SmtpClient {
     protocol: "SMTP",
     is_local_rewrite: false,
     encoding: BodyEncoding::Unknown,
+    dsn_return: DsnReturn::Unset,
+    dsn_envid: None,
     login: None,
     forwarded: None,
     ident: None,

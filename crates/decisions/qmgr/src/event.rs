@@ -44,6 +44,8 @@ pub struct Claimed {
     pub recipients: Vec<Recipient>,
     /// Where to read on when there are more recipients.
     pub next_offset: Option<u64>,
+    /// A recipient's sender wants to hear of success: there may be a log of those, made when the message was.
+    pub has_trace: bool,
     /// How many recipients the size record counts (`nrcpt=` of the log).
     pub recipient_count: u64,
     /// The file's mode asked to forget what is known of dead destinations (`postqueue -i`, `-s`).

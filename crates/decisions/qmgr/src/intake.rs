@@ -321,6 +321,7 @@ impl Core {
             stage: Stage::Delivering,
             unmarked: Vec::new(),
             flags: MessageFlags {
+                has_trace: claimed.has_trace,
                 is_deferred,
                 flush_each: claimed.flush,
                 flush_deferred_transports: claimed.flush || why.all,

@@ -70,8 +70,12 @@ pub(crate) const TOO_MANY_RECIPIENTS: FixedReply =
     FixedReply::new(452, Dsn::temporary(5, 3), "Error: too many recipients");
 pub(crate) const OUT_OF_STEP: FixedReply = no(554, 5, 0, "Error: SMTP protocol synchronization");
 pub(crate) const MULTIPLE_AUTH: FixedReply = no(503, 5, 4, "Error: multiple AUTH= options");
-/// DSN (RFC 3461) is not announced, so nobody may use it.
+/// DSN (RFC 3461) is not announced (`smtpd_discard_ehlo_keywords`), so nobody may use it.
 pub(crate) const DSN_OFF: FixedReply = no(501, 7, 1, "DSN support is disabled");
+pub(crate) const BAD_RET: FixedReply = no(501, 5, 4, "Bad RET parameter syntax");
+pub(crate) const BAD_ENVID: FixedReply = no(501, 5, 4, "Bad ENVID parameter syntax");
+pub(crate) const BAD_NOTIFY: FixedReply = no(501, 5, 4, "Error: Bad NOTIFY parameter syntax");
+pub(crate) const BAD_ORCPT: FixedReply = no(501, 5, 4, "Error: Bad ORCPT parameter syntax");
 pub(crate) const NULL_BDAT: FixedReply = no(551, 7, 1, "Null BDAT request");
 pub(crate) const BIG_CHUNK: FixedReply = no(552, 3, 4, "Chunk exceeds message size limit");
 pub(crate) const TOO_BIG: FixedReply = no(552, 3, 4, "Error: message file too big");

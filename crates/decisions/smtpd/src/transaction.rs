@@ -1,8 +1,8 @@
 //! A mail transaction: it dies at RSET by being dropped.
 
 use crate::{Effects, Forwarded, Peer};
-use bstr::BStr;
-use types::{Address, BodyEncoding, QueueId, Recipient};
+use bstr::{BStr, BString};
+use types::{Address, BodyEncoding, DsnReturn, QueueId, Recipient};
 
 /// From MAIL to the end of data.
 #[derive(Debug)]
@@ -15,6 +15,10 @@ pub struct Transaction {
     pub size_bytes: u64,
     /// The client gave SMTPUTF8.
     pub is_smtputf8: bool,
+    /// RET parameter.
+    pub dsn_return: DsnReturn,
+    /// ENVID parameter, decoded.
+    pub dsn_envid: Option<BString>,
     /// Addresses are completed with our domain (`local_header_rewrite_clients`).
     pub is_local_rewrite: bool,
     /// Accepted recipients, in order.
@@ -32,6 +36,8 @@ impl Transaction {
             encoding: BodyEncoding::Unknown,
             size_bytes: 0,
             is_smtputf8: false,
+            dsn_return: DsnReturn::Unset,
+            dsn_envid: None,
             is_local_rewrite: false,
             recipients: Vec::new(),
             overshoot: 0,

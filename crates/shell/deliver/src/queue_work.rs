@@ -4,7 +4,7 @@ use crate::stragglers::Stragglers;
 use maillog::Logger;
 use qmgr::{Action, ClaimFailure, Claimed, Event, MoreRecipients};
 use queue::{Claimed as Taken, Queue, QueueFile};
-use queue_format::{Envelope, ReadError};
+use queue_format::{Envelope, ReadError, Sizes};
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
@@ -96,6 +96,7 @@ impl<D: Disk> QueueWork<D> {
             redirect: envelope.redirect.clone(),
             recipients: envelope.batch.recipients.clone(),
             next_offset: envelope.batch.next_offset,
+            has_trace: envelope.sizes.flags & Sizes::FLAG_NOTIFY_SUCCESS != 0,
             recipient_count: envelope.sizes.recipients,
             flush,
             expire,

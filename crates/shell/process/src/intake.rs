@@ -4,7 +4,7 @@
 use cleanup::{Cleanup, CleanupService, Refusal, SizePatch, Start, Verdict};
 use maillog::{CleanupEvent, Event, Logger};
 use queue::{NewMessage, Queue};
-use queue_format::Source;
+use queue_format::{LogEntry, Source};
 use std::{io, rc::Rc};
 use types::{DsnReturn, MessageAttributes, QueueId, QueueName, Status, WallTime};
 use world::{Disk, World};
@@ -14,6 +14,7 @@ const WRITE_BYTES: usize = 128 * 1024;
 
 /// An unfinished message. Dropped, it is gone.
 pub struct Intake<D: Disk> {
+    queue: Queue<D>,
     file: NewMessage<D>,
     end: End,
     /// The maker of the file.
@@ -105,7 +106,7 @@ impl<D: Disk> Intake<D> {
         let cleanup = Cleanup::new(Rc::clone(service), start(file.id()));
         let logger = cleanup.logger().clone();
         let end = End { id: file.id(), logger, is_queued: false, is_discarded: false };
-        Ok(Self { file, end, cleanup })
+        Ok(Self { queue: queue.clone(), file, end, cleanup })
     }
 
     /// The message's id.
@@ -132,8 +133,15 @@ impl<D: Disk> Intake<D> {
                 if is_held {
                     self.file.redirect_to(QueueName::Hold)?;
                 }
+                let expanded = self.cleanup.take_expanded();
                 let sealed = self.file.seal()?;
-                let id = world.blocking(move || sealed.sync()).await?;
+                let (queue, id) = (self.queue, self.end.id);
+                let id = world
+                    .blocking(move || match expanded.is_empty() {
+                        true => sealed.sync(),
+                        false => accept_traced(&queue, id, &expanded, || sealed.sync()),
+                    })
+                    .await?;
                 self.end.is_queued = true;
                 Ok(Ended::Queued(id))
             }
@@ -158,4 +166,20 @@ impl<D: Disk> Intake<D> {
             None => Ok(()),
         }
     }
+}
+
+/// Accepts a message that has entries in its trace log already: they are there first, or the sender would never hear of them.
+fn accept_traced<D: Disk>(
+    queue: &Queue<D>,
+    id: QueueId,
+    entries: &[LogEntry],
+    accept: impl FnOnce() -> io::Result<QueueId>,
+) -> io::Result<QueueId> {
+    queue.append_log(QueueName::Trace, &id, entries)?;
+    let accepted = accept();
+    if accepted.is_err() {
+        // A log without a message is of no use, and does no harm.
+        let _ = queue.remove_log(QueueName::Trace, &id);
+    }
+    accepted
 }

@@ -84,6 +84,8 @@ impl<W: World> Attendant for Queueing<W> {
                 .and_then(|forwarded| forwarded.is_local)
                 .unwrap_or(transaction.is_local_rewrite),
             encoding: transaction.encoding,
+            dsn_return: transaction.dsn_return,
+            dsn_envid: transaction.dsn_envid.as_ref().map(|envid| envid.as_bstr()),
             login: peer.login.as_ref().map(|login| (login.method.as_str(), login.username.as_str())),
             forwarded: forwarded
                 .filter(|forwarded| forwarded.has_client)

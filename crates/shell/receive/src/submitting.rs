@@ -9,7 +9,7 @@ use queue_format::RecordType;
 use smtpd::{Envelope, Question, StandAlone, Verdict};
 use std::{io, path::PathBuf};
 use submit::{Answer, Submission};
-use types::{Address, BodyEncoding, Dsn, QueueId, Recipient, Reply, WallTime};
+use types::{Address, BodyEncoding, Dsn, DsnReturn, QueueId, Recipient, Reply, WallTime};
 use world::World;
 
 /// One session's way into maildrop.
@@ -91,6 +91,8 @@ impl<W: World> Submitting<W> {
             protocol: if transaction.is_smtputf8 { "UTF8SMTP" } else { envelope.protocol },
             is_local_rewrite: true,
             encoding: transaction.encoding,
+            dsn_return: DsnReturn::Unset,
+            dsn_envid: None,
             login: None,
             forwarded: None,
             ident: None,

@@ -1,7 +1,7 @@
 //! The records: types, names, and the fixed-width payloads that are patched in place.
 
 use std::{fmt, io::Write};
-use types::{SendOptions, WallTime};
+use types::{DsnNotify, SendOptions, WallTime};
 
 /// The type byte of a record. Any byte can stand in a file, so this is a byte with names, not an enum;
 /// `L` means [`Self::FILTER`] in an envelope and [`Self::CONTINUED`] in content, as in Postfix.
@@ -161,6 +161,8 @@ impl Sizes {
     pub const FLAG_MIXED: u32 = 1;
     /// All flags that may be set: [`Self::FLAG_MIXED`], and the union of the recipients' NOTIFY bits, shifted by one.
     pub const FLAGS_KNOWN: u32 = 0x1f;
+    /// Some recipient has NOTIFY=SUCCESS.
+    pub const FLAG_NOTIFY_SUCCESS: u32 = (DsnNotify::SUCCESS as u32) << 1;
     /// Length of the payload in bytes.
     pub const PAYLOAD_BYTES: usize = 6 * 15 + 5;
     /// Length of the whole record in bytes.

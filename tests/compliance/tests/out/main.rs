@@ -10,6 +10,7 @@
 
 mod aliases;
 mod bounces;
+mod dsn;
 mod generic;
 mod handshake;
 mod lmtp;

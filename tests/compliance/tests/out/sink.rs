@@ -78,6 +78,11 @@ impl Sink {
         self.0.messages.lock().unwrap()
     }
 
+    /// All commands since this was asked last.
+    pub(crate) fn take_commands(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.commands.lock().unwrap())
+    }
+
     /// Every command line so far.
     pub(crate) fn commands(&self) -> Vec<String> {
         self.0.commands.lock().unwrap().clone()

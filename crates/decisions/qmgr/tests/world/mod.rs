@@ -557,6 +557,7 @@ impl World {
             redirect: None,
             recipients: batch.recipients,
             next_offset: batch.next_offset,
+            has_trace: false,
             recipient_count: file.people.len() as u64,
             flush: file.flush,
             expire: file.expire,

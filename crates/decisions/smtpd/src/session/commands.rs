@@ -376,6 +376,7 @@ impl Session {
         line(EhloKeywords::XFORWARD, grants.xforward == Grant::Yes, 0);
         line(EhloKeywords::ENHANCEDSTATUSCODES, true, 0);
         line(EhloKeywords::EIGHTBITMIME, true, 0);
+        line(EhloKeywords::DSN, true, 0);
         line(EhloKeywords::SMTPUTF8, protocol.smtputf8_enable, 0);
         line(EhloKeywords::CHUNKING, true, 0);
         let text = String::from_utf8_lossy(&text).into_owned();

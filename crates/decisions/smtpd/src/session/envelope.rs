@@ -1,6 +1,9 @@
 //! MAIL, RCPT and VRFY.
 
-use super::{Done, Opening, Session, State};
+use super::{
+    Done, Opening, Session, State,
+    dsn::{DsnOfMail, DsnOfRcpt},
+};
 use crate::{Answer, Ask, Effects, EhloKeywords, Transaction, path, replies};
 use anvil::Event;
 use bstr::{BString, ByteSlice};
@@ -13,7 +16,7 @@ use wire::command::{Word, Words};
 pub(super) enum Pending {
     Nothing,
     Mail { text: BString, parameters: MailParameters, complaint: Option<Complaint> },
-    Rcpt { text: BString, complaint: Option<Complaint> },
+    Rcpt { text: BString, dsn: DsnOfRcpt, complaint: Option<Complaint> },
     Bdat { size: u64, is_last: bool },
 }
 
@@ -37,6 +40,7 @@ pub(super) struct MailParameters {
     size_bytes: u64,
     is_smtputf8: bool,
     has_auth: bool,
+    dsn: DsnOfMail,
 }
 
 /// What MAIL and RCPT have in common: `FROM:` or `TO:`, a path, parameters.
@@ -78,10 +82,7 @@ impl Session {
     }
 
     fn mail_parameter(&self, parameters: &mut MailParameters, text: &[u8]) -> Result<(), Reply> {
-        let (keyword, value) = match text.find_byte(b'=') {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
-            None => (text, None),
-        };
+        let (keyword, value) = parameter_of(text);
         let is = |name: &[u8]| keyword.eq_ignore_ascii_case(name);
         match value {
             Some(value) if is(b"BODY") && value.eq_ignore_ascii_case(b"8BITMIME") => {
@@ -92,7 +93,10 @@ impl Session {
             }
             Some(value) if is(b"SIZE") => parameters.size_bytes = parse_size(value)?,
             None if is(b"SMTPUTF8") && self.offers_smtputf8() => {}
-            Some(_) if is(b"RET") || is(b"ENVID") => return Err(replies::DSN_OFF.into()),
+            Some(_) if (is(b"RET") || is(b"ENVID")) && !self.offers_dsn() => {
+                return Err(replies::DSN_OFF.into());
+            }
+            Some(value) if is(b"RET") || is(b"ENVID") => parameters.dsn.take(keyword, value)?,
             Some(value) if is(b"AUTH") => {
                 if parameters.has_auth {
                     return Err(replies::MULTIPLE_AUTH.into());
@@ -124,6 +128,8 @@ impl Session {
         transaction.encoding = parameters.encoding;
         transaction.size_bytes = parameters.size_bytes;
         transaction.is_smtputf8 = parameters.is_smtputf8;
+        transaction.dsn_return = parameters.dsn.returns;
+        transaction.dsn_envid = parameters.dsn.envid;
         transaction.is_local_rewrite = answer == Answer::AcceptLocal;
         self.transaction = Some(transaction);
         if self.settings.protocol.smtpd_delay_open_until_valid_rcpt {
@@ -140,7 +146,7 @@ impl Session {
         }
         let is_smtputf8 = transaction.is_smtputf8;
         let is_over = transaction.recipients.len() >= self.settings.limits.smtpd_recipient_limit;
-        let Some((path, mut words)) = split(words, b"to:") else {
+        let Some((path, words)) = split(words, b"to:") else {
             return self.refuse_with(replies::RCPT_SYNTAX);
         };
         if let Some(reply) = self.too_often(Event::Recipient, "too many recipients") {
@@ -149,12 +155,10 @@ impl Session {
         let Some(recipient) = self.parse_path(path, false) else {
             return self.refuse_with(replies::BAD_RECIPIENT);
         };
-        let complaint = if let Some(word) = words.next() {
-            let is = |name: &[u8]| word.text.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
-            Some(Complaint::error(match is(b"NOTIFY=") || is(b"ORCPT=") {
-                true => replies::DSN_OFF.into(),
-                false => unsupported(word.text),
-            }))
+        let mut dsn = DsnOfRcpt::default();
+        let mut parameters = words.map(|word| self.rcpt_parameter(&mut dsn, word.text));
+        let complaint = if let Some(reply) = parameters.find_map(Result::err) {
+            Some(Complaint::error(reply))
         } else if is_over {
             Some(self.too_many_recipients())
         } else {
@@ -163,7 +167,7 @@ impl Session {
         };
         let address_only = complaint.is_some();
         let ask = Ask::Rcpt { recipient, address_only };
-        self.ask_with(ask, Pending::Rcpt { text: path.text.into(), complaint });
+        self.ask_with(ask, Pending::Rcpt { text: path.text.into(), dsn, complaint });
     }
 
     /// Beyond `smtpd_recipient_limit` the client is told to come again; it may overdo that up to
@@ -179,7 +183,7 @@ impl Session {
     }
 
     pub(super) fn rcpt_judged(&mut self, recipient: Address, pending: Pending, answer: Answer) {
-        let Pending::Rcpt { text, complaint } = pending else { return };
+        let Pending::Rcpt { text, dsn, complaint } = pending else { return };
         match answer {
             Answer::IllegalAddress => {
                 self.warn_illegal_address(&text);
@@ -191,11 +195,17 @@ impl Session {
         if let Some(complaint) = complaint {
             return self.complain(&complaint);
         }
-        let original = text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(&text);
-        let mut dsn_orcpt = BString::from("rfc822;");
-        dsn_orcpt.extend_from_slice(original);
-        let recipient =
-            Recipient { original: recipient.clone(), address: recipient, dsn_orcpt, ..Recipient::default() };
+        let dsn_orcpt = dsn.orcpt.unwrap_or_else(|| {
+            let original = text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(&text);
+            [b"rfc822;", original].concat().into()
+        });
+        let recipient = Recipient {
+            original: recipient.clone(),
+            address: recipient,
+            dsn_orcpt,
+            dsn_notify: dsn.notify,
+            ..Recipient::default()
+        };
         if self.queue_id().is_some() {
             self.add_recipient(recipient);
         } else {
@@ -243,11 +253,11 @@ impl Session {
             .then(|| Complaint::error(replies::DECLARE_UTF8));
         let address_only = complaint.is_some();
         let ask = Ask::Vrfy { recipient, is_smtputf8, address_only };
-        self.ask_with(ask, Pending::Rcpt { text: text.into(), complaint });
+        self.ask_with(ask, Pending::Rcpt { text: text.into(), dsn: DsnOfRcpt::default(), complaint });
     }
 
     pub(super) fn vrfy_judged(&mut self, pending: Pending, answer: Answer) {
-        let Pending::Rcpt { text, complaint } = pending else { return };
+        let Pending::Rcpt { text, complaint, .. } = pending else { return };
         match (answer, complaint) {
             (Answer::IllegalAddress, _) => {
                 self.warn_illegal_address(&text);
@@ -293,7 +303,15 @@ impl Session {
     }
 }
 
-fn unsupported(parameter: &[u8]) -> Reply {
+/// `KEYWORD=value`, or a keyword alone.
+pub(super) fn parameter_of(text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match text.find_byte(b'=') {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+pub(super) fn unsupported(parameter: &[u8]) -> Reply {
     let text = format!("Unsupported option: {}", parameter.to_str_lossy());
     Reply::new(555, Dsn::permanent(5, 4), text)
 }

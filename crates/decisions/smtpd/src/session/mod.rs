@@ -4,6 +4,7 @@ mod attributes;
 mod buffers;
 mod commands;
 mod content;
+mod dsn;
 mod envelope;
 mod greeting;
 mod throttle;
