@@ -16,11 +16,12 @@ use crate::{
     Remote,
     client::ALL_IN_USE,
     pool::{Place, Pool, Taken},
+    security::Security,
     sql::{TooMany, is_asked_for, join},
     template::Templates,
 };
 use bstr::ByteSlice;
-use connection::{Connection, Failure, Search};
+use connection::{Connection, Failure, Search, Unready, Way};
 use ldap3_proto::proto::{LdapResultCode, LdapSearchResultEntry, LdapSearchScope};
 use maillog::Logger;
 use maps::StringList;
@@ -41,6 +42,7 @@ struct Ldap<W: World> {
     /// The file's name.
     file: String,
     settings: Settings,
+    security: Option<Security>,
     domain: Option<StringList>,
     /// `search_base` and `query_filter`, in this order.
     templates: Templates,
@@ -56,12 +58,15 @@ pub(crate) fn open<W: World>(
     name: &str,
     tables: &dyn Tables,
 ) -> Result<Rc<dyn Table>, OpenError> {
-    let (settings, templates, source) = Settings::read(name, &remote.main)?;
+    let (mut settings, templates, source) = Settings::read(name, &remote.main)?;
+    let security = settings.wanted.take().map(|wanted| Security::new(wanted, &remote.logger)).transpose();
+    let security = security.map_err(|why| OpenError::new(format!("ldap:{why}")))?;
     Ok(Rc::new(Ldap {
         name: format!("ldap:{name}"),
         file: name.to_owned(),
         domain: crate::sql::domain(&source, tables),
         settings,
+        security,
         templates,
         pool: Pool::new(remote.limits.connections_max, IDLE_MAX, AGE_MAX),
         world: remote.world.clone(),
@@ -265,8 +270,9 @@ impl<W: World> Ldap<W> {
             Some(Place::Free(place)) => place,
         };
         let mut failed = "server_host names no server".to_owned();
-        for (shown, server) in &self.settings.servers {
-            let stream = match server.connect(&self.world, &self.hosts, limit).await {
+        for place_of in &self.settings.servers {
+            let shown = &place_of.shown;
+            let stream = match place_of.server.connect(&self.world, &self.hosts, limit).await {
                 Ok(stream) => stream,
                 Err(error) => {
                     let why = tables::errno_text(&error);
@@ -274,13 +280,19 @@ impl<W: World> Ldap<W> {
                     continue;
                 }
             };
-            let binding = Connection::bind(stream, self.settings.bind.as_ref());
-            match self.world.timeout(limit, binding).await {
-                Some(Ok(connection)) => return Ok(Taken::new(self.world.now(), connection, place)),
-                outcome => {
-                    let why = outcome.and_then(Result::err).unwrap_or_else(|| "no answer in time".to_owned());
-                    let dn = self.settings.bind.as_ref().map_or("", |bind| &bind.dn);
-                    let dn = if dn.is_empty() { "empty or implicit" } else { dn };
+            let bind = self.settings.bind.as_ref();
+            let security = self.security.as_ref().filter(|_| place_of.is_tls || self.settings.start_tls);
+            let (is_tls, host, now) = (place_of.is_tls, place_of.host.as_str(), self.world.wall());
+            let opening = Connection::open(stream, Way { security, is_tls, host, now, bind });
+            let late = || Err(Unready::NotBound("no answer in time".to_owned()));
+            match self.world.timeout(limit, opening).await.unwrap_or_else(late) {
+                Ok(connection) => return Ok(Taken::new(self.world.now(), connection, place)),
+                Err(Unready::NoTls(why)) => {
+                    failed = format!("dict_ldap_connect: Unable to set STARTTLS: {why}");
+                }
+                Err(Unready::NotBound(why)) => {
+                    let dn = bind.map(|bind| bind.dn.as_str()).filter(|dn| !dn.is_empty());
+                    let dn = dn.unwrap_or("empty or implicit");
                     failed = format!("dict_ldap: Unable to bind to server {shown} with dn {dn}: {why}");
                 }
             }

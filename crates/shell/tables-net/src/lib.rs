@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tables::Registry ─▶ Remote (Opener) ─▶ one module for each type ─▶ Pool of connections ─▶ Server over World
+//!                                                                      └─▶ Security, where there is TLS
 //! ```
 //!
 //! Equal servers share their connections, whichever service asks. Nothing is connected before the first
@@ -24,6 +25,8 @@ mod mysql;
 mod pgsql;
 mod pool;
 mod redis;
+#[cfg(any(feature = "ldap", feature = "mysql", feature = "pgsql"))]
+mod security;
 mod server;
 mod socketmap;
 mod source_file;

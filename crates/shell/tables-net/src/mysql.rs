@@ -5,13 +5,15 @@
 mod connection;
 mod option_file;
 mod packet;
+mod transport;
 
 use crate::{
     Remote, Server,
+    security::Security,
     source_file::SourceFile,
     sql::{self, Driver, Row},
 };
-use connection::{Connection, Login};
+use connection::{Connection, Login, Way};
 use option_file::OptionFile;
 use std::rc::Rc;
 use tables::OpenError;
@@ -39,6 +41,9 @@ const SETTINGS: &[&str] = &[
 
 struct Mysql {
     login: Login,
+    security: Option<Security>,
+    /// Without TLS, a server is not to be used.
+    demands_tls: bool,
     /// `require_result_set`: a query without a result set is an error, not an empty result.
     require_result_set: bool,
     reply_max: usize,
@@ -58,7 +63,13 @@ impl<W: World> Driver<W> for Mysql {
     ) -> Result<Self::Connection, String> {
         let stream = target.connect(world, hosts, sql::TIME_LIMIT).await;
         let stream = stream.map_err(|error| tables::errno_text(&error))?;
-        Connection::log_in(stream, &self.login, matches!(target, Server::Unix(_)), self.reply_max).await
+        let (host, is_socket) = match target {
+            Server::Unix(_) => ("localhost", true),
+            Server::Inet { host, .. } => (host.as_str(), false),
+        };
+        let (security, demands_tls, now) = (self.security.as_ref(), self.demands_tls, world.wall());
+        let way = Way { host, is_socket, security, demands_tls, now };
+        Connection::log_in(stream, &self.login, way, self.reply_max).await
     }
 
     fn quote(&self, connection: &Self::Connection, piece: &[u8]) -> Option<Vec<u8>> {
@@ -94,15 +105,6 @@ pub(crate) fn open<W: World>(
     tables: &dyn Tables,
 ) -> Result<Rc<dyn Table>, OpenError> {
     let source = SourceFile::read(name, &[sql::SETTINGS, SETTINGS].concat(), &remote.main)?;
-    let asks_for_tls = SETTINGS.iter().find(|setting| {
-        let value = source.get(setting).unwrap_or_default();
-        setting.starts_with("tls_") && !value.is_empty() && value != "no"
-    });
-    if let Some(setting) = asks_for_tls {
-        return Err(OpenError::new(format!(
-            "mysql:{name}: {setting} asks for TLS, which tables do not have yet; remove it, or use a UNIX-domain socket"
-        )));
-    }
     let options = OptionFile::read(source.get("option_file"), source.text("option_group", "client"))?;
     let or_option = |setting, option| match source.text(setting, "") {
         "" => options.get(option).unwrap_or_default().to_owned(),
@@ -115,8 +117,13 @@ pub(crate) fn open<W: World>(
         charset: source.text("charset", "utf8mb4").to_owned(),
     };
     let targets = sql::targets("mysql", &source, |host| server(host, &options))?;
+    let (demand, wanted) =
+        transport::wanted(&source, &options).map_err(|why| OpenError::new(format!("mysql:{why}")))?;
+    let security = wanted.map(|wanted| Security::new(wanted, &remote.logger)).transpose();
     let driver = Mysql {
         login,
+        security: security.map_err(|why| OpenError::new(format!("mysql:{why}")))?,
+        demands_tls: demand.is_some(),
         require_result_set: source.flag("require_result_set", true)?,
         reply_max: remote.limits.reply_max,
     };
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn where_servers_are() {
-        let options = OptionFile::parse("[client]\nport=3307\nsocket = /tmp/s\n", "client");
+        let options = OptionFile::of("[client]\nport=3307\nsocket = /tmp/s\n", "client");
         let inet = |host: &str, port| Server::Inet { host: host.into(), port };
         let check = |word: &str, expected: Server| assert_eq!(server(word, &options), Ok(expected), "{word}");
         check("localhost", Server::Unix("/tmp/s".into()));

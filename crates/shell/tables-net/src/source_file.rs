@@ -1,6 +1,6 @@
 //! The settings of one table: a file in the format of main.cf, or main.cf itself with the table's name before each.
 
-use config::{MainCf, Values};
+use config::{Entry, MainCf, Values};
 use std::collections::HashMap;
 use tables::{OpenError, errno_text};
 
@@ -9,7 +9,14 @@ use tables::{OpenError, errno_text};
 pub(crate) struct SourceFile {
     /// What messages name.
     pub(crate) name: String,
-    settings: HashMap<String, String>,
+    settings: HashMap<String, Setting>,
+}
+
+#[derive(Debug)]
+struct Setting {
+    value: String,
+    /// In the file; 0 in main.cf, which has other lines in between.
+    line: u32,
 }
 
 /// Settings of main.cf, for tables that are described there.
@@ -30,9 +37,13 @@ impl SourceFile {
                 .map_err(|error| OpenError::new(format!("open {name}: {}", errno_text(&error))))?;
             let parsed = MainCf::parse(name, &text).map_err(|invalid| OpenError::new(invalid.to_string()))?;
             let known = parsed.effective().filter(|entry| names.contains(&entry.name.as_str()));
-            settings.extend(known.map(|entry| (entry.name.clone(), entry.value.clone())));
+            let setting = |entry: &Entry| Setting { value: entry.value.clone(), line: entry.line };
+            settings.extend(known.map(|entry| (entry.name.clone(), setting(entry))));
         } else {
-            let found = |setting: &&str| Some(((*setting).to_owned(), main(&format!("{name}_{setting}"))?));
+            let found = |setting: &&str| {
+                let value = main(&format!("{name}_{setting}"))?;
+                Some(((*setting).to_owned(), Setting { value, line: 0 }))
+            };
             settings.extend(names.iter().filter_map(found));
         }
         Ok(Self { name: name.to_owned(), settings })
@@ -40,7 +51,17 @@ impl SourceFile {
 
     /// A setting, if it is there.
     pub(crate) fn get(&self, setting: &str) -> Option<&str> {
-        self.settings.get(setting).map(String::as_str)
+        self.settings.get(setting).map(|setting| setting.value.as_str())
+    }
+
+    /// A setting as messages name it: `/etc/postfix/x.cf, line 3: tls_CAfile = /etc/ca.pem`.
+    pub(crate) fn place(&self, setting: &str) -> String {
+        let name = &self.name;
+        match self.settings.get(setting) {
+            Some(Setting { value, line: 0 }) => format!("main.cf: {name}_{setting} = {value}"),
+            Some(Setting { value, line }) => format!("{name}, line {line}: {setting} = {value}"),
+            None => format!("{name}: {setting}"),
+        }
     }
 
     /// A setting with its default.

@@ -279,3 +279,60 @@ fn memcached_is_a_cache() {
     };
     place.simulation.run(&place.world, asking).expect("it ends");
 }
+
+/// A table in a file of its own, with the pretended server.
+#[cfg(any(feature = "ldap", feature = "mysql", feature = "pgsql"))]
+fn table(kind: &str, text: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("table.cf");
+    std::fs::write(&file, text).unwrap();
+    let spec = format!("{kind}:{}", file.display());
+    (directory, spec)
+}
+
+/// Says one thing to the first who asks, and then nothing for ever.
+#[cfg(any(feature = "ldap", feature = "pgsql"))]
+async fn fall_silent(mut stream: SimStream, said: &'static [u8]) {
+    let _ = stream.read(&mut [0; 512]).await;
+    let _ = stream.write_all(said).await;
+    std::future::pending::<()>().await;
+}
+
+#[test]
+#[cfg(feature = "pgsql")]
+fn a_server_that_falls_silent_in_the_handshake_is_given_up() {
+    let place = Place::new(|stream| fall_silent(stream, b"S"));
+    let (_kept, spec) =
+        table("pgsql", "hosts = postgresql://u@127.0.0.1:7777/d?sslmode=require\nquery = SELECT '%s'\n");
+    assert!(matches!(place.ask(&spec, &["a"], second())[..], [Lookup::TryAgain(_)]));
+    let logged = place.logged();
+    assert!(
+        !logged.is_empty() && logged.iter().all(|line| line.ends_with(": time limit exceeded")),
+        "{logged:?}"
+    );
+}
+
+#[test]
+#[cfg(feature = "ldap")]
+fn a_directory_that_falls_silent_in_the_handshake_is_given_up() {
+    let place =
+        Place::new(|stream| fall_silent(stream, b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\0\x04\0\x04\0"));
+    let (_kept, spec) =
+        table("ldap", "server_host = ldap://127.0.0.1:7777\nsearch_base = dc=x\nstart_tls = yes\n");
+    assert!(matches!(place.ask(&spec, &["a"], second())[..], [Lookup::TryAgain(_)]));
+    let logged = place.logged();
+    assert!(logged[0].ends_with("no answer in time"), "{logged:?}");
+}
+
+#[test]
+#[cfg(feature = "mysql")]
+fn a_setting_of_tls_that_cannot_work_is_named_with_its_line() {
+    let place = Place::new(mirror);
+    let text = "hosts = 127.0.0.1:7777\ndbname = d\nquery = SELECT '%s'\n\n# who is trusted\ntls_CAfile = /nowhere/ca.pem\n";
+    let (_kept, spec) = table("mysql", text);
+    assert!(matches!(place.ask(&spec, &["a"], second())[..], [Lookup::TryAgain(_)]));
+    let why = "table.cf, line 6: tls_CAfile = /nowhere/ca.pem: No such file or directory";
+    let logged = place.logged();
+    assert!(logged[0].starts_with("mysql:/") && logged[0].ends_with(why), "{logged:?}");
+    assert_eq!(place.accepted.get(), 0);
+}

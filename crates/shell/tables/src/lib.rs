@@ -45,4 +45,4 @@ pub use registry::{Opener, Openers, Registry, Settings};
 pub use slow::{Direct, Slow, SystemUsers};
 pub use source::{Duplicates, Each, NOT_LISTABLE, OpenError, Options, Source, Warn, errno_text};
 pub use user_list::{is_user_listed, may_use_sender};
-pub use users::process_user;
+pub use users::{process_home, process_user};

@@ -83,6 +83,13 @@ pub fn process_user() -> Option<String> {
     String::from_utf8(passwd.name).ok()
 }
 
+/// The home directory of the user whose process this is.
+#[must_use]
+pub fn process_home() -> Option<PathBuf> {
+    let passwd = passwd_by_uid(rustix::process::geteuid().as_raw()).ok().flatten()?;
+    Some(entry(passwd).home)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

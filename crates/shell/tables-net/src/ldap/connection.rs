@@ -1,15 +1,18 @@
 //! A conversation with a directory server (RFC 4511): bind, then searches.
 
 use super::{filter, settings::Settings};
+use crate::security::Security;
 use bytes::BytesMut;
 use ldap3_proto::{
     LdapCodec,
     proto::{
-        LdapBindCred, LdapBindRequest, LdapMsg, LdapOp, LdapResult, LdapResultCode, LdapSearchRequest,
-        LdapSearchResultEntry, LdapSearchScope,
+        LdapBindCred, LdapBindRequest, LdapExtendedRequest, LdapMsg, LdapOp, LdapResult, LdapResultCode,
+        LdapSearchRequest, LdapSearchResultEntry, LdapSearchScope,
     },
 };
+use tls::Secured;
 use tokio_util::codec::{Decoder as _, Encoder as _};
+use types::WallTime;
 use world::Stream;
 
 /// The longest message of a server, in bytes: an entry with all its wanted values.
@@ -47,27 +50,92 @@ pub(super) enum Failure {
     Result(LdapResultCode, String),
 }
 
+/// How to reach the server that the other end of a stream is.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// TLS, if there is to be any, from the start or after a request.
+    pub(super) security: Option<&'a Security>,
+    pub(super) is_tls: bool,
+    /// Who it has to be.
+    pub(super) host: &'a str,
+    pub(super) now: WallTime,
+    pub(super) bind: Option<&'a Bind>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) enum Unready {
+    /// `start_tls` did not lead to TLS.
+    NoTls(String),
+    /// Anything else.
+    NotBound(String),
+}
+
+impl From<String> for Unready {
+    fn from(why: String) -> Self {
+        Self::NotBound(why)
+    }
+}
+
+/// RFC 4511 section 4.14.1
+const START_TLS: &str = "1.3.6.1.4.1.1466.20037";
+
 /// A connection after bind.
 pub(super) struct Connection<S> {
-    stream: S,
+    stream: Secured<S>,
     input: BytesMut,
     codec: LdapCodec,
     last_id: i32,
 }
 
 impl<S: Stream> Connection<S> {
-    /// Binds, if somebody is to.
-    pub(super) async fn bind(stream: S, bind: Option<&Bind>) -> Result<Self, String> {
-        let codec = LdapCodec::new(Some(MESSAGE_MAX), None);
-        let mut connection = Self { stream, input: BytesMut::new(), codec, last_id: 0 };
-        let Some(bind) = bind else { return Ok(connection) };
+    /// Begins TLS, and binds, if somebody is to.
+    pub(super) async fn open(stream: S, way: Way<'_>) -> Result<Self, Unready> {
+        let mut connection = match way.security {
+            Some(security) if way.is_tls => {
+                let secured = security.secure(stream, way.host, way.now).await;
+                Self::new(Secured::Tls(Box::new(secured.map_err(|why| format!("TLS: {why}"))?.0)))
+            }
+            Some(security) => {
+                let connection = Self::new(Secured::Clear(stream));
+                connection.start_tls(security, way).await.map_err(Unready::NoTls)?
+            }
+            None => Self::new(Secured::Clear(stream)),
+        };
+        if let Some(bind) = way.bind {
+            connection.bind(bind).await?;
+        }
+        Ok(connection)
+    }
+
+    fn new(stream: Secured<S>) -> Self {
+        Self { stream, input: BytesMut::new(), codec: LdapCodec::new(Some(MESSAGE_MAX), None), last_id: 0 }
+    }
+
+    async fn start_tls(mut self, security: &Security, way: Way<'_>) -> Result<Self, String> {
+        let request = LdapExtendedRequest { name: START_TLS.to_owned(), value: None };
+        self.send(LdapOp::ExtendedRequest(request)).await?;
+        match self.receive().await? {
+            LdapOp::ExtendedResponse(response) if response.res.code == LdapResultCode::Success => {}
+            LdapOp::ExtendedResponse(response) => return Err(reason(response.res)),
+            _ => return Err(OUT_OF_STEP.to_owned()),
+        }
+        if !self.input.is_empty() {
+            return Err("the server has said something in clear text behind its answer".to_owned());
+        }
+        let Secured::Clear(stream) = self.stream else { return Err(OUT_OF_STEP.to_owned()) };
+        let (stream, _) = security.secure(stream, way.host, way.now).await?;
+        Ok(Self { last_id: self.last_id, ..Self::new(Secured::Tls(Box::new(stream))) })
+    }
+
+    async fn bind(&mut self, bind: &Bind) -> Result<(), String> {
         // With SASL, who binds is said by the mechanism.
         let is_sasl = matches!(bind.cred, LdapBindCred::SASL(_));
         let dn = if is_sasl { String::new() } else { bind.dn.clone() };
         let request = LdapBindRequest { version: 3, dn, cred: bind.cred.clone() };
-        connection.send(LdapOp::BindRequest(request)).await?;
-        match connection.receive().await? {
-            LdapOp::BindResponse(response) if response.res.code == LdapResultCode::Success => Ok(connection),
+        self.send(LdapOp::BindRequest(request)).await?;
+        match self.receive().await? {
+            LdapOp::BindResponse(response) if response.res.code == LdapResultCode::Success => Ok(()),
             LdapOp::BindResponse(response) => Err(reason(response.res)),
             _ => Err(OUT_OF_STEP.to_owned()),
         }

@@ -1,11 +1,16 @@
 //! A conversation with a MySQL or MariaDB server: login, then text queries.
 
 use super::packet::{Fields, OUT_OF_STEP, Packets};
-use crate::sql::{Row, too_long};
+use crate::{
+    security::Security,
+    sql::{Row, too_long},
+};
 use mysql_common::{
     auth::plugins::{AuthProc, ChallengeResponsePlugin, Context, Response},
     packets::AuthPlugin,
 };
+use tls::Secured;
+use types::WallTime;
 use world::Stream;
 
 /// Capabilities (MySQL Internals, "Capability Flags").
@@ -14,6 +19,7 @@ mod capability {
     pub(super) const LONG_FLAG: u32 = 1 << 2;
     pub(super) const CONNECT_WITH_DB: u32 = 1 << 3;
     pub(super) const PROTOCOL_41: u32 = 1 << 9;
+    pub(super) const SSL: u32 = 1 << 11;
     pub(super) const TRANSACTIONS: u32 = 1 << 13;
     pub(super) const SECURE_CONNECTION: u32 = 1 << 15;
     pub(super) const MULTI_RESULTS: u32 = 1 << 17;
@@ -49,14 +55,28 @@ pub(super) struct Login {
     pub(super) charset: String,
 }
 
+/// How to reach the server that the other end of a stream is.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    /// Who it has to be.
+    pub(super) host: &'a str,
+    pub(super) is_socket: bool,
+    /// TLS, if there is to be any.
+    pub(super) security: Option<&'a Security>,
+    /// Without TLS the server is not to be used.
+    pub(super) demands_tls: bool,
+    pub(super) now: WallTime,
+}
+
 /// A connection after login.
 pub(super) struct Connection<S> {
-    packets: Packets<S>,
+    packets: Packets<Secured<S>>,
     status: u16,
 }
 
 /// The server's greeting.
 struct Greeting {
+    capabilities: u32,
     scramble: Vec<u8>,
     plugin: Vec<u8>,
     status: u16,
@@ -67,6 +87,7 @@ struct LoginContext<'a> {
     login: &'a Login,
     scramble: &'a [u8],
     is_socket: bool,
+    is_tls: bool,
 }
 
 impl Context for LoginContext<'_> {
@@ -77,7 +98,7 @@ impl Context for LoginContext<'_> {
         self.is_socket
     }
     fn is_tls_transport(&self) -> bool {
-        false
+        self.is_tls
     }
     fn scramble(&self) -> &[u8] {
         self.scramble
@@ -92,7 +113,7 @@ impl<S: Stream> Connection<S> {
     pub(super) async fn log_in(
         stream: S,
         login: &Login,
-        is_socket: bool,
+        way: Way<'_>,
         reply_max: usize,
     ) -> Result<Self, String> {
         let mut packets = Packets::new(stream, reply_max);
@@ -102,7 +123,20 @@ impl<S: Stream> Connection<S> {
         }
         let greeting = greeting(&first).ok_or_else(|| OUT_OF_STEP.to_owned())?;
         let status = greeting.status;
-        authenticate(&mut packets, greeting, login, is_socket).await?;
+        let has_tls = greeting.capabilities & capability::SSL != 0;
+        let (mut packets, capabilities) = match way.security.filter(|_| has_tls) {
+            Some(security) => {
+                packets.send(&opening(CAPABILITIES | capability::SSL)).await?;
+                (packets.secure(security, way.host, way.now).await?, CAPABILITIES | capability::SSL)
+            }
+            None if way.demands_tls => {
+                return Err("TLS/SSL error: SSL is required, but the server does not support it".to_owned());
+            }
+            None => (packets.in_clear(), CAPABILITIES),
+        };
+        let trial =
+            Trial { login, is_socket: way.is_socket, is_tls: capabilities != CAPABILITIES, capabilities };
+        trial.authenticate(&mut packets, greeting).await?;
         let mut connection = Self { packets, status };
         let name = connection.quote(login.charset.as_bytes());
         let names = [b"SET NAMES '", name.as_slice(), b"'"].concat();
@@ -179,39 +213,86 @@ impl<S: Stream> Connection<S> {
     }
 }
 
-/// Runs the login procedure that the server names, and another one if it changes its mind.
-async fn authenticate<S: Stream>(
-    packets: &mut Packets<S>,
-    greeting: Greeting,
-    login: &Login,
+/// An attempt to log in.
+struct Trial<'a> {
+    login: &'a Login,
     is_socket: bool,
-) -> Result<(), String> {
-    let Greeting { mut scramble, mut plugin, .. } = greeting;
-    let mut procedure = init(&plugin).or_else(|_| {
-        plugin = b"mysql_native_password".to_vec();
-        init(&plugin)
-    })?;
-    let answer = run(&mut procedure, login, &scramble, is_socket, &scramble)?;
-    packets.send(&hello(login, &plugin, &answer.unwrap_or_default())).await?;
-    loop {
-        let packet = packets.receive().await?;
-        let challenge = packet.get(1..).unwrap_or_default();
-        let answer = match packet.first() {
-            Some(0x00) => return Ok(()),
-            Some(0xff) => return Err(reason(&packet)),
-            Some(0xfe) => {
-                let mut fields = Fields(challenge);
-                procedure = init(fields.until_null().ok_or(OUT_OF_STEP)?)?;
-                scramble = fields.0.strip_suffix(&[0]).unwrap_or(fields.0).to_vec();
-                run(&mut procedure, login, &scramble, is_socket, &scramble)?
+    is_tls: bool,
+    capabilities: u32,
+}
+
+impl Trial<'_> {
+    /// Runs the login procedure that the server names, and another one if it changes its mind.
+    async fn authenticate<S: Stream>(
+        &self,
+        packets: &mut Packets<S>,
+        greeting: Greeting,
+    ) -> Result<(), String> {
+        let Greeting { mut scramble, mut plugin, .. } = greeting;
+        let mut procedure = init(&plugin).or_else(|_| {
+            plugin = b"mysql_native_password".to_vec();
+            init(&plugin)
+        })?;
+        let answer = self.run(&mut procedure, &scramble, &scramble)?;
+        packets.send(&self.hello(&plugin, &answer.unwrap_or_default())).await?;
+        loop {
+            let packet = packets.receive().await?;
+            let challenge = packet.get(1..).unwrap_or_default();
+            let answer = match packet.first() {
+                Some(0x00) => return Ok(()),
+                Some(0xff) => return Err(reason(&packet)),
+                Some(0xfe) => {
+                    let mut fields = Fields(challenge);
+                    procedure = init(fields.until_null().ok_or(OUT_OF_STEP)?)?;
+                    scramble = fields.0.strip_suffix(&[0]).unwrap_or(fields.0).to_vec();
+                    self.run(&mut procedure, &scramble, &scramble)?
+                }
+                Some(0x01) => self.run(&mut procedure, &scramble, challenge)?,
+                _ => return Err(OUT_OF_STEP.to_owned()),
+            };
+            if let Some(answer) = answer {
+                packets.send(&answer).await?;
             }
-            Some(0x01) => run(&mut procedure, login, &scramble, is_socket, challenge)?,
-            _ => return Err(OUT_OF_STEP.to_owned()),
-        };
-        if let Some(answer) = answer {
-            packets.send(&answer).await?;
         }
     }
+
+    fn run(
+        &self,
+        procedure: &mut AuthProc,
+        scramble: &[u8],
+        challenge: &[u8],
+    ) -> Result<Option<Vec<u8>>, String> {
+        let &Self { login, is_socket, is_tls, .. } = self;
+        let context = LoginContext { login, scramble, is_socket, is_tls };
+        match procedure.run(context, challenge).map_err(|error| error.to_string())? {
+            Response::Next { packet } | Response::Last { packet } => Ok(packet),
+        }
+    }
+
+    /// The client's first packet (HandshakeResponse41), or the second behind [`opening`].
+    fn hello(&self, plugin: &[u8], answer: &[u8]) -> Vec<u8> {
+        let mut packet = opening(self.capabilities);
+        packet.extend(self.login.user.bytes());
+        packet.push(0);
+        // Answers of the procedures here are hashes of at most 32 bytes.
+        packet.push(u8::try_from(answer.len()).unwrap_or(0));
+        packet.extend_from_slice(answer.get(..255).unwrap_or(answer));
+        packet.extend(self.login.database.bytes());
+        packet.push(0);
+        packet.extend_from_slice(plugin);
+        packet.push(0);
+        packet
+    }
+}
+
+/// What the client's first packet begins with, and what asks for TLS alone (SSLRequest).
+fn opening(capabilities: u32) -> Vec<u8> {
+    let mut packet = Vec::new();
+    packet.extend(capabilities.to_le_bytes());
+    packet.extend(PACKET_MAX.to_le_bytes());
+    packet.push(COLLATION);
+    packet.extend([0; 23]);
+    packet
 }
 
 fn init(plugin: &[u8]) -> Result<AuthProc, String> {
@@ -225,53 +306,24 @@ fn init(plugin: &[u8]) -> Result<AuthProc, String> {
     plugin.init().map_err(|error| error.to_string())
 }
 
-fn run(
-    procedure: &mut AuthProc,
-    login: &Login,
-    scramble: &[u8],
-    is_socket: bool,
-    challenge: &[u8],
-) -> Result<Option<Vec<u8>>, String> {
-    let context = LoginContext { login, scramble, is_socket };
-    match procedure.run(context, challenge).map_err(|error| error.to_string())? {
-        Response::Next { packet } | Response::Last { packet } => Ok(packet),
-    }
-}
-
 fn greeting(packet: &[u8]) -> Option<Greeting> {
     let mut fields = Fields(packet);
     (fields.byte()? == 10).then_some(())?;
     fields.until_null()?;
     fields.bytes(4)?;
     let mut scramble = fields.bytes(8)?.to_vec();
-    fields.bytes(1 + 2 + 1)?;
+    fields.bytes(1)?;
+    let low = fields.u16()?;
+    fields.bytes(1)?;
     let status = fields.u16()?;
-    fields.bytes(2)?;
+    let high = fields.u16()?;
     let length = usize::from(fields.byte()?);
     fields.bytes(10)?;
     let rest = fields.bytes(length.saturating_sub(8).max(13))?;
     scramble.extend_from_slice(rest.strip_suffix(&[0]).unwrap_or(rest));
     let plugin = fields.0.strip_suffix(&[0]).unwrap_or(fields.0).to_vec();
-    Some(Greeting { scramble, plugin, status })
-}
-
-/// The client's first packet (HandshakeResponse41).
-fn hello(login: &Login, plugin: &[u8], answer: &[u8]) -> Vec<u8> {
-    let mut packet = Vec::new();
-    packet.extend(CAPABILITIES.to_le_bytes());
-    packet.extend(PACKET_MAX.to_le_bytes());
-    packet.push(COLLATION);
-    packet.extend([0; 23]);
-    packet.extend(login.user.bytes());
-    packet.push(0);
-    // Answers of the procedures here are hashes of at most 32 bytes.
-    packet.push(u8::try_from(answer.len()).unwrap_or(0));
-    packet.extend_from_slice(answer.get(..255).unwrap_or(answer));
-    packet.extend(login.database.bytes());
-    packet.push(0);
-    packet.extend_from_slice(plugin);
-    packet.push(0);
-    packet
+    let capabilities = u32::from(high) << 16 | u32::from(low);
+    Some(Greeting { capabilities, scramble, plugin, status })
 }
 
 /// The status behind a result set.

@@ -1,6 +1,8 @@
 //! Packets and what they are made of (MySQL Internals, "Client/Server Protocol").
 
-use crate::sql::too_long;
+use crate::{security::Security, sql::too_long};
+use tls::Secured;
+use types::WallTime;
 use world::Stream;
 
 const CHUNK_BYTES: usize = 4096;
@@ -20,6 +22,30 @@ pub(super) struct Packets<S> {
 impl<S: Stream> Packets<S> {
     pub(super) fn new(stream: S, reply_max: usize) -> Self {
         Self { stream, input: Vec::new(), sequence: 0, reply_max }
+    }
+
+    /// What follows is encrypted; `host` is who the server has to be.
+    pub(super) async fn secure(
+        self,
+        security: &Security,
+        host: &str,
+        now: WallTime,
+    ) -> Result<Packets<Secured<S>>, String> {
+        let Self { stream, input, sequence, reply_max } = self;
+        if !input.is_empty() {
+            return Err(
+                "TLS/SSL error: the server has said something in clear text behind its greeting".to_owned()
+            );
+        }
+        let secured = security.secure(stream, host, now).await;
+        let (stream, _) = secured.map_err(|why| format!("TLS/SSL error: {why}"))?;
+        Ok(Packets { stream: Secured::Tls(Box::new(stream)), input, sequence, reply_max })
+    }
+
+    /// What follows is in clear text, as what went before.
+    pub(super) fn in_clear(self) -> Packets<Secured<S>> {
+        let Self { stream, input, sequence, reply_max } = self;
+        Packets { stream: Secured::Clear(stream), input, sequence, reply_max }
     }
 
     /// A new command begins.

@@ -1,13 +1,17 @@
 //! A conversation with a PostgreSQL server: login, then queries (PostgreSQL documentation, "Frontend/Backend Protocol").
 
-use super::target::Target;
+use super::{
+    channel,
+    target::Target,
+    transport::{ChannelUse, Line},
+};
 use crate::sql::{Row, too_long};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
     authentication::{
         md5_hash,
-        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+        sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
     },
     message::{
         backend::{DataRowBody, ErrorResponseBody, Header, Message},
@@ -15,13 +19,14 @@ use postgres_protocol::{
     },
 };
 use std::io;
+use tls::Secured;
 use world::Stream;
 
 const CHUNK_BYTES: usize = 4096;
 
 /// A connection after login.
 pub(super) struct Connection<S> {
-    stream: S,
+    stream: Secured<S>,
     input: BytesMut,
     /// `standard_conforming_strings` is off: a backslash in quotes means something.
     backslash_escapes: bool,
@@ -29,14 +34,35 @@ pub(super) struct Connection<S> {
     reply_max: usize,
 }
 
+/// Why nobody is logged in.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) why: String,
+    /// The server said so before it was told a password: another line to it may do.
+    pub(super) is_by_line: bool,
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self { why, is_by_line: false }
+    }
+}
+
+impl From<&str> for Refused {
+    fn from(why: &str) -> Self {
+        why.to_owned().into()
+    }
+}
+
 impl<S: Stream> Connection<S> {
     /// Logs in as `target` says.
     pub(super) async fn log_in(
-        stream: S,
+        line: Line<S>,
         target: &Target,
         encoding: &str,
         reply_max: usize,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Refused> {
+        let Line { stream, end_point } = line;
         let mut connection = Self { stream, input: BytesMut::new(), backslash_escapes: false, reply_max };
         let login = &target.login;
         let user = if login.user.is_empty() { system_user()? } else { login.user.clone() };
@@ -44,26 +70,40 @@ impl<S: Stream> Connection<S> {
         let first = [("user", user.as_str()), ("database", database), ("client_encoding", encoding)];
         let more = target.session.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         connection.send(|out| frontend::startup_message(first.into_iter().chain(more), out)).await?;
+        let (mut is_proved, needs_binding) = (false, target.transport.channel == ChannelUse::Require);
+        let needed =
+            "channel binding is required, but the server does not log in so; use channel_binding=prefer";
         loop {
-            match connection.message().await? {
+            let message = connection.message().await?;
+            let is_login = matches!(
+                message,
+                Message::AuthenticationOk
+                    | Message::AuthenticationCleartextPassword
+                    | Message::AuthenticationMd5Password(_)
+            );
+            if is_login && needs_binding && !is_proved {
+                return Err(needed.into());
+            }
+            match message {
                 Message::AuthenticationOk | Message::BackendKeyData(_) | Message::NoticeResponse(_) => {}
                 Message::AuthenticationCleartextPassword => {
+                    is_proved = true;
                     connection.send(|out| frontend::password_message(login.password.as_bytes(), out)).await?;
                 }
                 Message::AuthenticationMd5Password(body) => {
+                    is_proved = true;
                     let hash = md5_hash(user.as_bytes(), login.password.as_bytes(), body.salt());
                     connection.send(|out| frontend::password_message(hash.as_bytes(), out)).await?;
                 }
                 Message::AuthenticationSasl(body) => {
-                    let mut offered = body.mechanisms();
-                    let mut has_scram = false;
+                    is_proved = true;
+                    let (mut offered, mut known) = (body.mechanisms(), [false; 2]);
                     while let Some(mechanism) = offered.next().map_err(|error| error.to_string())? {
-                        has_scram |= mechanism == SCRAM_SHA_256;
+                        known[0] |= mechanism == SCRAM_SHA_256;
+                        known[1] |= mechanism == SCRAM_SHA_256_PLUS;
                     }
-                    if !has_scram {
-                        return Err("the server offers no login mechanism that is known here".to_owned());
-                    }
-                    connection.scram(&login.password).await?;
+                    let binding = channel::choose(known, end_point.as_deref(), target.transport.channel)?;
+                    connection.scram(&login.password, binding).await?;
                 }
                 Message::ParameterStatus(status) => {
                     let is_off = status.value().is_ok_and(|value| value == "off");
@@ -72,17 +112,23 @@ impl<S: Stream> Connection<S> {
                     }
                 }
                 Message::ReadyForQuery(_) => return Ok(connection),
-                Message::ErrorResponse(body) => return Err(reason(&body)),
-                _ => return Err("the server asks for a login that is not known here".to_owned()),
+                Message::ErrorResponse(body) => {
+                    return Err(Refused { why: reason(&body), is_by_line: !is_proved });
+                }
+                _ => return Err("the server asks for a login that is not known here".into()),
             }
         }
     }
 
     /// SCRAM-SHA-256 (RFC 7677).
-    async fn scram(&mut self, password: &str) -> Result<(), String> {
+    async fn scram(
+        &mut self,
+        password: &str,
+        (mechanism, binding): (&str, ChannelBinding),
+    ) -> Result<(), String> {
         let text = |error: io::Error| error.to_string();
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-        self.send(|out| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out)).await?;
+        let mut scram = ScramSha256::new(password.as_bytes(), binding);
+        self.send(|out| frontend::sasl_initial_response(mechanism, scram.message(), out)).await?;
         match self.message().await? {
             Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(text)?,
             Message::ErrorResponse(body) => return Err(reason(&body)),
