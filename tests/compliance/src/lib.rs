@@ -1,5 +1,6 @@
 //! What the tests of compliance share: whole systems to ask, Posthaste and Debian's Postfix alike.
 
+pub mod certificates;
 pub mod client;
 pub mod dialogues;
 pub mod machine;

@@ -15,6 +15,14 @@ struct Plan {
     program: PathBuf,
     arguments: Vec<String>,
     user: &'static str,
+    /// Arguments of [`DataServer::restart_with`].
+    further: Vec<String>,
+}
+
+impl Plan {
+    fn new(program: impl Into<PathBuf>, arguments: Vec<String>, user: &'static str) -> Self {
+        Self { program: program.into(), arguments, user, further: Vec::new() }
+    }
 }
 
 /// A running server; dropped, it is killed and its directory removed.
@@ -45,7 +53,7 @@ impl DataServer {
             vec!["-D".to_owned(), data, "-p".to_owned(), port.to_string(), "-k".to_owned(), path("")];
         let mut arguments = arguments;
         arguments.extend(["-h", "127.0.0.1", "-c", "fsync=off"].map(str::to_owned));
-        let plan = Plan { program: programs.join("postgres"), arguments, user: "postgres" };
+        let plan = Plan::new(programs.join("postgres"), arguments, "postgres");
         let mut server = Self { directory, port, plan, running: None };
         server.start();
         let psql = |sql: &str| {
@@ -76,7 +84,7 @@ impl DataServer {
         let socket = path("socket");
         let mut arguments = vec!["--no-defaults".to_owned(), data, format!("--socket={socket}")];
         arguments.extend([format!("--port={port}"), "--bind-address=127.0.0.1".to_owned()]);
-        let plan = Plan { program: "/usr/sbin/mariadbd".into(), arguments, user: "mysql" };
+        let plan = Plan::new("/usr/sbin/mariadbd", arguments, "mysql");
         let mut server = Self { directory, port, plan, running: None };
         server.start();
         let mariadb =
@@ -113,7 +121,7 @@ impl DataServer {
         let url = format!("ldap://127.0.0.1:{port} ldapi://{}", path("ldapi").replace('/', "%2F"));
         let arguments = ["-f", &conf, "-h", &url, "-d", "0"].map(str::to_owned).to_vec();
         // It keeps the rights of whoever starts it, and needs none but for its own directory.
-        let plan = Plan { program: "/usr/sbin/slapd".into(), arguments, user: "" };
+        let plan = Plan::new("/usr/sbin/slapd", arguments, "");
         let mut server = Self { directory, port, plan, running: None };
         server.start();
         server
@@ -124,7 +132,7 @@ impl DataServer {
         let port = free_port();
         let arguments =
             ["-l", "127.0.0.1", "-u", "nobody", "-p", &port.to_string()].map(str::to_owned).to_vec();
-        let plan = Plan { program: "/usr/bin/memcached".into(), arguments, user: "" };
+        let plan = Plan::new("/usr/bin/memcached", arguments, "");
         let mut server = Self { directory: private_directory(""), port, plan, running: None };
         server.start();
         server
@@ -136,7 +144,7 @@ impl DataServer {
         let words =
             ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--requirepass", "secret"];
         let arguments = words.map(str::to_owned).to_vec();
-        let plan = Plan { program: "/usr/bin/redis-server".into(), arguments, user: "" };
+        let plan = Plan::new("/usr/bin/redis-server", arguments, "");
         let mut server = Self { directory: private_directory(""), port, plan, running: None };
         server.start();
         server
@@ -157,11 +165,37 @@ impl DataServer {
     /// Starts it, again after [`Self::stop`], and waits until it takes connections.
     pub fn start(&mut self) {
         let mut command = as_user(self.plan.user, &self.plan.program);
-        command.args(&self.plan.arguments).current_dir(self.directory.path());
+        command.args(&self.plan.arguments).args(&self.plan.further).current_dir(self.directory.path());
         let running = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.running = Some(running.expect("the server is installed (make prepare)"));
         let address = ("127.0.0.1", self.port);
         wait_for("the server listens", || std::net::TcpStream::connect(address).is_ok());
+    }
+
+    /// Ends it and starts it with these arguments behind its own.
+    pub fn restart_with(&mut self, further: &[&str]) {
+        self.stop();
+        self.plan.further = further.iter().map(ToString::to_string).collect();
+        self.start();
+    }
+
+    /// The same for slapd, which is to listen at these URLs.
+    pub fn restart_at(&mut self, urls: &str) {
+        self.stop();
+        let place = self.plan.arguments.iter().position(|word| word == "-h").expect("slapd");
+        urls.clone_into(&mut self.plan.arguments[place + 1]);
+        self.start();
+    }
+
+    /// A copy of a file in the server's directory that only the server's user may read, as servers want their keys.
+    pub fn private_copy(&self, from: &Path) -> PathBuf {
+        let copy = self.path(&from.file_name().expect("a file").to_string_lossy());
+        fs::copy(from, &copy).expect("space");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("our file");
+        if !self.plan.user.is_empty() && is_root() {
+            assert!(succeeds(Command::new("chown").arg(self.plan.user).arg(&copy)), "{}", self.plan.user);
+        }
+        copy
     }
 
     /// Ends it at once.
