@@ -22,12 +22,14 @@ mod envelope;
 mod headers;
 mod maildrop;
 mod missing;
+mod qmqp;
 mod received;
 mod recipients;
 mod service;
 mod settings;
 mod status;
 
+pub use qmqp::QmqpClient;
 pub use received::{ForwardedClient, SmtpClient, SmtpServer};
 pub use service::CleanupService;
 pub use settings::{Classes, CleanupSettings, ClientSettings};
@@ -49,6 +51,8 @@ use types::{Address, QueueId, SendOptions, WallTime};
 pub enum Source {
     /// An SMTP client.
     Smtpd,
+    /// A QMQP client.
+    Qmqpd,
     /// The sendmail command, through maildrop.
     Pickup,
     /// Mail forwarded by local delivery, with its own address work only.
@@ -116,7 +120,8 @@ impl Cleanup {
         let maps_addresses = client.maps_addresses_of(start.source);
         let may = Permissions {
             maps_addresses,
-            adds_bcc: maps_addresses && matches!(start.source, Source::Smtpd | Source::Pickup),
+            adds_bcc: maps_addresses
+                && matches!(start.source, Source::Smtpd | Source::Qmqpd | Source::Pickup),
             bounces: matches!(start.source, Source::Pickup | Source::Forward),
             detects_smtputf8: client.detects_smtputf8(start.source) && !start.is_smtputf8,
         };

@@ -256,7 +256,7 @@ impl Cleanup {
         self.received_header(header.as_bytes());
     }
 
-    fn received_header(&mut self, header: &[u8]) {
+    pub(crate) fn received_header(&mut self, header: &[u8]) {
         self.content.hops += 1;
         self.content.headers_seen |= message::HeaderKind::Received.bit();
         if self.is_output_wanted() {

@@ -183,6 +183,7 @@ impl ClientSettings {
     pub(crate) fn detects_smtputf8(&self, source: Source) -> bool {
         let class = match source {
             Source::Smtpd => "smtpd",
+            Source::Qmqpd => "qmqpd",
             Source::Pickup => "sendmail",
             Source::Forward => "forward",
             Source::Bounce => "bounce",

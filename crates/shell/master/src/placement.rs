@@ -60,7 +60,7 @@ pub const PLACEMENT: &[(&str, Place)] = &[
     ("postscreen", Listens(Receive)),
     ("proxymap", Listens(Deliver)),
     ("qmgr", Listens(Deliver)),
-    ("qmqpd", NotYet),
+    ("qmqpd", Listens(Receive)),
     ("scache", Library),
     ("showq", Listens(Deliver)),
     ("smtp", Inside(Deliver)),

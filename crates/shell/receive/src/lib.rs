@@ -19,6 +19,7 @@ mod pickup;
 mod policy;
 mod postlog;
 mod postscreen;
+mod qmqp;
 mod queueing;
 mod service;
 mod session;
@@ -36,6 +37,7 @@ use process::{
     Assigned, Control, Faults, Libraries, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone,
     first,
 };
+use qmqp::QmqpService;
 use queue::{Queue, RealDisk};
 use service::{Row, SmtpService};
 use statistics::Statistics;
@@ -269,6 +271,14 @@ fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
                 services.results.push(results);
             }
             "dnsblog" => inside.add_dnsblog(&row.service, &values),
+            "qmqpd" => {
+                let service = QmqpService::new(shared, (process, &libraries), &row, &values)?;
+                let service = Rc::new(service);
+                services.sessions.push(service.slots.clone());
+                for listener in listeners {
+                    shared.world.spawn(qmqp::accept(Rc::clone(shared), Rc::clone(&service), listener));
+                }
+            }
             "pickup" => {
                 let service = row.service.as_str();
                 services.pickups.push(pickup::start(

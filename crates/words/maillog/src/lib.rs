@@ -16,6 +16,7 @@ mod old_default;
 mod pickup;
 mod postscreen;
 mod qmgr;
+mod qmqpd;
 mod smtpd;
 
 pub use anvil::AnvilEvent;
@@ -26,6 +27,7 @@ pub use old_default::OldDefault;
 pub use pickup::PickupEvent;
 pub use postscreen::{CommandLimit, DnsblogEvent, PostscreenEvent, Screened};
 pub use qmgr::QmgrEvent;
+pub use qmqpd::QmqpdEvent;
 pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent, escaped};
 
 use std::{fmt, rc::Rc};
@@ -35,6 +37,8 @@ use std::{fmt, rc::Rc};
 pub enum Event<'a> {
     /// SMTP server.
     Smtpd(SmtpdEvent<'a>),
+    /// QMQP server.
+    Qmqpd(QmqpdEvent<'a>),
     /// Counts of clients.
     Anvil(AnvilEvent<'a>),
     /// What stands before the SMTP server.
@@ -59,6 +63,7 @@ impl fmt::Display for Event<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Smtpd(event) => event.fmt(f),
+            Self::Qmqpd(event) => event.fmt(f),
             Self::Anvil(event) => event.fmt(f),
             Self::Postscreen(event) => event.fmt(f),
             Self::Dnsblog(event) => event.fmt(f),

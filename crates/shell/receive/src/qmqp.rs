@@ -1,0 +1,242 @@
+//! QMQP sessions: trusted clients that hand over one message each, with all of its recipients.
+
+use crate::{Shared, session::write_error};
+use cleanup::{ClientSettings, QmqpClient, Source, Start};
+use config::{Values, params as p};
+use dns::HostsFirst;
+use maillog::{Logger, Severity};
+use maps::{NameAddrList, parent_style};
+use net::{Permit, Slots, accept_all, contain};
+use process::{CleanupRow, Ended, Intake, Libraries, Process};
+use qmqpd::{Action, Message, QmqpdSettings, Session};
+use smtpd::{Peer, peer_name};
+use std::{io, net::SocketAddr, pin::pin, rc::Rc};
+use sys::control::ServedRow;
+use tables::Registry;
+use types::{Address, Instant, QueueId, Recipient, Reply};
+use world::{Accept, Dns, Stream, World};
+
+/// One qmqpd row of master.cf.
+pub(crate) struct QmqpService {
+    settings: Rc<QmqpdSettings>,
+    qmqpd_authorized_clients: NameAddrList,
+    cleanup: CleanupRow,
+    client: Rc<ClientSettings>,
+    /// For the names of clients.
+    host_names: Rc<dyn Dns>,
+    pub(crate) slots: Slots,
+    /// `syslog_name/qmqpd`
+    tag: String,
+}
+
+impl QmqpService {
+    pub(crate) fn new<W: World>(
+        shared: &Shared<W>,
+        (process, libraries): (&Process, &Libraries<'_>),
+        row: &ServedRow,
+        values: &Values,
+    ) -> Result<Self, String> {
+        let tag = process::tag(values, "qmqpd");
+        let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
+        let title = "qmqpd_authorized_clients";
+        let style = parent_style(values.text(p::parent_domain_matches_subdomains), title);
+        let clients = values.text(p::qmqpd_authorized_clients);
+        let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
+        Ok(Self {
+            settings: Rc::new(QmqpdSettings::load(values)),
+            qmqpd_authorized_clients: NameAddrList::open(title, style, clients, &registry),
+            cleanup: libraries.cleanup(values)?,
+            client: Rc::new(ClientSettings::load(values)),
+            host_names: Rc::new(HostsFirst::new(process.host.names(), dns)),
+            slots: Slots::new(process.row_limit(row)),
+            tag,
+        })
+    }
+}
+
+/// Accepts until the process stops.
+pub(crate) async fn accept<W: World>(
+    shared: Rc<Shared<W>>,
+    service: Rc<QmqpService>,
+    listener: impl Accept<Stream = W::Stream>,
+) {
+    let logger = shared.log.session(&service.tag);
+    let serve = |stream: W::Stream, peer: Option<SocketAddr>, permit: Permit| {
+        let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
+        let world = shared.world.clone();
+        world.spawn(async move {
+            if let (Some(peer), Some(local)) = (peer, stream.local()) {
+                let peer = Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port());
+                let logger = shared.log.session(&service.tag);
+                let peer = peer_name(peer, service.host_names.as_ref(), &logger).await;
+                Connection { shared, service, stream, peer, logger, message: None }.run().await;
+            }
+            drop(permit);
+        });
+    };
+    let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
+    let accepting = accept_all(&shared.world, &listener, &service.slots, serve, trouble);
+    shared.stop.cut(accepting).await;
+}
+
+struct Connection<W: World> {
+    shared: Rc<Shared<W>>,
+    service: Rc<QmqpService>,
+    stream: W::Stream,
+    peer: Peer,
+    logger: Logger,
+    message: Option<Intake<W::Disk>>,
+}
+
+impl<W: World> Connection<W> {
+    async fn run(mut self) {
+        let settings = Rc::clone(&self.service.settings);
+        if settings.qmqpd_client_port_logging {
+            self.peer.client.port = Some(self.peer.port.to_string());
+        }
+        let client = self.peer.client.clone();
+        let clients = &self.service.qmqpd_authorized_clients;
+        let is_authorized = clients.matches(client.name.as_bytes(), &client.address).await;
+        let mut session = Session::new(settings, client, self.logger.clone(), is_authorized);
+        let ended = {
+            let turns = pin!(async { while self.turn(&mut session).await {} });
+            contain(turns).await
+        };
+        if let Err(why) = ended {
+            // A bug. The client keeps its message, for it has no reply.
+            self.logger.write(Severity::Panic, &why);
+        }
+    }
+
+    /// One action; false when the session is over.
+    async fn turn(&mut self, session: &mut Session) -> bool {
+        let world = self.shared.world.clone();
+        match session.step(world.now()) {
+            Action::Open => session.opened(self.open()),
+            Action::Read { deadline } => self.read(session, deadline).await,
+            Action::Commit(message) => {
+                let outcome = self.commit(message).await;
+                session.finished(outcome);
+            }
+            Action::Sleep(span) => world.sleep(span).await,
+            Action::Write { bytes, deadline } => {
+                let limit = deadline.since(world.now());
+                match world.timeout(limit, self.stream.write_all(bytes)).await {
+                    Some(Ok(())) => {}
+                    Some(Err(_)) => session.closed(),
+                    None => session.timed_out(),
+                }
+            }
+            Action::Close => return false,
+        }
+        true
+    }
+
+    async fn read(&mut self, session: &mut Session, deadline: Instant) {
+        let world = &self.shared.world;
+        let limit = deadline.since(world.now());
+        match world.timeout(limit, self.stream.readable()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) => return session.closed(),
+            None => return session.timed_out(),
+        }
+        match self.stream.try_read(session.read_space()) {
+            Ok(0) => session.closed(),
+            Ok(count) => session.received(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => session.closed(),
+        }
+        session.release_space();
+    }
+
+    fn open(&mut self) -> Option<QueueId> {
+        let (shared, service) = (&self.shared, &self.service);
+        let now = shared.world.wall();
+        let start = |id| Start {
+            arrival: now,
+            created: now,
+            zone: shared.zone.at(now),
+            id,
+            source: Source::Qmqpd,
+            client: Rc::clone(&service.client),
+            is_smtputf8: false,
+            logger: shared.log.session(&service.cleanup.tag),
+        };
+        match Intake::open(now, &shared.queue, &service.cleanup.service, start) {
+            Ok(intake) => {
+                let id = intake.id();
+                shared.refill_when_low();
+                self.message = Some(intake);
+                Some(id)
+            }
+            Err(error) => {
+                let why = format!("create a queue file: {error}; check the disk of queue_directory");
+                self.logger.warning(&why);
+                None
+            }
+        }
+    }
+
+    async fn commit(&mut self, message: &Message) -> Result<(), Reply> {
+        let Some(mut intake) = self.message.take() else { return Err(write_error()) };
+        match self.write(&mut intake, message).await {
+            Ok(()) => {}
+            Err(error) => {
+                self.cleanup_warning(intake.id(), &error);
+                return Err(write_error());
+            }
+        }
+        let id = intake.id();
+        match intake.finish(&self.shared.world).await {
+            Ok(Ended::Queued(id)) => {
+                self.shared.word.arrived(id);
+                Ok(())
+            }
+            Ok(Ended::Discarded) => Ok(()),
+            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
+            // Only those who have nobody to answer to are bounced.
+            Ok(Ended::MustBounce(..)) => Err(write_error()),
+            Err(error) => {
+                self.cleanup_warning(id, &error);
+                Err(write_error())
+            }
+        }
+    }
+
+    async fn write(&self, intake: &mut Intake<W::Disk>, message: &Message) -> io::Result<()> {
+        let peer = &self.peer;
+        let (port, rfc_address, origin) =
+            (peer.port.to_string(), peer.rfc_address(), peer.client.to_string());
+        let client = QmqpClient {
+            name: &peer.client.name,
+            address: peer.address,
+            rfc_address: &rfc_address,
+            port: &port,
+            origin: &origin,
+        };
+        let verp = message.verp.as_ref().map(<[u8; 2]>::as_slice);
+        let sender = Address::new(message.sender.as_slice());
+        intake.cleanup.open_qmqp(&client, &sender, verp).await;
+        for recipient in &message.recipients {
+            let address = Address::new(recipient.as_slice());
+            intake.cleanup.recipient(&Recipient { address, ..Recipient::default() }).await;
+            intake.relieve()?;
+        }
+        let sole = match &message.recipients[..] {
+            [only] => Some(Address::new(only.as_slice())),
+            _ => None,
+        };
+        intake.cleanup.begin_qmqp_content(&client, sole.as_ref());
+        for record in message.records(self.service.settings.line_length_limit) {
+            intake.cleanup.content_record(&record.text, record.is_complete).await;
+            intake.relieve()?;
+        }
+        intake.cleanup.end_content().await;
+        Ok(())
+    }
+
+    fn cleanup_warning(&self, id: QueueId, error: &io::Error) {
+        let logger = self.shared.log.session(&self.service.cleanup.tag);
+        logger.warning(&format!("{id}: write queue file: {error}"));
+    }
+}
