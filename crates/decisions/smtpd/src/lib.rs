@@ -34,8 +34,8 @@ pub use client_limits::{ClientLimits, Counters, EventLimits};
 pub use effects::Effects;
 pub use forwarded::Forwarded;
 pub use judge::{
-    Instance, Judge, NoPolicyServers, PolicyRequest, PolicyServer, PolicyServers, Resolve, StandAlone,
-    Surroundings,
+    FlushService, Flushed, Instance, Judge, NoFlushService, NoPolicyServers, PolicyRequest, PolicyServer,
+    PolicyServers, Resolve, StandAlone, Surroundings,
 };
 pub use peer::{Login, NameStatus, Peer, Unavailable, peer_name};
 pub use policy_service::{PolicyEndpoint, PolicyService};

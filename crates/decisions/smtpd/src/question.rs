@@ -1,6 +1,6 @@
 //! Questions of a session that need look-ups, and their answers.
 
-use crate::{Effects, EhloKeywords, Peer, Transaction};
+use crate::{Effects, EhloKeywords, Flushed, Peer, Transaction};
 use bstr::{BStr, BString};
 use maillog::Logger;
 use types::{Address, Instant, QueueId, Reply, Trouble};
@@ -46,6 +46,8 @@ pub enum Ask {
         /// The command is refused anyway; only the address is to be checked.
         address_only: bool,
     },
+    /// ETRN for this site.
+    Etrn(String),
     /// DATA, or the first BDAT: `smtpd_data_restrictions`.
     Data,
     /// The content is there: `smtpd_end_of_data_restrictions`.
@@ -168,6 +170,8 @@ pub enum Answer {
         /// `smtpd_client_event_limit_exceptions` does not match.
         is_counted: bool,
     },
+    /// To [`Ask::Etrn`].
+    Flushed(Flushed),
     /// To [`Ask::Screen`]: answer 250 and do nothing.
     Noop,
     /// To [`Ask::Screen`]: take this command instead.

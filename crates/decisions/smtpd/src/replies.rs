@@ -50,6 +50,9 @@ pub(crate) const IN_TRANSACTION: FixedReply = no(503, 5, 1, "Error: MAIL transac
 pub(crate) const ETRN_SYNTAX: FixedReply = FixedReply::bare(500, "Syntax: ETRN domain");
 pub(crate) const ETRN_IN_TRANSACTION: FixedReply =
     FixedReply::bare(503, "Error: MAIL transaction in progress");
+pub(crate) const ETRN_NEEDS_HELO: FixedReply = FixedReply::bare(503, "Error: send HELO/EHLO first");
+pub(crate) const ETRN_BAD_SITE: FixedReply = FixedReply::bare(501, "Error: invalid parameter syntax");
+pub(crate) const ETRN_STARTED: FixedReply = FixedReply::bare(250, "Queuing started");
 pub(crate) const ETRN_FAILED: FixedReply = FixedReply::bare(458, "Unable to queue messages");
 pub(crate) const UNKNOWN_COMMAND: FixedReply = no(500, 5, 2, "Error: command not recognized");
 pub(crate) const NOT_IMPLEMENTED: FixedReply = no(502, 5, 1, "Error: command not implemented");

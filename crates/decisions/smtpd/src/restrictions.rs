@@ -148,6 +148,8 @@ pub struct RestrictionLists {
     pub smtpd_recipient_restrictions: Rc<Rules>,
     /// postconf(5) `smtpd_data_restrictions`
     pub smtpd_data_restrictions: Rc<Rules>,
+    /// postconf(5) `smtpd_etrn_restrictions`
+    pub smtpd_etrn_restrictions: Rc<Rules>,
     /// postconf(5) `smtpd_end_of_data_restrictions`
     pub smtpd_end_of_data_restrictions: Rc<Rules>,
     /// postconf(5) `smtpd_relay_before_recipient_restrictions`
@@ -454,6 +456,7 @@ impl RestrictionLists {
                 p::smtpd_recipient_restrictions,
             ),
             smtpd_data_restrictions: list("smtpd_data_restrictions", p::smtpd_data_restrictions),
+            smtpd_etrn_restrictions: list("smtpd_etrn_restrictions", p::smtpd_etrn_restrictions),
             smtpd_end_of_data_restrictions: list(
                 "smtpd_end_of_data_restrictions",
                 p::smtpd_end_of_data_restrictions,
@@ -481,6 +484,7 @@ impl RestrictionLists {
             smtpd_relay_restrictions: none(),
             smtpd_recipient_restrictions: none(),
             smtpd_data_restrictions: none(),
+            smtpd_etrn_restrictions: none(),
             smtpd_end_of_data_restrictions: none(),
             smtpd_relay_before_recipient_restrictions: true,
             smtpd_reject_unlisted_recipient: false,

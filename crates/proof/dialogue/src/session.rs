@@ -7,7 +7,9 @@ use crate::{
 };
 use maillog::Logger;
 use rewrite::{RewriteSettings, Rewriter};
-use smtpd::{Action, Answer, Judge, Peer, Session, SmtpdSettings, Surroundings, Verdict};
+use smtpd::{
+    Action, Answer, FlushService, Flushed, Judge, Peer, Session, SmtpdSettings, Surroundings, Verdict,
+};
 use std::{
     future::Future,
     net::IpAddr,
@@ -117,6 +119,7 @@ impl Run {
         let around = Surroundings {
             tables: &TextTables,
             dns: Rc::new(TextDns(dialogue.dns.clone())),
+            flush: Rc::new(Flushes),
             policies: Rc::new(Services(Rc::clone(&policies))),
             local: rewriter.locality(),
             own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),
@@ -238,6 +241,15 @@ impl Run {
         space[..count].copy_from_slice(&self.pending[..count]);
         self.pending.drain(..count);
         self.session.received(count);
+    }
+}
+
+/// A queue manager that does as it is asked.
+struct Flushes;
+
+impl FlushService for Flushes {
+    fn send_site<'a>(&'a self, _site: &'a str) -> world::Answer<'a, Flushed> {
+        world::Answer::ready(Flushed::Started)
     }
 }
 

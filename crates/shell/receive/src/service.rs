@@ -1,6 +1,6 @@
 //! One smtpd row of master.cf: its settings, its tables, its places.
 
-use crate::{Shared, policy::PolicyClients, upstream_proxy::UpstreamProxy};
+use crate::{Shared, flush::FlushClient, policy::PolicyClients, upstream_proxy::UpstreamProxy};
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
@@ -100,6 +100,7 @@ impl SmtpService {
         let around = Surroundings {
             tables: &registry,
             dns,
+            flush: Rc::new(FlushClient::new(&shared.world, process, values)),
             policies: policy_servers(shared, values, &row, &host_names),
             local: own.locality(),
             own_addresses: own_addresses(values).into(),

@@ -15,6 +15,8 @@ pub enum OldDefault<'a> {
     RelayDomain(&'a BStr),
     /// The same, said of a recipient that is not looked up.
     RelayAddress(&'a Address),
+    /// The same, said of a site whose mail is tried at once.
+    FlushDomain(&'a BStr),
     /// Nothing but the new smtpd_relay_restrictions would have refused a recipient.
     RelayRestrictions(&'a Address, &'a Client),
     /// A recipient was refused before the relay restrictions were asked.
@@ -46,6 +48,9 @@ impl fmt::Display for OldDefault<'_> {
             }
             Self::RelayAddress(address) => {
                 write!(f, "relay_domains=$mydestination to accept mail for address \"{address}\"")
+            }
+            Self::FlushDomain(domain) => {
+                write!(f, "relay_domains=$mydestination to flush mail for domain \"{domain}\"")
             }
             Self::RelayRestrictions(recipient, client) => write!(
                 f,

@@ -11,6 +11,7 @@
 mod aliases;
 mod bounces;
 mod dsn;
+mod etrn;
 mod generic;
 mod handshake;
 mod lmtp;

@@ -3,6 +3,7 @@
 use super::{
     Resolve,
     access_action::Hit,
+    etrn::ETRN,
     walk::{CLIENT, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk},
 };
 use crate::{AccessSubject, record::Step};
@@ -137,8 +138,16 @@ impl<'w, R: Resolve> Walk<'w, R> {
                 Some(recipient) => self.mail_access(table, recipient, RECIPIENT).await,
                 None => Ok(Status::Dunno),
             },
-            // ETRN is not there yet, so nobody asks for a domain.
-            AccessSubject::Etrn => Ok(Status::Dunno),
+            AccessSubject::Etrn => match self.etrn {
+                Some(site) => {
+                    let subject = Subject { name: site, class: ETRN };
+                    let tables = &self.judge.access;
+                    let answer = tables.find_domain(&tables.tables[table].maps, site).await;
+                    let hit = Hit { table: self.access_table(table), key: site, subject };
+                    Ok(self.found(hit, answer).await.unwrap_or(Status::Dunno))
+                }
+                None => Ok(Status::Dunno),
+            },
         }
     }
 

@@ -30,6 +30,12 @@ pub(crate) fn is_valid_hostname(name: &[u8]) -> bool {
     is_valid(name, false)
 }
 
+/// A site, as ETRN names it: a host name, or an address in brackets.
+pub(crate) fn is_site(name: &[u8]) -> bool {
+    let inner = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]"));
+    inner.map_or_else(|| is_valid_hostname(name), is_literal)
+}
+
 fn without_final_dot(name: &[u8]) -> &[u8] {
     match name.strip_suffix(b".") {
         Some(rest) if !rest.is_empty() => rest,

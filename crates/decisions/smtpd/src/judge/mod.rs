@@ -3,6 +3,7 @@
 mod access;
 mod access_action;
 mod dns_lists;
+mod etrn;
 mod hostname;
 mod old_defaults;
 mod policy;
@@ -12,7 +13,8 @@ mod stand_alone;
 mod unlisted;
 mod walk;
 
-pub(crate) use hostname::is_valid_hostname;
+pub use etrn::{FlushService, Flushed, NoFlushService};
+pub(crate) use hostname::{is_site, is_valid_hostname};
 pub use policy::{Instance, NoPolicyServers, PolicyRequest, PolicyServer, PolicyServers};
 pub use stand_alone::StandAlone;
 
@@ -20,6 +22,7 @@ use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Standing, Verdict, rec
 use access::AccessTables;
 use config::{Values, params as p};
 use dns_lists::DnsListReplies;
+use etrn::Flushing;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
 use old_defaults::OldDefaults;
@@ -50,6 +53,8 @@ pub struct Surroundings<'t> {
     pub dns: Rc<dyn Dns>,
     /// Policy servers.
     pub policies: Rc<dyn PolicyServers>,
+    /// Who tries mail at once that waits.
+    pub flush: Rc<dyn FlushService>,
     /// What is local, for addresses without `@domain` in tables.
     pub local: Rc<dyn Locality>,
     /// Addresses of our interfaces, for `permit_inet_interfaces`.
@@ -80,6 +85,7 @@ pub struct Judge<R> {
     policies: Policies,
     dns_list_replies: DnsListReplies,
     smtpd_log_access_permit_actions: StringList,
+    flushing: Flushing,
     witness: Option<Rc<dyn Witness>>,
 }
 
@@ -186,6 +192,7 @@ impl<R: Resolve> Judge<R> {
                 values.text(p::smtpd_log_access_permit_actions),
                 around.tables,
             ),
+            flushing: Flushing::open(values, around.tables, &around.flush),
             witness: None,
         }
     }
@@ -223,6 +230,7 @@ impl<R: Resolve> Judge<R> {
             Ask::Vrfy { recipient, is_smtputf8, address_only } => {
                 self.recipient(&question, recipient, *is_smtputf8, *address_only).await
             }
+            Ask::Etrn(site) => self.etrn(&question, site).await,
             Ask::Data => {
                 let rules = Rc::clone(&self.settings.restrictions.smtpd_data_restrictions);
                 self.data(&question, &rules, "DATA", "Data command").await

@@ -163,7 +163,7 @@ impl<R: Resolve> Walk<'_, R> {
         request.put("queue_id", question.queue_id.map(|id| id.to_string()).unwrap_or_default());
         request.put("instance", instance.map_or("", |instance| &instance.name));
         request.put("size", question.size_bytes.to_string());
-        request.put("etrn_domain", "");
+        request.put("etrn_domain", self.etrn.map_or(&b""[..], |site| site.as_ref()));
         request.put("stress", &policies.stress);
         let login = peer.login.as_deref();
         request.put("sasl_method", login.map_or("", |login| &login.method));

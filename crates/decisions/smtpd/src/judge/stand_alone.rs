@@ -2,7 +2,7 @@
 //! and no table is opened but those that change what is spoken: they may be ones that only mail_owner can read.
 
 use super::{screening::Screening, size_refusal};
-use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Verdict};
+use crate::{Answer, Ask, Flushed, Grants, Question, SmtpdSettings, Verdict};
 use config::Values;
 use std::rc::Rc;
 use world::Tables;
@@ -37,6 +37,7 @@ impl StandAlone {
                 let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
                 refusal.map_or(Answer::AcceptLocal, Answer::Refuse)
             }
+            Ask::Etrn(_) => Answer::Flushed(Flushed::Failed),
             Ask::Client | Ask::Helo(_) | Ask::Rcpt { .. } | Ask::Vrfy { .. } | Ask::Data | Ask::EndOfData => {
                 Answer::Accept
             }

@@ -38,6 +38,8 @@ pub(super) struct Walk<'w, R> {
     pub(super) sender: Option<&'w Address>,
     pub(super) recipient: Option<&'w Address>,
     pub(super) helo: Option<&'w BStr>,
+    /// The site that ETRN names.
+    pub(super) etrn: Option<&'w BStr>,
     pub(super) standing: Standing,
     defer_if_permit: Option<Reply>,
     defer_if_reject: Option<Reply>,
@@ -73,6 +75,7 @@ impl<R: Resolve> Judge<R> {
             sender,
             recipient,
             helo: question.helo,
+            etrn: None,
             standing: question.standing.clone(),
             defer_if_permit: None,
             defer_if_reject: None,
@@ -187,7 +190,7 @@ impl<R: Resolve> Walk<'_, R> {
         status.refusal()
     }
 
-    async fn check_helo(&mut self) -> Option<Reply> {
+    pub(super) async fn check_helo(&mut self) -> Option<Reply> {
         let name = self.helo?;
         self.defer_if_permit = self.standing.defer_client.clone();
         self.reset(AccessSubject::Helo);
@@ -195,6 +198,20 @@ impl<R: Resolve> Walk<'_, R> {
         let status = self.list(&rules, Subject { name, class: HELO }).await;
         self.standing.defer_helo = self.defer_if_permit.clone();
         status.refusal()
+    }
+
+    /// A list of its own, after those of the client and of HELO: what they have put off is still to be said.
+    pub(super) async fn check_list(
+        &mut self,
+        rules: &Rules,
+        subject: AccessSubject,
+        (name, class): (&str, &'static str),
+        deferred: Option<Reply>,
+    ) -> Option<Reply> {
+        self.defer_if_permit = deferred;
+        self.reset(subject);
+        let status = self.list(rules, Subject { name: name.into(), class }).await;
+        self.deferred_unless_rejected(status).refusal()
     }
 
     async fn check_mail(&mut self) -> Option<Reply> {

@@ -85,6 +85,7 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
     let around = Surroundings {
         tables: &tables,
         policies: Rc::new(crate::NoPolicyServers),
+        flush: Rc::new(crate::NoFlushService),
         dns: Rc::new(Listed),
         local: rewriter.locality(),
         own_addresses: Rc::new([]),

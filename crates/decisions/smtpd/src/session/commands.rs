@@ -212,8 +212,8 @@ impl Session {
             }
             Verb::Help => self.accept_with(replies::HELP),
             Verb::Starttls if words.next().is_some() => self.refuse_with(replies::STARTTLS_SYNTAX),
-            Verb::Etrn if self.peer.is_stand_alone => self.etrn_alone(words),
-            Verb::Starttls | Verb::Etrn => self.refuse_with(replies::NOT_IMPLEMENTED),
+            Verb::Etrn => self.etrn(words),
+            Verb::Starttls => self.refuse_with(replies::NOT_IMPLEMENTED),
             Verb::Auth if self.is_auth_too_often() => {}
             Verb::Auth if self.needs_helo() => self.refuse_with(replies::NEED_HELO),
             Verb::Auth => self.refuse_with(replies::AUTH_OFF),
@@ -225,18 +225,6 @@ impl Session {
     fn is_auth_too_often(&mut self) -> bool {
         let refusal = self.too_often(anvil::Event::Auth, "too many AUTH commands");
         refusal.inspect(|reply| self.refuse(reply)).is_some()
-    }
-
-    /// Nobody who is not connected to the mail system can have its queue run.
-    fn etrn_alone(&mut self, mut words: Words<'_>) {
-        if self.transaction.is_some() {
-            return self.refuse_with(replies::ETRN_IN_TRANSACTION);
-        }
-        if words.next().is_none() || words.next().is_some() {
-            return self.refuse_with(replies::ETRN_SYNTAX);
-        }
-        self.warn(format_args!("do not use ETRN in \"sendmail -bs\" mode"));
-        self.refuse_with(replies::ETRN_FAILED);
     }
 
     pub(super) fn cannot_permit(&mut self, command: &str) {
@@ -372,6 +360,7 @@ impl Session {
         line(EhloKeywords::PIPELINING, true, 0);
         line(EhloKeywords::SIZE, true, limit);
         line(EhloKeywords::VRFY, !protocol.disable_vrfy_command, 0);
+        line(EhloKeywords::ETRN, true, 0);
         line(EhloKeywords::XCLIENT, grants.xclient == Grant::Yes, 0);
         line(EhloKeywords::XFORWARD, grants.xforward == Grant::Yes, 0);
         line(EhloKeywords::ENHANCEDSTATUSCODES, true, 0);

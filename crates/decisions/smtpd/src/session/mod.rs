@@ -6,6 +6,7 @@ mod commands;
 mod content;
 mod dsn;
 mod envelope;
+mod etrn;
 mod greeting;
 mod throttle;
 mod xclient;
@@ -334,6 +335,7 @@ impl Session {
             Ask::Mail { sender, .. } => self.mail_judged(sender, pending, verdict.answer),
             Ask::Rcpt { recipient, .. } => self.rcpt_judged(recipient, pending, verdict.answer),
             Ask::Vrfy { .. } => self.vrfy_judged(pending, verdict.answer),
+            Ask::Etrn(site) => self.etrn_judged(&site, verdict.answer),
             Ask::Data => self.data_judged(&pending, verdict.answer),
             Ask::EndOfData => self.end_of_data_judged(verdict.answer),
         }

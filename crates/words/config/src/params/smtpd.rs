@@ -59,7 +59,7 @@ rows! {
     smtpd_dns_reply_filter: text(0, 0), "", "smtpd", NotYet, "Tables of patterns that DNS records are held against before they are used.";
     smtpd_end_of_data_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required at the end of a message.";
     smtpd_error_sleep_time: time(0, 0), "1s", "smtpd", Honoured("smtpd"), "The pause after an error.";
-    smtpd_etrn_restrictions: text(0, 0), "", "smtpd", NotYet, "What is required of ETRN.";
+    smtpd_etrn_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of ETRN.";
     smtpd_expansion_filter: raw(1, 0), "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~", "postscreen,smtpd", Honoured("smtpd"), "The characters that replies may take over from a client; others become underscores.";
     smtpd_forbid_bare_newline: text(1, 0), "normalize", "smtpd", Honoured("smtpd"), "What happens to lines that end with a bare newline.";
     smtpd_forbid_bare_newline_exclusions: text(0, 0), "$mynetworks", "smtpd", Honoured("smtpd"), "Clients that may send bare newlines.";
