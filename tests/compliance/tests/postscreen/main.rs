@@ -2,12 +2,11 @@
 //! client hears, what is logged of it, what is remembered.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../out/network.rs"]
-#[allow(dead_code, reason = "the tests of the way out need more of it")]
-mod network;
+mod lifecycle;
 mod talk;
 
 use compliance::{
+    network,
     plain::told_alike,
     system::{System, Which},
 };
@@ -166,7 +165,7 @@ const DEEP: &[Conversation] = &[
 fn deep(which: Which) -> Vec<String> {
     let settings = "postscreen_greet_banner =\npostscreen_pipelining_enable = yes\n\
         postscreen_non_smtp_command_enable = yes\npostscreen_bare_newline_enable = yes\n\
-        postscreen_helo_required = yes\npostscreen_command_time_limit = 4s\ndisable_vrfy_command = no";
+        postscreen_helo_required = yes\npostscreen_command_time_limit = 8s\ndisable_vrfy_command = no";
     let system = screened(which, settings);
     run(&system);
     let mut told = converse(&system, DEEP);
@@ -294,7 +293,7 @@ fn listed(which: Which) -> Vec<String> {
 
 #[test]
 fn dns_lists_decide_by_their_weights() {
-    network::alone("dns_lists_decide_by_their_weights", ZONE, || {
+    network::alone("dns_lists_decide_by_their_weights", ZONE, |_| {
         let told = told_alike(listed).join("\n");
         for line in [
             "dnsblog: addr 127.0.0.51 listed by domain bad.test as 127.0.0.2",
