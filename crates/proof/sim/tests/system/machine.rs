@@ -1,6 +1,6 @@
 //! The whole system on a simulated machine.
 
-use config::{Configuration, Environment, Paths};
+use config::{Configuration, Environment, Paths, ServiceType};
 use deliver::{Agents, Deliver};
 use maillog::{Line, Sink};
 use message::LocalZone;
@@ -176,6 +176,18 @@ fn served(
     (ServedRow { service, kind, program, listeners: Vec::new() }, vec![socket.clone()])
 }
 
+/// The row of port 25, and those that postscreen wants.
+fn smtp_rows(process: &Process, socket: &SimListener) -> Vec<(ServedRow, Vec<SimListener>)> {
+    let row = process.configuration.master_cf().service("smtp", ServiceType::Inet);
+    let program = row.map_or("smtpd", |row| row.command.as_str());
+    let mut rows = vec![served("smtp", EndpointKind::Inet, program, socket)];
+    if program == "postscreen" {
+        let inside = [("smtpd", EndpointKind::Pass), ("dnsblog", EndpointKind::Unix)];
+        rows.extend(inside.map(|(name, kind)| (served(name, kind, name, socket).0, Vec::new())));
+    }
+    rows
+}
+
 /// How it goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Down {
@@ -257,7 +269,7 @@ impl Machine {
             let deliver = Deliver::new(&deliver_process, queue(), &process, agents);
             Rc::new(deliver.expect("the settings are good"))
         });
-        let mut rows = vec![served("smtp", EndpointKind::Inet, "smtpd", &sockets.smtp)];
+        let mut rows = smtp_rows(&process, &sockets.smtp);
         if process.row_wakeup("pickup").is_some() {
             rows.push(served("pickup", EndpointKind::Unix, "pickup", &sockets.pickup));
         }

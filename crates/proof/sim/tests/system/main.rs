@@ -7,5 +7,6 @@ mod deliver;
 mod fair;
 mod machine;
 mod mailboxes;
+mod postscreen;
 mod receive;
 mod reload;
