@@ -29,6 +29,11 @@ impl Cache {
         self.entries.get(key).filter(|entry| entry.expires > now).map(|entry| entry.answer.clone())
     }
 
+    /// How long an answer will be remembered.
+    pub(crate) fn lifetime(&self, now: Instant, key: &(String, RecordType)) -> Option<Duration> {
+        self.entries.get(key).filter(|entry| entry.expires > now).map(|entry| entry.expires.since(now))
+    }
+
     pub(crate) fn put(
         &mut self,
         now: Instant,
@@ -62,6 +67,8 @@ mod tests {
         let mut cache = Cache::new(10);
         cache.put(at(0), key(0), DnsAnswer::NoName, Duration::from_secs(60));
         assert_eq!(cache.get(at(59), &key(0)), Some(DnsAnswer::NoName));
+        assert_eq!(cache.lifetime(at(50), &key(0)), Some(Duration::from_secs(10)));
+        assert_eq!(cache.lifetime(at(60), &key(0)), None);
         assert_eq!(cache.get(at(60), &key(0)), None);
         cache.put(at(0), key(1), DnsAnswer::NoName, Duration::ZERO);
         assert_eq!(cache.get(at(0), &key(1)), None);

@@ -56,6 +56,11 @@ impl Dns for HostsFirst {
         let records = found.into_iter().map(record).collect();
         Answer::ready(DnsAnswer::Records { records, is_authentic: false })
     }
+
+    fn lifetime_seconds(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        let is_elsewhere = self.known(name, record_type).is_empty();
+        is_elsewhere.then(|| self.dns.lifetime_seconds(name, record_type))?
+    }
 }
 
 /// The address in `1.2.0.192.in-addr.arpa` or its long IPv6 cousin.

@@ -125,4 +125,12 @@ impl<W: World> Dns for Resolver<W> {
             None => Answer::later(self.ask(name, record_type)),
         }
     }
+
+    fn lifetime_seconds(&self, name: &str, record_type: RecordType) -> Option<u32> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let key = (name.to_ascii_lowercase(), record_type);
+        let left = self.cache.borrow().lifetime(self.world.now(), &key)?;
+        // A part of a second has passed since the answer came.
+        u32::try_from(left.as_nanos().div_ceil(1_000_000_000)).ok()
+    }
 }

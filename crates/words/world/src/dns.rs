@@ -129,4 +129,10 @@ pub enum DnsAnswer {
 pub trait Dns {
     /// Asks; follows CNAME within the answer; `name` without final dot is taken as absolute.
     fn query<'a>(&'a self, name: &'a str, record_type: RecordType) -> Answer<'a, DnsAnswer>;
+
+    /// For how many seconds from now the answer that was given to a question is good, a "no" too (RFC 2308), where that is
+    /// known.
+    fn lifetime_seconds(&self, _name: &str, _record_type: RecordType) -> Option<u32> {
+        None
+    }
 }

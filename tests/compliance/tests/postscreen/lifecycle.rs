@@ -1,7 +1,7 @@
 //! Debian's own rows, places that run out, a proxy, lists that are silent, reload and stop.
 
 use crate::{
-    MAIL, RCPT,
+    MAIL, RCPT, entry_of,
     talk::{End, Hear, Say, Talk, connect, converse, log_of, run, screened},
 };
 use compliance::{
@@ -10,7 +10,11 @@ use compliance::{
     plain::told_alike,
     system::{System, Which},
 };
-use std::{fs, io::Write};
+use std::{
+    fs,
+    io::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// The rows as they stand in comments in Debian's master.cf, in force.
 fn uncommented(text: &str) -> String {
@@ -187,6 +191,23 @@ fn a_list_that_is_late_counts_for_nothing() {
         assert!(told[0].contains("PASS NEW [127.0.0.95]:PORT"), "{told:?}");
         let late = ["dnsblog reply timeout 1s for also.test", "dnsblog reply timeout 1s for bad.test"];
         assert_eq!(told[1..], late);
+    });
+}
+
+/// A client that no list has is asked about again when the name server's "no" has run out: after a minute, by the SOA
+/// record of the test's zone (RFC 2308).
+#[test]
+fn a_no_counts_as_long_as_the_name_server_says() {
+    network::alone("lifecycle::a_no_counts_as_long_as_the_name_server_says", SILENT, |_| {
+        let settings =
+            "postscreen_greet_banner =\npostscreen_dnsbl_min_ttl = 1s\npostscreen_dnsbl_sites = bad.test";
+        let system = screened(Which::Posthaste, settings);
+        run(&system);
+        converse(&system, &[(98, &[Hear, Say("QUIT\r\n"), End])]);
+        let until = entry_of(&system, 98).split(';').nth(1).unwrap().parse::<u64>().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        // Nobody waits in this test as long as the least time that would be otherwise.
+        assert!((now + 2..=now + 60).contains(&until), "{until} - {now}");
     });
 }
 

@@ -308,6 +308,20 @@ fn dns_lists_decide_by_their_weights() {
     });
 }
 
+/// A client's entry in the cache, as Debian's postmap reads it.
+fn entry_of(system: &System, client: u8) -> String {
+    let path = format!("btree:{}", system.path("data/postscreen_cache").display());
+    let mut entry = String::new();
+    // Ours is written some time after the client has passed.
+    system.wait_until("the cache is written", || {
+        let mut postmap = System::program_of(Which::Postfix, "postmap");
+        let output = postmap.args(["-q", &format!("127.0.0.{client}"), &path]).output().unwrap();
+        entry = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        !entry.is_empty()
+    });
+    entry
+}
+
 /// What a cache remembers of some clients: for each test, hours from now, or `never`, or `off`.
 fn remembered(system: &System, clients: &[u8]) -> Vec<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -318,15 +332,7 @@ fn remembered(system: &System, clients: &[u8]) -> Vec<String> {
     };
     let mut found = Vec::new();
     for client in clients {
-        let path = format!("btree:{}", system.path("data/postscreen_cache").display());
-        let mut entry = String::new();
-        // Ours is written some time after the client has passed.
-        system.wait_until("the cache is written", || {
-            let mut postmap = System::program_of(Which::Postfix, "postmap");
-            let output = postmap.args(["-q", &format!("127.0.0.{client}"), &path]).output().unwrap();
-            entry = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            !entry.is_empty()
-        });
+        let entry = entry_of(system, *client);
         found.push(format!("{client}: {}", entry.split(';').map(hours).collect::<Vec<_>>().join(" ")));
     }
     found

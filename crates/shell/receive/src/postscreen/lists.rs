@@ -161,7 +161,9 @@ impl<W: World> Question<W> {
         let name = dnsbl_query(client, &list.list.domain);
         let answer = match self.dns.query(&name, RecordType::A).await {
             DnsAnswer::Records { records, .. } => self.listed(client, list, (&name, records)),
-            DnsAnswer::NoName | DnsAnswer::NoData => (Vec::new(), None),
+            DnsAnswer::NoName | DnsAnswer::NoData => {
+                (Vec::new(), self.dns.lifetime_seconds(&name, RecordType::A).map(i64::from))
+            }
             DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => {
                 self.own_log.warning(&format!("dnsblog_query: lookup error for DNS query {name}: {trouble}"));
                 (Vec::new(), None)
