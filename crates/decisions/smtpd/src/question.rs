@@ -46,6 +46,8 @@ pub enum Ask {
         /// The command is refused anyway; only the address is to be checked.
         address_only: bool,
     },
+    /// What is to be done to a refusal before the client hears it? Asked only where something is.
+    Reply(Reply),
     /// ETRN for this site.
     Etrn(String),
     /// DATA, or the first BDAT: `smtpd_data_restrictions`.
@@ -170,6 +172,8 @@ pub enum Answer {
         /// `smtpd_client_event_limit_exceptions` does not match.
         is_counted: bool,
     },
+    /// To [`Ask::Reply`].
+    Reply(Reply),
     /// To [`Ask::Etrn`].
     Flushed(Flushed),
     /// To [`Ask::Screen`]: answer 250 and do nothing.

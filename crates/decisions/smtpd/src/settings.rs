@@ -74,6 +74,8 @@ pub struct Protocol {
     pub soft_bounce: bool,
     /// postconf(5) `smtpd_delay_reject`
     pub smtpd_delay_reject: bool,
+    /// postconf(5) `smtpd_reject_filter_maps`, `smtpd_reject_footer` or `smtpd_reject_footer_maps` is set.
+    pub refusals_are_dressed: bool,
     /// postconf(5) `inet_protocols`
     pub inet_protocols: Protocols,
     /// postconf(5) `smtpd_client_port_logging`
@@ -246,6 +248,13 @@ impl Protocol {
             commands_are_screened: is_set(p::smtpd_noop_commands) || is_set(p::smtpd_command_filter),
             soft_bounce: values.bool(p::soft_bounce),
             smtpd_delay_reject: values.bool(p::smtpd_delay_reject),
+            refusals_are_dressed: [
+                p::smtpd_reject_filter_maps,
+                p::smtpd_reject_footer,
+                p::smtpd_reject_footer_maps,
+            ]
+            .iter()
+            .any(|id| !values.text(*id).is_empty()),
             inet_protocols: values.inet_protocols(),
             smtpd_client_port_logging: values.bool(p::smtpd_client_port_logging),
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),

@@ -120,6 +120,7 @@ impl Run {
             tables: &TextTables,
             dns: Rc::new(TextDns(dialogue.dns.clone())),
             flush: Rc::new(Flushes),
+            local_time: Rc::new(|| "Nov 21 20:15:00".to_owned()),
             policies: Rc::new(Services(Rc::clone(&policies))),
             local: rewriter.locality(),
             own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),

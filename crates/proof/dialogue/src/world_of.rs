@@ -46,7 +46,9 @@ impl Table for TextTable {
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {
         let found = |value: &str| Lookup::Found(value.as_bytes().to_vec());
         let value = match self.name.split_once(':') {
-            Some(("static", value)) => found(value),
+            Some(("static", value)) => {
+                found(value.strip_prefix('{').and_then(|value| value.strip_suffix('}')).unwrap_or(value))
+            }
             Some(("fail", _)) => Lookup::TryAgain(Trouble::new(format!("{}: it always fails", self.name))),
             Some(("regexp", _)) if key.first().is_some_and(u8::is_ascii_alphabetic) => Lookup::Absent,
             Some(("regexp", _)) => found("Bogus"),

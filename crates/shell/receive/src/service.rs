@@ -5,7 +5,7 @@ use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
 use net::Slots;
-use process::{CleanupRow, Libraries, Process};
+use process::{CleanupRow, Libraries, Process, Zone};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Counters, Judge, PolicyServers, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
@@ -100,6 +100,7 @@ impl SmtpService {
         let around = Surroundings {
             tables: &registry,
             dns,
+            local_time: local_time(&shared.world, process),
             flush: Rc::new(FlushClient::new(&shared.world, process, values)),
             policies: policy_servers(shared, values, &row, &host_names),
             local: own.locality(),
@@ -136,6 +137,14 @@ fn policy_servers<W: World>(
         answer_bytes_max: size(p::header_size_limit),
         is_chrooted: row.is_chrooted,
         last_instance: Rc::clone(&shared.last_instance),
+    })
+}
+
+fn local_time<W: World>(world: &W, process: &Process) -> Rc<dyn Fn() -> String> {
+    let (world, zone) = (world.clone(), Zone::new(process.host.zone.clone()));
+    Rc::new(move || {
+        let now = world.wall();
+        message::log_time(now, &zone.at(now))
     })
 }
 

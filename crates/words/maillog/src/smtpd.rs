@@ -105,6 +105,15 @@ pub enum SmtpdEvent<'a> {
         /// HELO argument, when greeted.
         helo: Option<&'a BStr>,
     },
+    /// A table has changed a refusal: what it was asked for (`in`), and what it said (`out`).
+    ReplyFilter {
+        /// The message, if it has an id already.
+        id: Option<QueueId>,
+        /// `in` or `out`
+        way: &'a str,
+        /// The reply.
+        text: &'a str,
+    },
     /// A table of ours that cannot be read ends the session.
     LocalDataError {
         /// The message, if it has an id already.
@@ -175,6 +184,10 @@ impl fmt::Display for SmtpdEvent<'_> {
                     write!(f, ", orig_client={client}")?;
                 }
                 Ok(())
+            }
+            Self::ReplyFilter { id, way, text } => {
+                write_id(f, *id)?;
+                write!(f, "reply filter {way}: {text}")
             }
             Self::LocalDataError { id, place, client, reply } => {
                 write_id(f, *id)?;

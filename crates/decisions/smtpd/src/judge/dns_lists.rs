@@ -27,7 +27,7 @@ pub(super) struct DnsListReplies {
     complaints: Complaints,
     rbl_reply_maps: Maps,
     default_rbl_reply: String,
-    smtpd_expand_filter: String,
+    pub(super) smtpd_expand_filter: String,
 }
 
 impl DnsListReplies {
@@ -233,10 +233,11 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     /// What templates may say of the session; nothing of the configuration.
-    fn session_value(&self, name: &str) -> Option<String> {
+    pub(super) fn session_value(&self, name: &str) -> Option<String> {
         let peer = self.question.peer;
         Some(match name {
             "server_name" => self.judge.settings.myhostname.clone(),
+            "localtime" => (self.judge.local_time)(),
             "client" => peer.client.to_string(),
             "client_port" => peer.port_text(),
             "client_address" => peer.client.address.clone(),

@@ -3,6 +3,7 @@
 mod access;
 mod access_action;
 mod dns_lists;
+mod dressing;
 mod etrn;
 mod hostname;
 mod old_defaults;
@@ -22,6 +23,7 @@ use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Standing, Verdict, rec
 use access::AccessTables;
 use config::{Values, params as p};
 use dns_lists::DnsListReplies;
+use dressing::Dressing;
 use etrn::Flushing;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
@@ -53,6 +55,8 @@ pub struct Surroundings<'t> {
     pub dns: Rc<dyn Dns>,
     /// Policy servers.
     pub policies: Rc<dyn PolicyServers>,
+    /// The time as `$localtime` shows it: `Nov 21 20:15:00`.
+    pub local_time: Rc<dyn Fn() -> String>,
     /// Who tries mail at once that waits.
     pub flush: Rc<dyn FlushService>,
     /// What is local, for addresses without `@domain` in tables.
@@ -86,6 +90,8 @@ pub struct Judge<R> {
     dns_list_replies: DnsListReplies,
     smtpd_log_access_permit_actions: StringList,
     flushing: Flushing,
+    dressing: Dressing,
+    local_time: Rc<dyn Fn() -> String>,
     witness: Option<Rc<dyn Witness>>,
 }
 
@@ -193,6 +199,8 @@ impl<R: Resolve> Judge<R> {
                 around.tables,
             ),
             flushing: Flushing::open(values, around.tables, &around.flush),
+            dressing: Dressing::open(values, around.tables),
+            local_time: Rc::clone(&around.local_time),
             witness: None,
         }
     }
@@ -229,6 +237,9 @@ impl<R: Resolve> Judge<R> {
             }
             Ask::Vrfy { recipient, is_smtputf8, address_only } => {
                 self.recipient(&question, recipient, *is_smtputf8, *address_only).await
+            }
+            Ask::Reply(reply) => {
+                Verdict { answer: Answer::Reply(self.dress(&question, reply).await), standing }
             }
             Ask::Etrn(site) => self.etrn(&question, site).await,
             Ask::Data => {

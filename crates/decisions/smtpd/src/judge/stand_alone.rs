@@ -37,6 +37,7 @@ impl StandAlone {
                 let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
                 refusal.map_or(Answer::AcceptLocal, Answer::Refuse)
             }
+            Ask::Reply(reply) => Answer::Reply(reply.clone()),
             Ask::Etrn(_) => Answer::Flushed(Flushed::Failed),
             Ask::Client | Ask::Helo(_) | Ask::Rcpt { .. } | Ask::Vrfy { .. } | Ask::Data | Ask::EndOfData => {
                 Answer::Accept

@@ -86,6 +86,7 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
         tables: &tables,
         policies: Rc::new(crate::NoPolicyServers),
         flush: Rc::new(crate::NoFlushService),
+        local_time: Rc::new(String::new),
         dns: Rc::new(Listed),
         local: rewriter.locality(),
         own_addresses: Rc::new([]),

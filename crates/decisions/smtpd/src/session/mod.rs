@@ -24,7 +24,7 @@ use content::Content;
 use envelope::Pending;
 use greeting::Greeting;
 use maillog::{CommandCounts, Event, Logger, SessionEnd, SmtpdEvent};
-use std::{ops::Range, rc::Rc, time::Duration};
+use std::{collections::VecDeque, ops::Range, rc::Rc, time::Duration};
 use types::{Dsn, FixedReply, Instant, QueueId, Reply};
 use wire::{command::Verb, data::DataReader};
 
@@ -38,6 +38,8 @@ pub struct Session {
     /// The command line in progress, so that the input after it can be looked at.
     line: Vec<u8>,
     output: Output,
+    /// Refusals that are not yet as the client gets them, and what was said after them.
+    undressed: VecDeque<Ask>,
     /// The time of the step in progress.
     now: Instant,
     /// When the present request must be complete (`smtpd_per_request_deadline`).
@@ -186,6 +188,7 @@ impl Session {
             input: Input::default(),
             line: Vec::new(),
             output: Output::new(now),
+            undressed: VecDeque::new(),
             now,
             deadline: None,
             greeting: Greeting::default(),
@@ -244,6 +247,9 @@ impl Session {
     }
 
     fn next(&mut self, now: Instant) -> Option<Next> {
+        if !self.undressed.is_empty() {
+            return Some(Next::Judge);
+        }
         if std::mem::take(&mut self.must_abort) {
             return Some(Next::Abort);
         }
@@ -325,6 +331,12 @@ impl Session {
     /// The answer to [`Action::Judge`].
     pub fn judged(&mut self, verdict: Verdict) {
         self.standing = verdict.standing;
+        if self.undressed.pop_front().is_some() {
+            if let Answer::Reply(reply) = verdict.answer {
+                self.reply_as_it_is(&reply);
+            }
+            return;
+        }
         let State::Asked(ask, pending) = std::mem::replace(&mut self.state, State::Command) else { return };
         match ask {
             Ask::Connect => self.connected(&verdict.answer),
@@ -335,6 +347,8 @@ impl Session {
             Ask::Mail { sender, .. } => self.mail_judged(sender, pending, verdict.answer),
             Ask::Rcpt { recipient, .. } => self.rcpt_judged(recipient, pending, verdict.answer),
             Ask::Vrfy { .. } => self.vrfy_judged(pending, verdict.answer),
+            // That one waits elsewhere.
+            Ask::Reply(_) => {}
             Ask::Etrn(site) => self.etrn_judged(&site, verdict.answer),
             Ask::Data => self.data_judged(&pending, verdict.answer),
             Ask::EndOfData => self.end_of_data_judged(verdict.answer),
@@ -384,7 +398,9 @@ impl Session {
     }
 
     fn question(&self) -> Option<Question<'_>> {
-        let State::Asked(ask, _) = &self.state else { return None };
+        let ((Some(ask), _) | (None, State::Asked(ask, _))) = (self.undressed.front(), &self.state) else {
+            return None;
+        };
         Some(Question {
             ask,
             peer: &self.peer,
@@ -460,6 +476,9 @@ impl Session {
 /// Replies.
 impl Session {
     fn say(&mut self, reply: FixedReply) {
+        if self.must_dress(reply.code) {
+            return self.reply(&reply.into());
+        }
         self.say_with(
             reply.code,
             |out, soft| if soft { Self::softened(reply).encode(out) } else { reply.encode(out) },
@@ -467,6 +486,19 @@ impl Session {
     }
 
     fn reply(&mut self, reply: &Reply) {
+        if self.must_dress(reply.code) {
+            self.undressed.push_back(Ask::Reply(reply.clone()));
+        } else {
+            self.reply_as_it_is(reply);
+        }
+    }
+
+    /// Replies keep their order: what comes after one that waits waits, too.
+    fn must_dress(&self, code: u16) -> bool {
+        (self.settings.protocol.refusals_are_dressed && code >= 400) || !self.undressed.is_empty()
+    }
+
+    fn reply_as_it_is(&mut self, reply: &Reply) {
         self.say_with(reply.code, |out, soft| {
             if soft {
                 soften(reply.clone()).encode(out);

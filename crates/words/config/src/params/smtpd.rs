@@ -95,9 +95,9 @@ rows! {
     smtpd_recipient_limit: int(1, 0), "1000", "smtpd", Honoured("smtpd"), "How many recipients a message may have.";
     smtpd_recipient_overshoot_limit: int(1, 0), "1000", "smtpd", Honoured("smtpd"), "How many recipients more are refused before it counts as an error.";
     smtpd_recipient_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a recipient.";
-    smtpd_reject_filter_maps: text(0, 0), "", "smtpd", NotYet, "Tables that rewrite replies by which mail is refused.";
-    smtpd_reject_footer: raw(0, 0), "", "postscreen,smtpd", NotYet, "Text that is added to replies by which mail is refused.";
-    smtpd_reject_footer_maps: text(0, 0), "", "postscreen,smtpd", NotYet, "Tables of texts to add to replies by which mail is refused, by the beginning of the reply.";
+    smtpd_reject_filter_maps: text(0, 0), "", "smtpd", Honoured("smtpd"), "Tables that rewrite replies by which mail is refused.";
+    smtpd_reject_footer: raw(0, 0), "", "postscreen,smtpd", Honoured("smtpd"), "Text that is added to replies by which mail is refused.";
+    smtpd_reject_footer_maps: text(0, 0), "", "postscreen,smtpd", Honoured("smtpd"), "Tables of texts to add to replies by which mail is refused, by the beginning of the reply.";
     smtpd_reject_unlisted_recipient: flag(), "yes", "smtpd", Honoured("smtpd"), "Refuses recipients that no table knows.";
     smtpd_reject_unlisted_sender: flag(), "no", "smtpd", Honoured("smtpd"), "Refuses senders in our own domains that no table knows.";
     smtpd_relay_before_recipient_restrictions: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "smtpd", Honoured("smtpd"), "Asks the relay restrictions first.";
