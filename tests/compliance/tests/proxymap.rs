@@ -210,3 +210,29 @@ fn clients_that_talk_nonsense_or_stay_harm_nobody() {
     assert_eq!(stays.read(&mut answer).expect("an end"), 0);
     assert_eq!(talk(&system, lookup), expected);
 }
+
+/// NON_BERKELEYDB_README, "enable-redirect": also what is listed and changed is the table that stands in.
+#[test]
+fn what_stands_in_for_berkeley_db_is_listed_and_changed() {
+    let settings = "default_database_type = lmdb\ndefault_cache_db_type = lmdb\n\
+        non_bdb_migration_level = enable-redirect\nnon_bdb_migration_log_redirect = no\n\
+        proxy_read_maps = proxy:hash:$B/etc/t, proxy:btree:$B/data/tree\n\
+        proxy_write_maps = proxy:btree:$B/data/tree\n";
+    let system = System::prepare(Which::Posthaste, settings);
+    fs::write(system.path("etc/t"), "one first\n").expect("space");
+    let spec = |kind: &str, name: &str| format!("{kind}:{}", system.path(name).display());
+    system.command("postmap", &[&spec("hash", "etc/t")]);
+    system.run();
+    let ask = |arguments: &[&str], input: &str| {
+        let (code, shown, said) = postmap(Client::Ours, &system, arguments, input);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{arguments:?}");
+        shown
+    };
+    let read = format!("proxy:{}", spec("hash", "etc/t"));
+    assert_eq!(ask(&["-q", "one", &read], ""), "first\n");
+    assert_eq!(ask(&["-s", &read], ""), "one\tfirst\n");
+    let written = format!("proxy:{}", spec("btree", "data/tree"));
+    ask(&["-i", &written], "two second\n");
+    assert_eq!(ask(&["-s", &written], ""), "two\tsecond\n");
+    assert!(system.path("data/tree.lmdb").exists() && !system.path("data/tree.db").exists());
+}

@@ -10,7 +10,9 @@ use config::{ServiceRow, Values, params as p};
 use maillog::{Logger, Severity};
 use process::Process;
 use std::{cell::RefCell, collections::HashMap, io, rc::Rc, time::Duration};
-use tables::{Approved, Duplicates, Openers, Options, Registry, StoredNull, Warn, build, without_proxy};
+use tables::{
+    Approved, Duplicates, Openers, Options, Redirect, Registry, StoredNull, Warn, build, without_proxy,
+};
 use types::Lookup;
 use wire::{
     attr,
@@ -94,6 +96,16 @@ impl Proxymap {
         let parameter = if self.is_writer { "proxy_write_maps" } else { "proxy_read_maps" };
         Approved::refuse(spec, parameter, &self.warn);
         Err(Status::Deny)
+    }
+
+    /// The table that is meant: hash and btree may be others in truth (`non_bdb_migration_level`).
+    fn meant(&self, spec: &str) -> Result<String, String> {
+        let redirect = Redirect::load(&self.values);
+        let (Some(redirect), Some((map_type, name))) = (redirect, spec.split_once(':')) else {
+            return Ok(spec.to_owned());
+        };
+        let target = redirect.target(map_type, name, &Options::new(Rc::clone(&self.warn)));
+        target.map(|target| format!("{target}:{name}")).map_err(|error| error.to_string())
     }
 
     fn how(&self, request: &Request) -> How {
@@ -227,9 +239,18 @@ impl<W: World> Session<'_, W> {
             Err(status) => return Reply::of(status, 0),
         };
         let how = self.service.how(request);
+        let reads_file = self.service.is_writer || matches!(request.action, Action::Sequence(_));
+        let meant = match self.service.meant(spec) {
+            Ok(meant) => meant,
+            Err(why) if reads_file => {
+                self.service.log.warning(&why);
+                return Reply::of(Status::Config, request.flags);
+            }
+            Err(_) => spec.to_owned(),
+        };
         match &request.action {
-            Action::Sequence(place) => self.list(spec, request, *place).await,
-            _ if self.service.is_writer => self.change(spec, request, how).await,
+            Action::Sequence(place) => self.list(&meant, request, *place).await,
+            _ if self.service.is_writer => self.change(&meant, request, how).await,
             Action::Lookup(key) => {
                 let table = self.service.table(spec, how);
                 let is_pattern = table.is_pattern();
