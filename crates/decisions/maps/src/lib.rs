@@ -9,6 +9,7 @@
 mod address_find;
 mod casefold;
 mod cidr;
+mod debug_peers;
 mod list;
 mod local;
 mod login_senders;
@@ -19,6 +20,7 @@ mod split;
 pub use address_find::{AddressHit, AddressMaps, QueryForm, Strategy};
 pub use casefold::{Folded, casefold};
 pub use cidr::{CidrError, CidrPattern};
+pub use debug_peers::DebugPeers;
 pub use list::split_list;
 pub use local::{LocalDomains, Locality, NoLocalDomains};
 pub use login_senders::LoginSenders;

@@ -4,6 +4,7 @@ mod changes;
 mod converse;
 mod patience;
 mod reuse;
+mod watch;
 
 use crate::{
     ConnectionCache, Content, Destination, Failure, FilteredDns, Flags, Found, Host, MappedAddresses,

@@ -2,7 +2,7 @@
 
 use crate::{Protocol, generic::GenericMaps, reply_filter::ReplyFilter};
 use config::{Invalid, Values, params as p};
-use maps::{Maps, StringList};
+use maps::{DebugPeers, Maps, StringList};
 use world::Tables;
 
 /// Opened once, when the service starts. The default has none.
@@ -19,6 +19,8 @@ pub struct SmtpTables {
     pub(crate) dns_reply_filter: Maps,
     /// `smtp_reply_filter`
     pub(crate) reply_filter: Option<ReplyFilter>,
+    /// Whose sessions are logged line by line.
+    pub(crate) debug_peers: DebugPeers,
 }
 
 impl Default for SmtpTables {
@@ -30,6 +32,7 @@ impl Default for SmtpTables {
             generic_maps: None,
             dns_reply_filter: Maps::none(""),
             reply_filter: None,
+            debug_peers: DebugPeers::none(),
         }
     }
 }
@@ -67,6 +70,12 @@ impl SmtpTables {
             dns_reply_filter: maps(p::smtp_dns_reply_filter, p::lmtp_dns_reply_filter),
             reply_filter: ReplyFilter::open(
                 values.text(by_protocol(p::smtp_reply_filter, p::lmtp_reply_filter)),
+                tables,
+            ),
+            debug_peers: DebugPeers::open(
+                values.verbosity(),
+                values.int(p::debug_peer_level),
+                (values.text(p::debug_peer_list), values.text(p::parent_domain_matches_subdomains)),
                 tables,
             ),
         })

@@ -45,6 +45,8 @@ pub struct Peer {
     pub login: Option<Rc<Login>>,
     /// `sendmail -bs`: a local user on standard input, whom no restriction applies to.
     pub is_stand_alone: bool,
+    /// What is said is logged (`debug_peer_list`).
+    pub is_watched: bool,
 }
 
 /// What the client of somebody else (XCLIENT) has not been told of. The client's address is not known when its text is
@@ -85,6 +87,7 @@ impl Peer {
             unavailable: Unavailable::default(),
             login: None,
             is_stand_alone: false,
+            is_watched: false,
         }
     }
 

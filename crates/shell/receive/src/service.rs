@@ -4,6 +4,7 @@ use crate::{Shared, flush::FlushClient, policy::PolicyClients, upstream_proxy::U
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
+use maps::DebugPeers;
 use net::Slots;
 use process::{CleanupRow, Libraries, Process, Zone};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
@@ -42,6 +43,8 @@ pub(crate) struct SmtpService {
     /// For the names of clients.
     pub(crate) host_names: Rc<dyn Dns>,
     pub(crate) smtpd_peername_lookup: bool,
+    /// Whose sessions are logged line by line.
+    pub(crate) debug_peers: DebugPeers,
     pub(crate) upstream_proxy: Option<UpstreamProxy>,
     pub(crate) slots: Slots,
     /// Where its clients are counted.
@@ -116,6 +119,7 @@ impl SmtpService {
             host_names,
             upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
+            debug_peers: debug_peers(values, &registry),
             slots: Slots::new(row.sessions_max),
             counters: Rc::new(Counters::new(&shared.statistics.anvil, row.service)),
             tag,
@@ -146,6 +150,11 @@ fn local_time<W: World>(world: &W, process: &Process) -> Rc<dyn Fn() -> String> 
         let now = world.wall();
         message::log_time(now, &zone.at(now))
     })
+}
+
+fn debug_peers(values: &Values, tables: &Registry) -> DebugPeers {
+    let lists = (values.text(p::debug_peer_list), values.text(p::parent_domain_matches_subdomains));
+    DebugPeers::open(values.verbosity(), values.int(p::debug_peer_level), lists, tables)
 }
 
 /// Asks the file system at most once a second.

@@ -63,6 +63,13 @@ pub(crate) async fn serve_client<W: World>(
         }
         peer => peer,
     };
+    let peer = match peer {
+        Some(peer) => {
+            let is_watched = service.debug_peers.has(peer.client.name.as_bytes(), &peer.client.address).await;
+            Some(Peer { is_watched, ..peer })
+        }
+        None => None,
+    };
     let settings = Rc::clone(&service.settings);
     let counters = settings.client_limits.are_any().then(|| Rc::clone(&service.counters));
     shared.statistics.wake_up();

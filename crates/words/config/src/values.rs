@@ -44,6 +44,8 @@ struct Inner {
     overriding: HashMap<String, usize>,
     service_name: String,
     process_name: String,
+    /// How often the row says `-v`.
+    verbosity: u32,
     expanded: Box<[OnceLock<Box<str>>]>,
     /// Settings whose names are not in the parameter table.
     others: HashMap<String, OnceLock<Box<str>>>,
@@ -55,6 +57,15 @@ impl Values {
         overrides: Vec<(String, String)>,
         service_name: &str,
         process_name: &str,
+    ) -> Self {
+        Self::with_verbosity(shared, overrides, (service_name, process_name), 0)
+    }
+
+    fn with_verbosity(
+        shared: Arc<Shared>,
+        overrides: Vec<(String, String)>,
+        (service_name, process_name): (&str, &str),
+        verbosity: u32,
     ) -> Self {
         let named =
             shared.main.effective().map(|entry| &entry.name).chain(overrides.iter().map(|(name, _)| name));
@@ -72,6 +83,7 @@ impl Values {
                 overriding,
                 service_name,
                 process_name,
+                verbosity,
                 expanded,
                 others,
             }),
@@ -119,12 +131,8 @@ impl Values {
     pub fn with(&self, settings: &[(&str, &str)]) -> Self {
         let mut overrides = self.inner.overrides.clone();
         overrides.extend(settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-        Self::new(
-            Arc::clone(&self.inner.shared),
-            overrides,
-            &self.inner.service_name,
-            &self.inner.process_name,
-        )
+        let names = (self.inner.service_name.as_str(), self.inner.process_name.as_str());
+        Self::with_verbosity(Arc::clone(&self.inner.shared), overrides, names, self.inner.verbosity)
     }
 
     /// What a service sees: these values with the `-o` settings of its row, its service name and process name.
@@ -133,7 +141,8 @@ impl Values {
         let mut overrides = self.inner.overrides.clone();
         overrides.extend(row.overrides.iter().cloned());
         let process_name = row.command.rsplit('/').next().unwrap_or_default();
-        Self::new(Arc::clone(&self.inner.shared), overrides, &row.name, process_name)
+        let names = (row.name.as_str(), process_name);
+        Self::with_verbosity(Arc::clone(&self.inner.shared), overrides, names, row.verbose)
     }
 
     /// The value as text, `$name` expanded (raw parameters excepted).
@@ -269,6 +278,12 @@ impl Values {
     #[must_use]
     pub fn service_name(&self) -> &str {
         &self.inner.service_name
+    }
+
+    /// How often the service's row in master.cf says `-v`.
+    #[must_use]
+    pub fn verbosity(&self) -> u32 {
+        self.inner.verbosity
     }
 
     /// The protocols in use: inet_protocols, as far as the host has them.

@@ -1,6 +1,6 @@
 //! Driving a session: what the machine says is written, what the server says is read.
 
-use super::{Delivery, FAREWELL, patience::Patience};
+use super::{Delivery, FAREWELL, patience::Patience, watch::Watch};
 use crate::{
     Action, Chunk, ConnectionCache, Content, ContentReader, ContentTrouble, Ending, Envelope, Failure, Input,
     PixWorkarounds, Scope, Session, Treatment, Verdict,
@@ -19,7 +19,7 @@ const READ_BYTES: usize = 4096;
 /// Content is written whenever this much is encoded.
 const WRITE_BYTES: usize = 64 * 1024;
 
-impl<W: World, C: Content> Delivery<'_, W, C> {
+impl<'a, W: World, C: Content> Delivery<'a, W, C> {
     /// Greeting and EHLO; true when a transaction may begin.
     pub(super) async fn introduce(&mut self, connection: &mut Connection<W::Stream>) -> bool {
         let everyone = self.ledger.left().to_vec();
@@ -193,6 +193,14 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         self.ledger.had_session |= reached_end;
     }
 
+    /// Whether what is said to a server is logged: to the host, or to all hosts of a next hop.
+    async fn watch(&self, session: &Session) -> Watch<'a> {
+        let (peers, peer) = (&self.client.tables.debug_peers, session.peer());
+        let is_watched = peers.has(peer.name.as_bytes(), &peer.address).await
+            || peers.has(peer.nexthop.as_bytes(), "noaddr").await;
+        Watch::new(is_watched.then(|| (self.logger, peer.with_port())))
+    }
+
     /// Does what the machine says until it is idle or closed.
     pub(super) async fn converse(&mut self, connection: &mut Connection<W::Stream>, first: Action) -> Action {
         let world = self.client.world.clone();
@@ -200,10 +208,15 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         let mut action = first;
         // The reply that is awaited, and how long it may still take.
         let mut awaited: Option<(u32, Patience)> = None;
+        let mut watch = self.watch(&connection.session).await;
         loop {
+            watch.said(connection.session.output());
             let input = match action {
                 Action::Write(limit) => match write(&world, connection, limit).await {
-                    Ok(()) => Input::Written,
+                    Ok(()) => {
+                        watch.skip(0);
+                        Input::Written
+                    }
                     Err(ending) => Input::Lost(ending),
                 },
                 Action::Read(limit) => {
@@ -213,14 +226,18 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
                     let is_begun = awaited.filter(|(number, _)| *number == replies);
                     let mut patience =
                         is_begun.map_or_else(|| Patience::new(has_deadline, limit), |(_, patience)| patience);
-                    let received = self.read(connection, &mut patience).await;
+                    let received = self.read(connection, &mut patience, &mut watch).await;
                     awaited = Some((replies, patience));
                     match received {
                         Ok(()) => Input::Received(&self.buffer),
                         Err(ending) => Input::Lost(ending),
                     }
                 }
-                Action::SendContent(limit) => self.send_content(connection, limit).await,
+                Action::SendContent(limit) => {
+                    let sent = self.send_content(connection, limit).await;
+                    watch.skip(connection.session.output().len());
+                    sent
+                }
                 Action::Idle | Action::Close => break,
             };
             action = connection.session.step(world.now(), input);
@@ -246,6 +263,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         &mut self,
         connection: &mut Connection<W::Stream>,
         patience: &mut Patience,
+        watch: &mut Watch<'_>,
     ) -> Result<(), Ending> {
         self.buffer.resize(READ_BYTES, 0);
         let began = self.client.world.now();
@@ -257,6 +275,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         };
         patience.spend(began, self.client.world.now(), Duration::ZERO);
         self.buffer.truncate(size);
+        watch.heard(&self.buffer);
         match &self.client.tables.reply_filter {
             None => Ok(()),
             Some(filter) => self.filter(connection, filter).await,

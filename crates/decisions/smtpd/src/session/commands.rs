@@ -90,6 +90,7 @@ impl Session {
         line.clear();
         line.extend_from_slice(self.input.bytes().get(..text).unwrap_or_default());
         self.input.consume(used);
+        self.note_command(&line);
         if self.settings.protocol.smtputf8_enable && line.to_str().is_err() {
             self.count_nonsense();
             self.say(replies::BAD_UTF8);

@@ -9,6 +9,7 @@ mod envelope;
 mod etrn;
 mod greeting;
 mod throttle;
+mod watched;
 mod xclient;
 mod xforward;
 
@@ -519,7 +520,13 @@ impl Session {
             self.output.delay(limits.smtpd_error_sleep_time);
         }
         let soft = self.settings.protocol.soft_bounce && code >= 500;
-        encode(self.output.buffer(), soft);
+        let output = self.output.buffer();
+        let before = output.len();
+        encode(output, soft);
+        if self.peer.is_watched {
+            let said = output.get(before..).unwrap_or_default().to_vec();
+            self.note_reply(&said);
+        }
         if code == 421 || code == 521 {
             self.end.hang_up = true;
         }

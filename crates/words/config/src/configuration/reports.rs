@@ -113,7 +113,9 @@ fn main_values(configuration: &Configuration, reports: &mut Vec<Report>) {
 fn row_options(configuration: &Configuration, reports: &mut Vec<Report>) {
     let master = &configuration.master;
     for row in &master.rows {
-        let verbose = (row.verbose > 0).then_some("-v has no effect: there is no log of internal steps");
+        let logs_sessions = matches!(row.command.as_str(), "smtpd" | "smtp" | "lmtp");
+        let verbose = (row.verbose > 0 && !logs_sessions)
+            .then_some("-v has no effect: only smtpd, smtp and lmtp log what is said in their sessions");
         let debugger =
             row.debugger.then_some("-D has no effect: services share processes; attach to one by its id");
         for what in verbose.into_iter().chain(debugger) {

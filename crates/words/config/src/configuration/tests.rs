@@ -288,7 +288,7 @@ fn what_daemons_cannot_be_told_is_said_once() {
     assert_eq!(
         notes,
         [
-            "note: /e/master.cf, line 2: service a: -v has no effect: there is no log of internal steps",
+            "note: /e/master.cf, line 2: service a: -v has no effect: only smtpd, smtp and lmtp log what is said in their sessions",
             "note: /e/master.cf, line 2: service a: -D has no effect: services share processes; attach to one by its id",
         ]
     );

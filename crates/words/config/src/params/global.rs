@@ -15,8 +15,8 @@ rows! {
     connection_cache_ttl_limit: time(1, 0), "2s", "scache", NotYet, "The longest time for which the connection cache server keeps an idle connection.";
     daemon_table_open_error_is_fatal: flag(), "no", "global", NotYet, "Ends a daemon that cannot open a table, rather than letting it go on without.";
     daemon_timeout: time(1, 0), "18000s", "global", NotYet, "After what time without progress a daemon is taken to hang and ends itself.";
-    debug_peer_level: int(1, 0), "2", "global", NoEffect("there is no log of internal steps, for no peer; the log names each refusal and failure with its reason"), "How much more is logged about the peers of debug_peer_list.";
-    debug_peer_list: text(0, 0), "", "global", NoEffect("there is no log of internal steps, for no peer; the log names each refusal and failure with its reason"), "Peers whose sessions are logged in detail.";
+    debug_peer_level: int(1, 0), "2", "global", Honoured("receive, smtp"), "How much more is logged about the peers of debug_peer_list.";
+    debug_peer_list: text(0, 0), "", "global", Honoured("receive, smtp"), "Peers whose sessions are logged in detail.";
     debugger_command: text(0, 0), "", "", NoEffect("services share two processes, so that none can be debugged alone; attach to the process by its id"), "The command that is run beside a daemon whose row in master.cf has -D.";
     default_delivery_status_filter: text(0, 0), "", "global", Honoured("deliver"), "Tables that change status codes and texts of deliveries, for all delivery agents.";
     default_privs: text(1, 0), "nobody", "global", Honoured("master"), "The user as whom commands and files of aliases are served if the alias table belongs to root.";

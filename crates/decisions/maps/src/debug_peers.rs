@@ -1,0 +1,40 @@
+//! Whose sessions are logged line by line.
+
+use crate::{NameAddrList, parent_style};
+use world::Tables;
+
+/// `debug_peer_list`, or everybody.
+pub struct DebugPeers {
+    is_everybody: bool,
+    list: Option<NameAddrList>,
+}
+
+impl DebugPeers {
+    /// Nobody's.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { is_everybody: false, list: None }
+    }
+
+    /// `verbosity` is how often the service's row of master.cf says `-v`, `level` is `debug_peer_level`.
+    #[must_use]
+    pub fn open(
+        verbosity: u32,
+        level: i64,
+        (debug_peer_list, parent_domain_matches_subdomains): (&str, &str),
+        tables: &dyn Tables,
+    ) -> Self {
+        let style = parent_style(parent_domain_matches_subdomains, "debug_peer_list");
+        let open = || NameAddrList::open("debug_peer_list", style, debug_peer_list, tables);
+        Self { is_everybody: verbosity > 0, list: (level > 0 && !debug_peer_list.is_empty()).then(open) }
+    }
+
+    /// Whether a peer is among them. A list that cannot be asked names nobody: mail does not depend on it.
+    pub async fn has(&self, name: &[u8], address: &str) -> bool {
+        match &self.list {
+            _ if self.is_everybody => true,
+            None => false,
+            Some(list) => list.matches(name, address).await.unwrap_or(false),
+        }
+    }
+}
