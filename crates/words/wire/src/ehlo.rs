@@ -91,13 +91,13 @@ impl EhloKeywords {
     }
 }
 
-/// The names, separated by blanks, as `discarding EHLO keywords:` shows them.
+/// The names, separated by commas, as `discarding EHLO keywords:` shows them.
 impl fmt::Display for EhloKeywords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (name, _) in NAMES.iter().filter(|(_, bit)| self.has(*bit)) {
             write!(f, "{separator}{name}")?;
-            separator = " ";
+            separator = ", ";
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ mod tests {
         assert!(set.has(EhloKeywords::DSN) && set.has(EhloKeywords::CHUNKING));
         assert!(!set.has(EhloKeywords::SIZE) && !set.is_logged());
         assert_eq!(unknown, ["nonsense"]);
-        assert_eq!(EhloKeywords::parse("etrn 8bitmime").0.to_string(), "8BITMIME ETRN");
+        assert_eq!(EhloKeywords::parse("etrn 8bitmime").0.to_string(), "8BITMIME, ETRN");
         assert!(!EhloKeywords::parse("").0.is_logged());
     }
 }
