@@ -27,6 +27,7 @@ mod replies;
 mod restrictions;
 mod session;
 mod settings;
+mod stress;
 mod transaction;
 
 pub use action::Action;
@@ -44,5 +45,6 @@ pub use record::{Step, Witness};
 pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules};
 pub use session::Session;
 pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings, TempfailAction};
+pub use stress::{Load, Stress};
 pub use transaction::{Envelope, Transaction};
 pub use wire::EhloKeywords;

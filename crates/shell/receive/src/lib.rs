@@ -26,6 +26,7 @@ mod service;
 mod session;
 mod stand_alone;
 mod statistics;
+mod stress;
 mod submitting;
 mod upstream_proxy;
 

@@ -2,13 +2,13 @@
 
 use crate::{
     Shared,
-    service::SmtpService,
+    service::{Routes, SmtpService},
     session::{Attendant, write_error},
 };
 use bstr::ByteSlice;
 use cleanup::{Cleanup, ForwardedClient, SmtpClient, Source, Start};
 use process::{Ended, Intake};
-use smtpd::{Effects, Envelope, Forwarded, Question, Verdict};
+use smtpd::{Effects, Envelope, Forwarded, Judge, Question, Verdict};
 use std::rc::Rc;
 use types::{DsnNotify, QueueId, Recipient, Reply};
 use world::World;
@@ -17,18 +17,19 @@ use world::World;
 pub(crate) struct Queueing<W: World> {
     shared: Rc<Shared<W>>,
     service: Rc<SmtpService>,
+    judge: Rc<Judge<Routes>>,
     message: Option<Intake<W::Disk>>,
 }
 
 impl<W: World> Queueing<W> {
-    pub(crate) fn new(shared: Rc<Shared<W>>, service: Rc<SmtpService>) -> Self {
-        Self { shared, service, message: None }
+    pub(crate) fn new(shared: Rc<Shared<W>>, service: Rc<SmtpService>, judge: Rc<Judge<Routes>>) -> Self {
+        Self { shared, service, judge, message: None }
     }
 }
 
 impl<W: World> Attendant for Queueing<W> {
     async fn answer(&self, question: Question<'_>) -> Verdict {
-        self.service.judge.answer(question).await
+        self.judge.answer(question).await
     }
 
     async fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply> {

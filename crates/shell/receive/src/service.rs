@@ -1,16 +1,23 @@
 //! One smtpd row of master.cf: its settings, its tables, its places.
 
-use crate::{Shared, flush::FlushClient, policy::PolicyClients, upstream_proxy::UpstreamProxy};
+use crate::{
+    Shared,
+    flush::FlushClient,
+    policy::PolicyClients,
+    stress::{self, Stressed},
+    upstream_proxy::UpstreamProxy,
+};
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
+use maillog::Logger;
 use maps::DebugPeers;
 use net::Slots;
 use process::{CleanupRow, Libraries, Process, Zone};
 use rewrite::{Context, RewriteSettings, Rewriter, own_addresses};
 use smtpd::{Counters, Judge, PolicyServers, Resolve, SmtpdSettings, Surroundings};
 use std::{cell::Cell, rc::Rc, time::Duration};
-use sys::control::ServedRow;
+use sys::control::{EndpointKind, ServedRow};
 use tables::Registry;
 use types::{Address, Instant, Lookup, Resolved};
 use world::{Disk, Dns, World};
@@ -24,6 +31,7 @@ pub(crate) struct Row<'a> {
     /// First column.
     pub(crate) service: &'a str,
     pub(crate) sessions_max: usize,
+    pub(crate) kind: EndpointKind,
     /// Its programs see `queue_directory` as their root.
     pub(crate) is_chrooted: bool,
 }
@@ -31,13 +39,14 @@ pub(crate) struct Row<'a> {
 impl<'a> Row<'a> {
     pub(crate) fn of(process: &Process, row: &'a ServedRow) -> Self {
         let (sessions_max, is_chrooted) = (process.row_limit(row), process.is_chrooted(row));
-        Self { service: &row.service, sessions_max, is_chrooted }
+        Self { service: &row.service, sessions_max, kind: row.kind, is_chrooted }
     }
 }
 
 pub(crate) struct SmtpService {
-    pub(crate) settings: Rc<SmtpdSettings>,
-    pub(crate) judge: Judge<Routes>,
+    pub(crate) manner: Manner,
+    /// For when there are too many clients.
+    pub(crate) stressed: Option<Stressed>,
     pub(crate) cleanup: CleanupRow,
     pub(crate) client: Rc<ClientSettings>,
     /// For the names of clients.
@@ -51,6 +60,13 @@ pub(crate) struct SmtpService {
     pub(crate) counters: Rc<Counters>,
     /// `syslog_name/smtpd`
     pub(crate) tag: String,
+}
+
+/// How sessions are served.
+#[derive(Clone)]
+pub(crate) struct Manner {
+    pub(crate) settings: Rc<SmtpdSettings>,
+    pub(crate) judge: Rc<Judge<Routes>>,
 }
 
 /// Address resolution, as trivial-rewrite does it for smtpd.
@@ -84,39 +100,42 @@ impl SmtpService {
     ) -> Result<Self, String> {
         let invalid = |invalid: config::Invalid| invalid.to_string();
         let tag = process::tag(values, "smtpd");
-        let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
         let logger = shared.log.session(&tag);
-        settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
-        if let Some(asked) = asks_for_tls(values) {
-            let consequence = match settings.protocol.requires_tls {
-                true => "no mail is taken: set the level to may for mail in clear text",
-                false => "sessions are in clear text",
+        let names = Names::new(shared, process);
+        let registry = Registry::new(values, logger.clone()).with_openers(&shared.openers);
+        let open = |values: &Values| -> Result<Manner, String> {
+            let registry = Registry::new(values, shared.log.session(&tag)).with_openers(&shared.openers);
+            let own = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
+            let around = Surroundings {
+                tables: &registry,
+                dns: Rc::clone(&names.dns),
+                local_time: local_time(&shared.world, process),
+                flush: Rc::new(FlushClient::new(&shared.world, process, values)),
+                policies: policy_servers(shared, values, &row, &names.host_names),
+                local: own.locality(),
+                own_addresses: own_addresses(values).into(),
+                free_bytes: free_bytes(shared),
             };
-            logger
-                .warning(&format!("service {}: {asked}: TLS is not offered yet; {consequence}", row.service));
-        }
-        let registry = Registry::new(values, logger).with_openers(&shared.openers);
-        let own = Rewriter::new(RewriteSettings::load(values).map_err(invalid)?, &registry);
-        let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
-        let hosts = process.host.names();
-        let host_names: Rc<dyn Dns> = Rc::new(HostsFirst::new(hosts, Rc::clone(&dns)));
-        let around = Surroundings {
-            tables: &registry,
-            dns,
-            local_time: local_time(&shared.world, process),
-            flush: Rc::new(FlushClient::new(&shared.world, process, values)),
-            policies: policy_servers(shared, values, &row, &host_names),
-            local: own.locality(),
-            own_addresses: own_addresses(values).into(),
-            free_bytes: free_bytes(shared),
+            let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
+            let routes = Routes(libraries.rewriter(values)?);
+            let judge = Rc::new(Judge::new(Rc::clone(&settings), values, routes, &around));
+            Ok(Manner { settings, judge })
         };
-        let judge = Judge::new(Rc::clone(&settings), values, Routes(libraries.rewriter(values)?), &around);
+        let manner = open(values)?;
+        say_problems(&manner.settings, &row, values, &logger);
+        let stressed = match row.sessions_max > 1 && stress::has_remote_clients(&row, values) {
+            true => {
+                let named = (row.service, row.sessions_max);
+                Some(Stressed::new(process, &manner, named, values, open)?)
+            }
+            false => None,
+        };
         Ok(Self {
-            settings,
-            judge,
+            manner,
+            stressed,
             cleanup: libraries.cleanup(values)?,
             client: Rc::new(ClientSettings::load(values)),
-            host_names,
+            host_names: names.host_names,
             upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
             debug_peers: debug_peers(values, &registry),
@@ -124,6 +143,32 @@ impl SmtpService {
             counters: Rc::new(Counters::new(&shared.statistics.anvil, row.service)),
             tag,
         })
+    }
+}
+
+/// Who knows names and addresses.
+struct Names {
+    dns: Rc<dyn Dns>,
+    host_names: Rc<dyn Dns>,
+}
+
+impl Names {
+    fn new<W: World>(shared: &Shared<W>, process: &Process) -> Self {
+        let dns: Rc<dyn Dns> = Rc::new(process.host.resolver(&shared.world));
+        let host_names = Rc::new(HostsFirst::new(process.host.names(), Rc::clone(&dns)));
+        Self { dns, host_names }
+    }
+}
+
+/// What will not work, said once at the start.
+fn say_problems(settings: &SmtpdSettings, row: &Row<'_>, values: &Values, logger: &Logger) {
+    settings.restrictions.problems().iter().for_each(|problem| logger.warning(problem));
+    if let Some(asked) = asks_for_tls(values) {
+        let consequence = match settings.protocol.requires_tls {
+            true => "no mail is taken: set the level to may for mail in clear text",
+            false => "sessions are in clear text",
+        };
+        logger.warning(&format!("service {}: {asked}: TLS is not offered yet; {consequence}", row.service));
     }
 }
 

@@ -1,6 +1,10 @@
 //! The loop of one SMTP session: does what the session machine asks for, and nothing else.
 
-use crate::{Shared, queueing::Queueing, service::SmtpService};
+use crate::{
+    Shared,
+    queueing::Queueing,
+    service::{Manner, SmtpService},
+};
 use maillog::{Logger, Severity};
 use net::{Permit, accept_all, contain};
 use smtpd::{Action, Counters, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
@@ -21,9 +25,12 @@ pub(crate) async fn accept<W: World>(
     let serve = |stream: W::Stream, peer: Option<SocketAddr>, permit: Permit| {
         let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
         let world = shared.world.clone();
+        // Before a place is taken for the session that comes next.
+        let local = stream.local();
+        let manner = service.manner_now(&shared, local.map(|local| local.port()));
         world.spawn(async move {
-            if let (Some(peer), Some(local)) = (peer, stream.local()) {
-                serve(shared, service, stream, (peer, local)).await;
+            if let (Some(peer), Some(local)) = (peer, local) {
+                serve(shared, (service, manner), stream, (peer, local)).await;
             }
             drop(permit);
         });
@@ -36,7 +43,7 @@ pub(crate) async fn accept<W: World>(
 /// One connection, given its two ends.
 async fn serve<W: World>(
     shared: Rc<Shared<W>>,
-    service: Rc<SmtpService>,
+    (service, manner): (Rc<SmtpService>, Manner),
     mut stream: W::Stream,
     ends: (SocketAddr, SocketAddr),
 ) {
@@ -46,13 +53,13 @@ async fn serve<W: World>(
         // Only who is behind a proxy pays for its header.
         Some(proxy) => Box::pin(proxy.ends(&shared.world, &mut stream, (ends, &logger))).await,
     };
-    serve_client(shared, service, stream, (ends, logger)).await;
+    serve_client(shared, (service, manner), stream, (ends, logger)).await;
 }
 
 /// One session, with a client at one end of a connection and an address of ours at the other, if they are known.
 pub(crate) async fn serve_client<W: World>(
     shared: Rc<Shared<W>>,
-    service: Rc<SmtpService>,
+    (service, manner): (Rc<SmtpService>, Manner),
     stream: impl Stream,
     (ends, logger): (Option<(SocketAddr, SocketAddr)>, Logger),
 ) {
@@ -70,10 +77,10 @@ pub(crate) async fn serve_client<W: World>(
         }
         None => None,
     };
-    let settings = Rc::clone(&service.settings);
+    let Manner { settings, judge } = manner;
     let counters = settings.client_limits.are_any().then(|| Rc::clone(&service.counters));
     shared.statistics.wake_up();
-    let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service));
+    let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service, judge));
     let connection = Connection { world, stream, attendant, settings, counters, logger };
     match peer {
         Some(peer) => connection.run(peer).await,

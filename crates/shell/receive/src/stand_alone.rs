@@ -11,7 +11,7 @@
 use crate::{
     Shared,
     queueing::Queueing,
-    service::{Row, SmtpService},
+    service::{Manner, Row, SmtpService},
     session::{Attendant, Connection},
     submitting::Submitting,
 };
@@ -29,7 +29,7 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use sys::credentials;
+use sys::{control::EndpointKind, credentials};
 use tables::Registry;
 use world::World;
 
@@ -162,7 +162,7 @@ impl Program {
         let service = Rc::new(SmtpService::new(
             &shared,
             (&process, &libraries),
-            Row { service: "smtpd", sessions_max: 1, is_chrooted: false },
+            Row { service: "smtpd", sessions_max: 1, kind: EndpointKind::Unix, is_chrooted: false },
             &self.values,
         )?);
         let peer = match end {
@@ -176,8 +176,8 @@ impl Program {
             InputEnd::Local => Peer::local(self.loopback()),
             InputEnd::Unknown => Peer::nobody(),
         };
-        let settings = Rc::clone(&service.settings);
-        let attendant = Queueing::new(Rc::clone(&shared), service);
+        let Manner { settings, judge } = service.manner.clone();
+        let attendant = Queueing::new(Rc::clone(&shared), service, judge);
         self.talk(&world, attendant, settings, peer).await;
         // A queue manager that is not there looks by itself when it comes.
         world.timeout(WORD_LIMIT, shared.word.sent()).await;

@@ -231,6 +231,13 @@ impl Values {
         set.or(words.first()).copied().unwrap_or_default()
     }
 
+    /// Whether a setting of main.cf or of the row contains a text.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        let of_main = self.inner.shared.main.effective().map(|entry| &entry.value);
+        of_main.chain(self.inner.overrides.iter().map(|(_, value)| value)).any(|value| value.contains(text))
+    }
+
     /// True if main.cf or the row sets it; false if it has its default.
     #[must_use]
     pub fn is_set(&self, id: Id) -> bool {

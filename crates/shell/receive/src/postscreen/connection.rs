@@ -204,7 +204,8 @@ impl<W: World> Postscreen<W> {
         let shared = Rc::clone(&self.shared);
         self.shared.world.spawn(async move {
             let logger = shared.log.session(&target.tag);
-            session::serve_client(shared, target, stream, (Some(ends), logger)).await;
+            let manner = target.manner_now(&shared, None);
+            session::serve_client(shared, (target, manner), stream, (Some(ends), logger)).await;
             drop(place);
         });
     }
