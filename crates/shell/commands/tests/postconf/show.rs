@@ -59,6 +59,22 @@ const NEWER: [&[&str]; 9] = [
     &["-q"],
 ];
 
+/// Configurations that cannot be read, or only partly.
+const BROKEN: [(&str, &str); 12] = [
+    ("a b = c\n", ""),
+    ("= c\n", ""),
+    ("mydestination\n", ""),
+    ("myhostname = ${a\n", ""),
+    ("mydestination = ${{a} == {b} x}\n", ""),
+    ("a = $a\nmydestination = $a\n", ""),
+    ("mydestination = ${a-b}\n", ""),
+    ("", "smtp inet n - y - -\n"),
+    ("", "smtp tcp n - y - - smtpd\n"),
+    ("", "smtp inet q - y - - smtpd\n"),
+    ("", "smtp inet n - y 5x - smtpd -o {a = b\n"),
+    ("", "smtp inet n - y - - smtpd -o {a b} -o { c } -o d { e\n"),
+];
+
 /// seed: S042
 #[test]
 fn generated_configurations_are_shown_as_debians_does() {
@@ -181,4 +197,38 @@ fn files_that_are_not_there_are_named() {
             }
         }
     });
+}
+
+#[test]
+fn what_is_wrong_is_said_as_debians_says_it() {
+    let asked = [&["-nx"][..], &["-M"], &["-P"]];
+    let case =
+        |(main, master): &(&str, &str)| asked.map(|args| Case::new(main.as_bytes(), master.as_bytes(), args));
+    same(&BROKEN.iter().flat_map(case).collect::<Vec<_>>());
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    let refused = [
+        &["-M", "-n"][..],
+        &["-h", "-m"],
+        &["-P", "-C", "builtin"],
+        &["-e"],
+        &["-C", "foo"],
+        &["-F", "a/b/nosuch"],
+    ];
+    same(&refused.map(|args| Case::new(b"", b"", args)));
+}
+
+#[test]
+fn the_configuration_of_debians_package_needs_no_warning() {
+    let file = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postconf/configurations/debian");
+        fs::read(folder.join(name)).unwrap()
+    };
+    let folder = Folder::new(&file("main.cf"), &file("master.cf"));
+    for args in [&["-n"][..], &["-nx"], &["-M"], &["-Px"]] {
+        let run = run_in(&folder, Whose::Ours, args);
+        assert_eq!((run.code, run.said()), (Some(0), String::new()), "{args:?}");
+    }
 }
