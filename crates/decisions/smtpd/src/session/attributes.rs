@@ -118,7 +118,7 @@ impl Attribute<'_> {
     }
 
     pub(super) fn bad_name(&self, command: &str) -> Reply {
-        bad(format!("Bad {command} attribute name: {}", String::from_utf8_lossy(self.name)))
+        bad(format!("Bad {command} attribute name: {}", maillog::printable(self.name)))
     }
 }
 

@@ -38,9 +38,12 @@ fn yes(ask: &Ask) -> Answer {
             Answer::Client {
                 bare_newlines_allowed: false,
                 discard,
-                grants: crate::Grants::default(),
+                grants: crate::Grants { xclient: crate::Grant::Yes, xforward: crate::Grant::Yes },
                 is_counted: true,
             }
+        }
+        Ask::Reply(reply) => {
+            Answer::Reply(types::Reply { text: format!("{}\nfooter", reply.text), ..reply.clone() })
         }
         _ => Answer::Accept,
     }
@@ -168,6 +171,13 @@ fn commands() -> impl Strategy<Value = Vec<u8>> {
         "VRFY a\r\n",
         "QUIT\r\n",
         "STARTTLS\r\n",
+        "XCLIENT NAME=a.example ADDR=192.0.2.7 HELO=x PROTO=ESMTP\r\n",
+        "XCLIENT a\x0bb\rc=d \x01=\x02\r\n",
+        "XFORWARD NAME=a+0Ab.example IDENT=+0D+0A250\r\n",
+        "XFORWARD HELO=<>+0A PROTO=x\ty=z\r\n",
+        "ETRN x.example\r\n",
+        "MAIL FROM:<a@b.c> RET=HDRS ENVID=+0A\r\n",
+        "RCPT TO:<d@e.f> NOTIFY=NEVER ORCPT=rfc822;a+0Db\r\n",
         "AUTH PLAIN\r\n",
         "GET / HTTP\r\n",
         "From x\r\n",
@@ -195,16 +205,18 @@ proptest! {
     }
 
     #[test]
-    fn the_split_of_packets_does_not_matter(input in commands(), piece in 1usize..40) {
-        let own = [("smtpd_forbid_unauth_pipelining", "no")];
+    fn the_split_of_packets_does_not_matter(input in commands(), piece in 1usize..40, dressed: bool) {
+        let footer = if dressed { "footer" } else { "" };
+        let own = [("smtpd_forbid_unauth_pipelining", "no"), ("smtpd_reject_footer", footer)];
         let (mut whole, mut split) = (Bench::new(&own), Bench::new(&own));
         prop_assert_eq!(whole.run(&input, 100_000), split.run(&input, piece));
         prop_assert_eq!(whole.messages, split.messages);
     }
 
     #[test]
-    fn no_reply_line_is_forged(input in commands()) {
-        let replies = Bench::new(&[]).run(&input, 1000);
+    fn no_reply_line_is_forged(input in commands(), dressed: bool) {
+        let footer = if dressed { "footer" } else { "" };
+        let replies = Bench::new(&[("smtpd_reject_footer", footer)]).run(&input, 1000);
         for line in replies.split_terminator("\r\n") {
             prop_assert!(line.len() >= 4 && line.as_bytes()[..3].iter().all(u8::is_ascii_digit), "{:?}", line);
             prop_assert!(!line.contains(['\r', '\n']));
