@@ -27,6 +27,8 @@ pub struct Peer {
     pub client: Client,
     /// The client's address.
     pub address: IpAddr,
+    /// Who is at the other end of the connection, whoever it speaks for (XCLIENT): `permit_inet_interfaces` looks at that one.
+    pub socket_address: IpAddr,
     /// The client's port.
     pub port: u16,
     /// The unverified name, or `unknown`.
@@ -78,6 +80,7 @@ impl Peer {
         Self {
             client: Client { name: "unknown".to_owned(), address: address.to_string(), port: None },
             address,
+            socket_address: address,
             port,
             reverse_name: "unknown".to_owned(),
             name_status: NameStatus::Absent,
@@ -106,7 +109,8 @@ impl Peer {
     #[must_use]
     pub fn local(loopback: IpAddr) -> Self {
         let local = Self::unknown(loopback, 0, loopback, 0).named("localhost");
-        Self { address: Ipv4Addr::UNSPECIFIED.into(), ..local }
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        Self { address: nowhere, socket_address: nowhere, ..local }
     }
 
     /// A local user on standard input, as `sendmail -bs` has it.

@@ -319,7 +319,7 @@ impl<R: Resolve> Judge<R> {
     async fn is_local_client(&self, question: &Question<'_>) -> Result<bool, types::Trouble> {
         for clients in &self.local_header_rewrite_clients {
             let matches = match clients {
-                RewriteClients::InetInterfaces => self.own_addresses.contains(&question.peer.address),
+                RewriteClients::InetInterfaces => self.own_addresses.contains(&question.peer.socket_address),
                 RewriteClients::Mynetworks => self.in_mynetworks(question).await?,
                 RewriteClients::Table(maps) => {
                     maps.find(question.peer.client.address.as_bytes()).await.into_result()?.is_some()

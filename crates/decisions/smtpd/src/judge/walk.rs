@@ -349,7 +349,7 @@ impl<R: Resolve> Walk<'_, R> {
             Rule::DeferIfPermit => self.defer_later(deferral(subject, "defer_if_permit requested")),
             Rule::DeferIfReject => self.defer_rejects(deferral(subject, "defer_if_reject requested")),
             Rule::PermitInetInterfaces => {
-                let is_ours = judge.own_addresses.contains(&self.question.peer.address);
+                let is_ours = judge.own_addresses.contains(&self.question.peer.socket_address);
                 self.permit_client_if("permit_inet_interfaces", is_ours).await
             }
             Rule::PermitMynetworks => {
