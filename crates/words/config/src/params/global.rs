@@ -13,7 +13,7 @@ rows! {
     compatibility_level: text(0, 0), "0", "global,postfix", Honoured("commands, config"), "Which version's defaults count.";
     connection_cache_status_update_time: time(1, 0), "600s", "scache", NoEffect("idle connections stay in the process that uses them; there is no cache server with statistics"), "How often the connection cache server logs how useful it was.";
     connection_cache_ttl_limit: time(1, 0), "2s", "scache", NotYet, "The longest time for which the connection cache server keeps an idle connection.";
-    daemon_table_open_error_is_fatal: flag(), "no", "global", NotYet, "Ends a daemon that cannot open a table, rather than letting it go on without.";
+    daemon_table_open_error_is_fatal: flag(), "no", "global", NoEffect("services share processes: what needs such a table waits, as with no"), "Ends a daemon that cannot open a table, rather than letting it go on without.";
     daemon_timeout: time(1, 0), "18000s", "global", NotYet, "After what time without progress a daemon is taken to hang and ends itself.";
     debug_peer_level: int(1, 0), "2", "global", Honoured("receive, smtp"), "How much more is logged about the peers of debug_peer_list.";
     debug_peer_list: text(0, 0), "", "global", Honoured("receive, smtp"), "Peers whose sessions are logged in detail.";

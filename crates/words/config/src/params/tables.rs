@@ -8,7 +8,7 @@ rows! {
     berkeley_db_read_buffer_size: int(1, 0), "131072", "global", NoEffect("hash and btree tables are read without the Berkeley DB library; the kernel's cache serves them"), "The buffer of Berkeley DB while it reads a table.";
     default_cache_db_type: text(1, 0), "btree", "global", Honoured("commands, tables"), "The table type of caches whose type is not given.";
     default_database_type: text(1, 0), "hash", "global", Honoured("commands"), "The table type where a command is given none; hash as on Debian, so that existing configurations find their files.";
-    lmdb_map_size: long(1, 0), "16777216", "global", NotYet, "How big an LMDB table is at first; it grows as needed.";
+    lmdb_map_size: long(1, 0), "16777216", "global", NoEffect("tables are read and written without a mapping, at the size that they need"), "How big an LMDB table is at first; it grows as needed.";
     non_bdb_custom_mapping: text(0, 0), "", "global", Honoured("tables"), "Which table types stand in for hash and btree on a system without Berkeley DB.";
     non_bdb_migration_allow_root_prefixes: text(0, 0), "/etc /usr/local/etc", "nbdb_reindexd", Honoured("commands"), "Directories in which tables of a system that leaves Berkeley DB behind are made anew as root.";
     non_bdb_migration_allow_user_prefixes: text(0, 0), "$data_directory /var/lib/mailman /var/lib/mailman3", "nbdb_reindexd", Honoured("commands"), "Directories in which tables of a system that leaves Berkeley DB behind are made anew as their owner.";
