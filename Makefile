@@ -5,7 +5,7 @@
 
 # Debian packages that tests use: the reference itself, clients, a log reader, and the servers behind lookup tables.
 PACKAGES = iproute2 postfix postfix-pcre postfix-lmdb postfix-cdb postfix-sqlite postfix-pgsql postfix-mysql postfix-ldap sqlite3 \
-	postgresql mariadb-server slapd libsasl2-modules memcached redis-server haproxy swaks s-nail curl openssl pflogsumm libpcre2-dev pkg-config
+	postgresql mariadb-server slapd libsasl2-modules memcached redis-server haproxy postgrey postfix-policyd-spf-perl postfix-policyd-spf-python swaks s-nail curl openssl pflogsumm libpcre2-dev pkg-config
 
 # Built whole, the simulator's tests run two to three times as fast as built in small pieces.
 test ci: export CARGO_INCREMENTAL = 0

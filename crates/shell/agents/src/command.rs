@@ -4,6 +4,7 @@
 mod run;
 
 use crate::{
+    environment::exported,
     sysexits,
     task::{Done, Job},
     trouble::Trouble,
@@ -81,15 +82,7 @@ impl Job<'_> {
     /// command_expansion_filter become `_`: a shell may see them.
     fn environment(&self, more: &[(BString, BString)]) -> Vec<(OsString, OsString)> {
         let settings = &self.settings.local.command;
-        let mut environment: Vec<(OsString, OsString)> = Vec::new();
-        for word in &settings.export_environment {
-            let word = word.strip_prefix('{').and_then(|word| word.strip_suffix('}')).unwrap_or(word).trim();
-            match word.split_once('=') {
-                Some((name, value)) => environment.push((name.trim().into(), value.trim().into())),
-                None => environment.extend(std::env::var_os(word).map(|value| (word.into(), value))),
-            }
-        }
-        environment.push(("PATH".into(), "/usr/bin:/bin".into()));
+        let mut environment = exported(settings.export_environment.iter().map(String::as_str));
         let allowed = settings.command_expansion_filter.as_bytes();
         let mut put = |name: &OsStr, value: &[u8]| {
             let clean = value.iter().map(|byte| if allowed.contains(byte) { *byte } else { b'_' });

@@ -10,6 +10,7 @@
 
 mod command;
 mod content;
+mod environment;
 mod errands;
 mod lists;
 mod lock;
@@ -17,6 +18,7 @@ mod maildir;
 mod mbox;
 mod origin;
 mod serve;
+mod spawn;
 mod sysexits;
 mod task;
 mod trouble;

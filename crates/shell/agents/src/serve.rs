@@ -1,7 +1,7 @@
 //! The loop of an agent process: one delivery after another for its user, until it is idle or worn out.
 
 use crate::{Content, Errands, Office, Owner, Settings, Standing, Tables, perform};
-use config::{Configuration, ServiceType, Values, params as p};
+use config::{Configuration, ServiceType, SpawnCommand, Values, params as p};
 use local::{
     LocalSettings, VirtualSettings,
     agent::{Answer, MESSAGE_BYTES_MAX, Reply, Request},
@@ -69,6 +69,9 @@ pub fn serve(
 ) -> Result<(), String> {
     sys::process::forbid_tracing().map_err(|error| error.to_string())?;
     let configuration = config_files::load(config_directory).map_err(|trouble| trouble.to_string())?;
+    if kind == SpawnCommand::PROGRAM {
+        return crate::spawn::serve(&configuration, service, socket);
+    }
     let values = row_values(&configuration, service)?;
     let remarks = Rc::new(Remarks::default());
     let logger = Logger::new(Rc::clone(&remarks) as Rc<dyn Sink>, kind, std::process::id());

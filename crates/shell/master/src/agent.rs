@@ -1,7 +1,7 @@
 //! Starting an agent: a small program that delivers as its user.
 
 use crate::{mailbox::Mailbox, settings::Settings};
-use config::{ServiceType, Values};
+use config::{ServiceType, SpawnCommand, Values};
 use std::os::{fd::OwnedFd, unix::net::UnixStream};
 use sys::{
     control::{self, AgentKind, AgentUser},
@@ -41,6 +41,59 @@ fn start_lookup(settings: &Settings) -> Result<Started, String> {
     Ok(Started { socket: ours.into(), pid, errands: None })
 }
 
+/// Starts a process for a connection of spawn(8), as the user that the row names and master has looked up.
+fn start_spawn(settings: &Settings, service: &str, accounts: &[Option<Account>]) -> Result<Started, String> {
+    let SpawnCommand { user, .. } = spawn_command(settings, service)?;
+    let account = accounts.first().cloned().flatten().filter(|account| account.name == user);
+    let account = account.ok_or_else(|| format!("unknown user name: {user}"))?;
+    let identity = Identity { uid: account.uid, gid: account.gid };
+    let identity = match settings.owner {
+        // An ordinary user's mail system cannot become anyone else.
+        None => None,
+        Some(owner) => Some(judge_spawn(identity, owner)?),
+    };
+    let failed = |error: std::io::Error| format!("cannot start {PROGRAM}: {error}");
+    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let environment = settings.import_environment.iter().map(|(name, value)| (name.into(), value.into()));
+    let directory = settings.config_directory.clone();
+    let pid = spawn::start(Child {
+        program: spawn::program_beside_or_own(PROGRAM),
+        name: PROGRAM,
+        arguments: vec![
+            AgentKind::Spawn.as_str().into(),
+            directory.into(),
+            service.into(),
+            user.into(),
+            USER.into(),
+        ],
+        environment: environment.collect(),
+        user: identity,
+        channel: theirs.into(),
+        errands: None,
+    })
+    .map_err(failed)?;
+    Ok(Started { socket: ours.into(), pid, errands: None })
+}
+
+fn spawn_command(settings: &Settings, service: &str) -> Result<SpawnCommand, String> {
+    let row = SpawnCommand::row(&settings.configuration, service);
+    SpawnCommand::of(row.ok_or_else(|| format!("master.cf has no service {service} for spawn"))?)
+}
+
+/// In the words of spawn(8).
+fn judge_spawn(identity: Identity, owner: Identity) -> Result<Identity, String> {
+    let Identity { uid, gid } = identity;
+    match () {
+        () if uid == 0 => Err("request to deliver as root".to_owned()),
+        () if uid == owner.uid => Err("request to deliver as mail system owner".to_owned()),
+        () if gid == 0 => Err(format!("request to use privileged group id {gid}")),
+        () if gid == owner.gid => Err(format!("request to use mail system owner group id {gid}")),
+        () if uid == u32::MAX => Err("user must not have user ID -1".to_owned()),
+        () if gid == u32::MAX => Err("user must not have group ID -1".to_owned()),
+        () => Ok(identity),
+    }
+}
+
 /// Whom an agent delivers for, and as whom it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Role {
@@ -57,6 +110,10 @@ pub(crate) fn names(
 ) -> Result<Vec<String>, String> {
     if kind == AgentKind::Lookup {
         return Ok(Vec::new());
+    }
+    if kind == AgentKind::Spawn {
+        let SpawnCommand { user, group, .. } = spawn_command(settings, service)?;
+        return Ok(vec![group.map_or_else(|| user.clone(), |group| format!("{user}:{group}"))]);
     }
     Ok(match user {
         AgentUser::Ids { .. } => Vec::new(),
@@ -76,8 +133,10 @@ pub(crate) fn start(
     (kind, service, user): (AgentKind, &str, &AgentUser),
     accounts: &[Option<Account>],
 ) -> Result<Started, String> {
-    if kind == AgentKind::Lookup {
-        return start_lookup(settings);
+    match kind {
+        AgentKind::Lookup => return start_lookup(settings),
+        AgentKind::Spawn => return start_spawn(settings, service, accounts),
+        _ => {}
     }
     let values = row_values(settings, kind, service)?;
     let role = role(&values, settings.owner, user, accounts)?;
@@ -213,6 +272,18 @@ mod tests {
         check(AgentKind::Pipe, 99, true);
         check(AgentKind::Virtual, 99, false);
         check(AgentKind::Virtual, 100, true);
+    }
+
+    #[test]
+    fn commands_run_with_rights_that_the_mail_system_does_not_have() {
+        let owner = Identity { uid: 105, gid: 110 };
+        let judge = |uid, gid| judge_spawn(Identity { uid, gid }, owner);
+        assert!(judge(65534, 65534).is_ok());
+        for (uid, gid, part) in
+            [(0, 5, "root"), (105, 5, "owner"), (5, 0, "group id 0"), (5, 110, "group id 110")]
+        {
+            assert!(judge(uid, gid).unwrap_err().contains(part), "{uid} {gid}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     mailbox::Mailbox,
     settings::Settings,
 };
+use config::SpawnCommand;
 use maillog::Logger;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
@@ -51,6 +52,8 @@ pub(crate) type Answer = Result<OwnedFd, String>;
 #[derive(Debug)]
 struct Agent {
     kind: &'static str,
+    /// The row of spawn that it is for.
+    spawns: Option<String>,
     /// Who asked for it, and under which number.
     asked: (u32, u32),
     errands: Option<Errands>,
@@ -87,15 +90,39 @@ impl Agents {
         asked: (u32, u32),
         what: (AgentKind, &str, &AgentUser),
     ) -> Option<Answer> {
-        let limit = usize::try_from(settings.default_process_limit).unwrap_or(0);
-        if self.running.len() + self.waiting.len() >= limit {
-            return Some(Err("default_process_limit: too many agents at once".to_owned()));
+        if let Some(why) = self.is_full(settings, what) {
+            return Some(Err(why));
         }
         match agent::names(settings, what) {
             Ok(names) if names.is_empty() => Some(self.launch(settings, asked, what, &[])),
             Ok(names) => self.look_up(settings, asked, what, &names).map(Err),
             Err(why) => Some(Err(why)),
         }
+    }
+
+    /// Commands of spawn(8) stay for long, and take no places of deliveries. The generation before may have as many.
+    fn is_full(
+        &self,
+        settings: &Settings,
+        (kind, service, _): (AgentKind, &str, &AgentUser),
+    ) -> Option<String> {
+        let (limit, spawns) = match kind {
+            AgentKind::Spawn => {
+                let row = SpawnCommand::row(&settings.configuration, service);
+                let max_proc = row.map_or(0, |row| row.max_proc);
+                let limit = if max_proc == 0 { settings.default_process_limit } else { max_proc };
+                (limit.saturating_mul(2), Some(service))
+            }
+            _ => (settings.default_process_limit, None),
+        };
+        let running = self.running.values().map(|agent| agent.spawns.as_deref());
+        let waiting = self.waiting.values().map(|one| spawns_of(one.kind, &one.service));
+        let count = running.chain(waiting).filter(|of| *of == spawns).count();
+        let is_full = count >= usize::try_from(limit).unwrap_or(usize::MAX);
+        is_full.then(|| match spawns {
+            Some(service) => format!("service {service}: its process limit in master.cf is reached"),
+            None => "default_process_limit: too many agents at once".to_owned(),
+        })
     }
 
     /// Has names looked up, where a user database that hangs holds nobody up. Gives the reason if that is not possible.
@@ -163,7 +190,8 @@ impl Agents {
             is_busy: false,
             left: settings.max_use.saturating_add(1),
         });
-        self.running.insert(pid, Agent { kind: kind.as_str(), asked, errands, is_ending: false });
+        let spawns = spawns_of(kind, what.1).map(str::to_owned);
+        self.running.insert(pid, Agent { kind: kind.as_str(), spawns, asked, errands, is_ending: false });
         Ok(socket)
     }
 
@@ -250,6 +278,10 @@ impl Errands {
         self.is_busy = true;
         Ok(Some(step))
     }
+}
+
+fn spawns_of(kind: AgentKind, service: &str) -> Option<&str> {
+    (kind == AgentKind::Spawn).then_some(service)
 }
 
 fn signal(pid: u32, kill: Kill) {

@@ -65,7 +65,7 @@ pub const PLACEMENT: &[(&str, Place)] = &[
     ("showq", Listens(Deliver)),
     ("smtp", Inside(Deliver)),
     ("smtpd", Listens(Receive)),
-    ("spawn", NotYet),
+    ("spawn", Listens(Receive)),
     ("tlsmgr", Library),
     // A connection that goes from postscreen to smtpd stays in one process.
     ("tlsproxy", Library),

@@ -306,11 +306,13 @@ impl Supervisor {
             ToMaster::RequestAgent { request, kind, service, user } => {
                 let asked = (self.children[at].pid, *request);
                 let agent = match process {
-                    Process::Deliver => self.agents.start(&self.settings, asked, (*kind, service, user)),
-                    Process::Receive if *kind == AgentKind::Lookup => {
+                    Process::Deliver if *kind != AgentKind::Spawn => {
                         self.agents.start(&self.settings, asked, (*kind, service, user))
                     }
-                    Process::Receive => Some(Err("agents are for deliveries".to_owned())),
+                    Process::Receive if matches!(kind, AgentKind::Lookup | AgentKind::Spawn) => {
+                        self.agents.start(&self.settings, asked, (*kind, service, user))
+                    }
+                    _ => Some(Err(format!("{} starts no agents of {}", process.name(), kind.as_str()))),
                 };
                 if let Some(agent) = agent {
                     self.children[at].tell(&ToChild::Agent { request: *request, agent });

@@ -73,6 +73,17 @@ impl Listener {
     }
 }
 
+impl Listener {
+    /// The next connection, to be passed to another process.
+    pub async fn accept_to_pass(&self) -> io::Result<OwnedFd> {
+        Ok(match &self.0 {
+            Kind::Tcp(socket, _) => socket.accept().await?.0.into_std()?.into(),
+            Kind::Unix(socket) => socket.accept().await?.0.into_std()?.into(),
+            Kind::Fifo(_) => return Err(io::ErrorKind::Unsupported.into()),
+        })
+    }
+}
+
 impl Accept for Listener {
     type Stream = LiveStream;
 

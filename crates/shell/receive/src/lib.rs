@@ -24,6 +24,7 @@ mod qmqp;
 mod queueing;
 mod service;
 mod session;
+mod spawn;
 mod stand_alone;
 mod statistics;
 mod stress;
@@ -42,8 +43,9 @@ use process::{
 use qmqp::QmqpService;
 use queue::{Queue, RealDisk};
 use service::{Row, SmtpService};
+use spawn::Spawner;
 use statistics::Statistics;
-use std::{cell::Cell, future::pending, rc::Rc, time::Duration};
+use std::{cell::Cell, future::pending, os::fd::OwnedFd, rc::Rc, time::Duration};
 use sys::{
     control::{EndpointKind, ServedRow, ToChild, ToMaster},
     startup::Startup,
@@ -213,14 +215,17 @@ async fn serve(
     let stop = Stop::default();
     postlog::start(&world, &mut rows, (log_file, process.log(), stop.clone()))
         .map_err(|error| error.to_string())?;
+    let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
+    let spawner = Spawner::start(&world, &control, process, &mut rows, &stop);
+    let spawner = spawner.map_err(|error| error.to_string())?;
     let rows = rows.into_iter().map(|row| process::listening(row, Listener::from_fd));
     let rows = rows.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
-    let control = Rc::new(Control::new(control).map_err(|error| error.to_string())?);
     let lookups = Lookups::new(&world, &control, process);
     process.set_slow(Rc::clone(&lookups) as _);
+    let helpers = Helpers { lookups, spawner };
     let receive = Receive::start(&world, queue, process, rows)?;
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
-    let limit = match master_says_go(&receive, &control, &lookups).await {
+    let limit = match master_says_go(&receive, &control, &helpers).await {
         Go::AtOnce => {
             receive.log_statistics();
             receive.close_caches().await;
@@ -230,7 +235,7 @@ async fn serve(
         Go::Alone => process.drain_limit(),
     };
     stop.set();
-    let _ = first(receive.drain(limit), master_says_stop(&receive, &control, &lookups)).await;
+    let _ = first(receive.drain(limit), master_says_stop(&receive, &control, &helpers)).await;
     receive.log_statistics();
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
@@ -309,14 +314,29 @@ enum Go {
 }
 
 type LiveReceive = Receive<Live<SystemDisk>>;
-type LiveLookups = Lookups<Live<SystemDisk>>;
+
+/// Who waits for agents of master.
+struct Helpers {
+    lookups: Rc<Lookups<Live<SystemDisk>>>,
+    spawner: Rc<Spawner>,
+}
+
+impl Helpers {
+    fn arrived(&self, request: u32, agent: Result<OwnedFd, String>) {
+        if Lookups::<Live<SystemDisk>>::is_ours(request) {
+            self.lookups.arrived(request, agent);
+        } else {
+            self.spawner.arrived(request, agent);
+        }
+    }
+}
 
 /// Listens until it is time to go.
-async fn master_says_go(receive: &LiveReceive, control: &Control, lookups: &LiveLookups) -> Go {
+async fn master_says_go(receive: &LiveReceive, control: &Control, helpers: &Helpers) -> Go {
     loop {
         match control.receive().await {
             Some(ToChild::Wakeup { service, .. }) => receive.wake_up(&service),
-            Some(ToChild::Agent { request, agent }) => lookups.arrived(request, agent),
+            Some(ToChild::Agent { request, agent }) => helpers.arrived(request, agent),
             Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
             Some(ToChild::Stop) => return Go::AtOnce,
             None => return Go::Alone,
@@ -326,9 +346,9 @@ async fn master_says_go(receive: &LiveReceive, control: &Control, lookups: &Live
 }
 
 /// Listens while the last sessions go on.
-async fn master_says_stop(receive: &LiveReceive, control: &Control, lookups: &LiveLookups) {
+async fn master_says_stop(receive: &LiveReceive, control: &Control, helpers: &Helpers) {
     loop {
-        match master_says_go(receive, control, lookups).await {
+        match master_says_go(receive, control, helpers).await {
             Go::AtOnce => return,
             Go::Within(_) => {}
             Go::Alone => pending().await,

@@ -6,7 +6,7 @@ use crate::{
         self, Message,
         codec::{Reader, Writer},
     },
-    credentials::{Account, account_by_name},
+    credentials::{Account, account_by_name, group_by_name},
     process::{Kill, signal_process},
     spawn,
 };
@@ -21,16 +21,24 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accounts(pub Result<Vec<Option<Account>>, String>);
 
-/// Begins to look up login names. Gives the number of the copy, for [`crate::process::reap`], and the socket that
+/// Begins to look up login names; `user:group` is a user in that group and not in his own. Gives the number of the copy, for [`crate::process::reap`], and the socket that
 /// [`control::receive`] gets the [`Accounts`] from. Call in a process with a single thread only.
 pub fn look_up(names: &[String]) -> io::Result<(u32, OwnedFd)> {
     let (ours, theirs) = control::pair()?;
-    let find = |name: &String| account_by_name(name).map_err(|error| format!("user {name}: {error}"));
     let pid = spawn::in_a_copy(theirs.as_fd(), |socket| {
-        let found = Accounts(names.iter().map(find).collect());
+        let found = Accounts(names.iter().map(|name| find(name)).collect());
         i32::from(control::send(&socket, &found).is_err())
     })?;
     Ok((pid, ours))
+}
+
+fn find(name: &str) -> Result<Option<Account>, String> {
+    let (user, group) = name.split_once(':').map_or((name, None), |(user, group)| (user, Some(group)));
+    let account = account_by_name(user).map_err(|error| format!("user {user}: {error}"))?;
+    let Some(group) = group else { return Ok(account) };
+    let gid = group_by_name(group).map_err(|error| format!("group {group}: {error}"))?;
+    let gid = gid.ok_or_else(|| format!("unknown group name: {group}"))?;
+    Ok(account.map(|account| Account { gid, ..account }))
 }
 
 /// The same, with the answer: what can be waited for once, at a start or reload. The copy is to be reaped as well.

@@ -38,24 +38,44 @@ pub struct Running {
     pub output: File,
 }
 
-/// Starts it. Call in a process with a single thread only.
+/// Starts it with pipes. Call in a process with a single thread only.
 ///
 /// # Errors
 /// Of the system: most often, that there is no such program.
 pub fn start(spec: Spec) -> io::Result<Running> {
-    let mut words = spec.words.into_iter();
-    let program = words.next().ok_or(io::ErrorKind::InvalidInput)?;
     let (reading, writing) = io::pipe()?;
     let (output, their_output) = io::pipe()?;
     for ours in [writing.as_fd(), output.as_fd(), their_output.as_fd()] {
         set_nonblocking(ours)?;
     }
+    let mut command = prepare(spec)?;
+    command.stdin(reading).stdout(their_output.try_clone()?).stderr(their_output);
+    let child = command.spawn()?;
+    let input = File::from(OwnedFd::from(writing));
+    Ok(Running { child, input, output: File::from(OwnedFd::from(output)) })
+}
+
+/// Starts it with a connection as its standard input, output and error; it blocks on it. Call in a process with a single
+/// thread only.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_on(spec: Spec, connection: File) -> io::Result<Child> {
+    let flags = rustix::fs::fcntl_getfl(&connection)?;
+    rustix::fs::fcntl_setfl(&connection, flags - rustix::fs::OFlags::NONBLOCK)?;
+    let mut command = prepare(spec)?;
+    command.stdin(connection.try_clone()?).stdout(connection.try_clone()?).stderr(connection);
+    command.spawn()
+}
+
+fn prepare(spec: Spec) -> io::Result<Command> {
+    let mut words = spec.words.into_iter();
+    let program = words.next().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     spec.called.into_iter().for_each(|name| {
         command.arg0(name);
     });
     command.args(words).env_clear().envs(spec.environment);
-    command.stdin(reading).stdout(their_output.try_clone()?).stderr(their_output);
     let limit = spec.file_size_limit;
     // SAFETY: between fork and exec only system calls run: setsid, sigprocmask, setrlimit, signal; nothing allocates, and
     // the parent has one thread, so no lock can be held.
@@ -74,9 +94,7 @@ pub fn start(spec: Spec) -> io::Result<Running> {
             Ok(())
         });
     }
-    let child = command.spawn()?;
-    let input = File::from(OwnedFd::from(writing));
-    Ok(Running { child, input, output: File::from(OwnedFd::from(output)) })
+    Ok(command)
 }
 
 fn set_nonblocking(file: impl AsFd) -> io::Result<()> {

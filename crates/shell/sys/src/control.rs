@@ -114,13 +114,20 @@ pub enum AgentKind {
     Virtual,
     /// pipe(8)
     Pipe,
+    /// spawn(8): a command on a connection.
+    Spawn,
     /// No delivery: look-ups that may block, hang or crash.
     Lookup,
 }
 
 impl AgentKind {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::Local, "local"), (Self::Virtual, "virtual"), (Self::Pipe, "pipe"), (Self::Lookup, "lookup")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Local, "local"),
+        (Self::Virtual, "virtual"),
+        (Self::Pipe, "pipe"),
+        (Self::Lookup, "lookup"),
+        (Self::Spawn, "spawn"),
+    ];
 
     /// The program's name in master.cf, which is the first argument of the agent program.
     #[must_use]
@@ -217,9 +224,9 @@ pub enum ToMaster {
         request: u32,
         /// What for.
         kind: AgentKind,
-        /// The `unix` row of master.cf whose configuration applies, by name.
+        /// The `unix` row of master.cf whose configuration applies, by name; for spawn any row, as `name/type`.
         service: String,
-        /// As whom.
+        /// As whom; for spawn the row says that.
         user: AgentUser,
     },
     /// Nothing is open any more.

@@ -27,6 +27,7 @@ pub mod params;
 mod ports;
 mod punycode;
 mod report;
+mod spawn;
 mod text;
 mod values;
 mod written;
@@ -41,6 +42,7 @@ pub use number::{compatibility_level, feedback, time_in_seconds, time_unit};
 pub use ports::known_tcp_ports;
 pub use punycode::{domain_to_ascii, domain_to_utf8};
 pub use report::{Invalid, Report, Severity};
+pub use spawn::SpawnCommand;
 pub use text::{decode, encode, split_list};
 pub use values::Values;
 pub use written::{

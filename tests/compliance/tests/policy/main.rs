@@ -8,4 +8,5 @@
 )]
 
 mod connections;
+mod delegates;
 mod hostile;
