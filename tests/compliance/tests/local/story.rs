@@ -145,7 +145,11 @@ pub(crate) fn wait_until_quiet(machine: &Machine, sent: usize) {
             events.iter().any(|line| line.contains(&format!(": {id}: ")) && line.contains(what))
         };
         let waits = |id: &String| has(id, "status=deferred") || has(id, "status=SOFTBOUNCE");
-        let is_settled = ids.len() >= sent && ids.iter().all(|id| has(id, ": removed") || waits(id));
+        // A notification is in the queue before the queue manager says so, and its original may be gone by then.
+        let mut notices = events.iter().filter_map(|line| Some(line.split_once(" notification: ")?.1));
+        let is_begun = notices.all(|id| ids.iter().any(|known| known == id));
+        let is_gone = ids.iter().all(|id| has(id, ": removed") || waits(id));
+        let is_settled = ids.len() >= sent && is_begun && is_gone;
         let is_quiet = is_settled && events.len() == before;
         before = events.len();
         is_quiet
