@@ -3,8 +3,9 @@
 use crate::Moment;
 use config::{
     Values,
-    expand::{Mode, Names, Options, expand},
+    expand::{Mode, Names},
     params as p,
+    reject_footer::{unescaped, with_footer},
 };
 use maillog::Logger;
 use maps::Maps;
@@ -61,7 +62,15 @@ impl Footer {
         let template = found.as_deref().unwrap_or(&self.text);
         match template {
             "" => reply,
-            template => Self::append(reply, template, &Session { footer: self, at, client, log }),
+            template => {
+                let session = Session { footer: self, at, client, log };
+                match with_footer(&reply.text, template, &self.allowed, &session, |warning| {
+                    log.warning(warning);
+                }) {
+                    Some(text) => Reply { text, ..reply },
+                    None => reply,
+                }
+            }
         }
     }
 
@@ -76,31 +85,6 @@ impl Footer {
                 None
             }
         }
-    }
-
-    fn append(reply: Reply, template: &str, session: &Session<'_>) -> Reply {
-        let mut text = reply.text.clone();
-        let (mut template, mut separator) = match template.strip_prefix("\\c") {
-            Some(rest) => (rest, ""),
-            None => (template, "\n"),
-        };
-        loop {
-            let (line, rest) = template.split_once("\\n").map_or((template, None), |(l, r)| (l, Some(r)));
-            let options = Options { allowed: Some(&session.footer.allowed), ..Options::default() };
-            let expansion = expand(line, options, session);
-            expansion.warnings.iter().for_each(|warning| session.log.warning(warning));
-            if expansion.error {
-                return reply;
-            }
-            text.push_str(separator);
-            text.push_str(&expansion.text);
-            separator = "\n";
-            match rest {
-                Some(rest) => template = rest,
-                None => break,
-            }
-        }
-        Reply { text, ..reply }
     }
 }
 
@@ -125,31 +109,4 @@ impl Names for Session<'_> {
             }
         })
     }
-}
-
-/// The characters that C's escapes stand for, of which the default has some: `\t\40!\"`.
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        let mut octal = String::new();
-        while let Some(digit) = rest.next_if(|c| octal.len() < 3 && ('0'..='7').contains(c)) {
-            octal.push(digit);
-        }
-        match u8::from_str_radix(&octal, 8) {
-            Ok(byte) => out.push(char::from(byte)),
-            Err(_) => match rest.next() {
-                Some('t') => out.push('\t'),
-                Some('n') => out.push('\n'),
-                Some('r') => out.push('\r'),
-                Some(other) => out.push(other),
-                None => {}
-            },
-        }
-    }
-    out
 }

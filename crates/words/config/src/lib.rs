@@ -26,6 +26,7 @@ pub mod own;
 pub mod params;
 mod ports;
 mod punycode;
+pub mod reject_footer;
 mod report;
 mod spawn;
 mod text;

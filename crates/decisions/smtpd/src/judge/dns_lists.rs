@@ -11,6 +11,7 @@ use config::{
     Values,
     expand::{Options, expand},
     params as p,
+    reject_footer::unescaped,
 };
 use dnsbl::{Answers, Complaints, DnsList, Listing};
 use maps::Maps;
@@ -37,36 +38,9 @@ impl DnsListReplies {
             complaints: Complaints::default(),
             rbl_reply_maps: Maps::open("rbl_reply_maps", values.text(p::rbl_reply_maps), tables),
             default_rbl_reply: values.text(p::default_rbl_reply).to_owned(),
-            smtpd_expand_filter: unescape(values.text(p::smtpd_expansion_filter)),
+            smtpd_expand_filter: unescaped(values.text(p::smtpd_expansion_filter)),
         }
     }
-}
-
-/// The characters that C's escapes stand for, of which the default has some: `\t\40!\"`.
-fn unescape(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c != '\\' {
-            out.push(c);
-            continue;
-        }
-        let mut octal = String::new();
-        while let Some(digit) = rest.next_if(|c| octal.len() < 3 && ('0'..='7').contains(c)) {
-            octal.push(digit);
-        }
-        match u8::from_str_radix(&octal, 8) {
-            Ok(byte) => out.push(char::from(byte)),
-            Err(_) => match rest.next() {
-                Some('t') => out.push('\t'),
-                Some('n') => out.push('\n'),
-                Some('r') => out.push('\r'),
-                Some(other) => out.push(other),
-                None => {}
-            },
-        }
-    }
-    out
 }
 
 enum Listed {

@@ -3,7 +3,7 @@
 use super::{Judge, Resolve};
 use crate::Question;
 use bstr::ByteSlice;
-use config::{Values, expand::Options, expand::expand, params as p};
+use config::{Values, params as p, reject_footer::with_footer};
 use maillog::{Event, SmtpdEvent};
 use maps::Maps;
 use types::{Dsn, Lookup, Reply};
@@ -81,24 +81,12 @@ impl<R: Resolve> Judge<R> {
         let sender = transaction.map(|transaction| &transaction.sender);
         let first = transaction.and_then(|transaction| transaction.recipients.first());
         let walk = self.walk(question, sender, first.map(|recipient| &recipient.address));
-        let (template, mut separator) = match template.strip_prefix("\\c") {
-            Some(rest) => (rest, ""),
-            None => (template, "\n"),
-        };
-        let mut text = reply.text.clone();
-        for line in template.split("\\n") {
-            let allowed = self.dns_list_replies.smtpd_expand_filter.as_str();
-            let options = Options { allowed: Some(allowed), ..Options::default() };
-            let expansion = expand(line, options, &|name: &str| walk.session_value(name));
-            expansion.warnings.iter().for_each(|warning| question.log.warning(warning));
-            if expansion.error {
-                return reply;
-            }
-            text.push_str(separator);
-            text.push_str(&expansion.text);
-            separator = "\n";
+        let allowed = self.dns_list_replies.smtpd_expand_filter.as_str();
+        let names = |name: &str| walk.session_value(name);
+        match with_footer(&reply.text, template, allowed, &names, |warning| question.log.warning(warning)) {
+            Some(text) => Reply { text, ..reply },
+            None => reply,
         }
-        Reply { text, ..reply }
     }
 }
 
