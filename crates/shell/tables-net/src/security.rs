@@ -1,5 +1,6 @@
 //! TLS to the servers of tables: what the settings ask for, and a connection that has it.
 
+#[cfg(any(feature = "ldap", feature = "mysql"))]
 use crate::source_file::SourceFile;
 use maillog::Logger;
 use std::{
@@ -35,6 +36,7 @@ pub(crate) struct Named {
     pub(crate) place: String,
 }
 
+#[cfg(any(feature = "ldap", feature = "mysql"))]
 impl Named {
     /// What a setting names; `None` where it is not set, or empty.
     pub(crate) fn of(source: &SourceFile, setting: &str) -> Option<Self> {

@@ -16,6 +16,10 @@ pub(crate) struct SourceFile {
 struct Setting {
     value: String,
     /// In the file; 0 in main.cf, which has other lines in between.
+    #[cfg_attr(
+        not(any(feature = "ldap", feature = "mysql")),
+        expect(dead_code, reason = "only they name lines")
+    )]
     line: u32,
 }
 
@@ -55,6 +59,7 @@ impl SourceFile {
     }
 
     /// A setting as messages name it: `/etc/postfix/x.cf, line 3: tls_CAfile = /etc/ca.pem`.
+    #[cfg(any(feature = "ldap", feature = "mysql"))]
     pub(crate) fn place(&self, setting: &str) -> String {
         let name = &self.name;
         match self.settings.get(setting) {
