@@ -11,8 +11,8 @@ use std::{
     rc::Rc,
 };
 use tls::{
-    Anchors, CipherList, ClientSettings, Handshake, Identity, Rustls, TlsEngine, TlsStream, Versions, names,
-    x509::Facts,
+    Anchors, CipherList, ClientSettings, Failed, Handshake, Identity, Rustls, TlsEngine, TlsStream, Versions,
+    names, x509::Facts,
 };
 use types::WallTime;
 use world::Stream;
@@ -112,8 +112,11 @@ impl Security {
             (state.client.clone(), Rc::clone(&state.anchors))
         };
         let sent = if self.wanted.sends_name { host } else { "" };
-        let (stream, handshake) =
-            Rustls.connect(&client, stream, sent).await.map_err(|failed| failed.to_string())?;
+        let connected = Rustls.connect(&client, stream, sent).await;
+        let (stream, handshake) = connected.map_err(|failed| match failed {
+            Failed::Lost(error) if error.raw_os_error().is_some() => tables::errno_text(&error),
+            other => other.to_string(),
+        })?;
         if self.wanted.demand >= Demand::Trust {
             let judged = anchors.judge(&handshake.chain, now);
             judged.map_err(|why| format!("certificate verify failed: {why}"))?;
