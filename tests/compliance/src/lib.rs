@@ -12,4 +12,5 @@ pub mod servers;
 pub mod sink;
 pub mod smtp;
 pub mod system;
+pub mod tls_front;
 pub mod wire;

@@ -5,6 +5,8 @@
 
 #[path = "table_tls/directories.rs"]
 mod directories;
+#[path = "table_tls/documents.rs"]
+mod documents;
 #[path = "table_tls/pretenders.rs"]
 mod pretenders;
 #[path = "table_tls/sql.rs"]

@@ -25,7 +25,7 @@ mod mysql;
 mod pgsql;
 mod pool;
 mod redis;
-#[cfg(any(feature = "ldap", feature = "mysql", feature = "pgsql"))]
+#[cfg(any(feature = "ldap", feature = "mongodb", feature = "mysql", feature = "pgsql"))]
 mod security;
 mod server;
 mod socketmap;

@@ -19,6 +19,7 @@ use crate::{
     Remote,
     client::ALL_IN_USE,
     pool::{Place, Pool, Taken},
+    security::Security,
     source_file::SourceFile,
     sql::{TooMany, is_asked_for, join},
     template::Templates,
@@ -31,6 +32,7 @@ use maillog::Logger;
 use maps::StringList;
 use std::{rc::Rc, time::Duration};
 use tables::OpenError;
+use tls::Secured;
 use types::{Lookup, Trouble};
 use uri::Uri;
 use world::{Answer, Dns, Table, Tables, World};
@@ -57,6 +59,7 @@ struct Mongodb<W: World> {
     /// `mongodb:name`
     name: String,
     uri: Uri,
+    security: Option<Security>,
     database: String,
     collection: String,
     filter: Json,
@@ -65,7 +68,7 @@ struct Mongodb<W: World> {
     templates: Templates,
     domain: Option<StringList>,
     expansion_limit: u64,
-    pool: Rc<Pool<Connection<W::Stream>>>,
+    pool: Rc<Pool<Connection<Secured<W::Stream>>>>,
     world: W,
     hosts: Rc<dyn Dns>,
     reply_max: usize,
@@ -81,11 +84,14 @@ pub(crate) fn open<W: World>(
     let table = format!("mongodb:{name}");
     let failed = |why: String| OpenError::new(format!("{table}: {why}"));
     let uri = source.needed("uri")?;
+    let place = source.line("uri");
     let (database, collection) = (source.needed("dbname")?, source.needed("collection")?);
     let query_filter = source.needed("query_filter")?;
     let projection = projection(&source).map_err(failed)?;
     // The password in it is nobody's business.
     let uri = Uri::parse(uri).map_err(|why| failed(format!("failed to parse URI: {why}")))?;
+    let security = uri.wanted(&place).map(|wanted| Security::new(wanted, &remote.logger)).transpose();
+    let security = security.map_err(|why| OpenError::new(format!("mongodb:{why}")))?;
     let bad_filter = |why: String| failed(format!("query_filter: {why}"));
     let mut filter = json::parse(query_filter).map_err(bad_filter)?;
     if !matches!(filter, Json::Object(_)) {
@@ -106,6 +112,7 @@ pub(crate) fn open<W: World>(
         expansion_limit: source.number("expansion_limit", EXPANSION_LIMIT, 0)?,
         pool: Pool::new(connections_max, uri.idle_max.unwrap_or(IDLE_MAX), Duration::MAX),
         uri,
+        security,
         world: remote.world.clone(),
         hosts: Rc::clone(&remote.hosts),
         reply_max: remote.limits.reply_max,
@@ -195,14 +202,19 @@ impl<W: World> Mongodb<W> {
         }
     }
 
-    async fn connection(&self) -> Result<Taken<Connection<W::Stream>>, String> {
+    async fn connection(&self) -> Result<Taken<Connection<Secured<W::Stream>>>, String> {
         let limit = self.uri.selection_timeout;
         let place = match self.pool.take(&self.world, limit).await {
             None => return Err(ALL_IN_USE.to_owned()),
             Some(Place::Idle(taken)) => return Ok(taken),
             Some(Place::Free(place)) => place,
         };
-        let seeker = members::Seeker::new(&self.uri, &self.world, &self.hosts, self.reply_max);
+        let seeker = members::Seeker::new(
+            (&self.uri, self.security.as_ref()),
+            &self.world,
+            &self.hosts,
+            self.reply_max,
+        );
         match self.world.timeout(limit, seeker.connect()).await {
             Some(Ok(connection)) => Ok(Taken::new(self.world.now(), connection, place)),
             Some(Err(why)) => Err(why),
@@ -213,7 +225,7 @@ impl<W: World> Mongodb<W> {
     /// Runs the query to its end. What is wrong with the documents is the inner error.
     async fn ask(
         &self,
-        connection: &mut Connection<W::Stream>,
+        connection: &mut Connection<Secured<W::Stream>>,
         filter: &[u8],
     ) -> Result<Result<Vec<Vec<u8>>, String>, Failure> {
         let mut command = Writer::new();
@@ -250,7 +262,7 @@ impl<W: World> Mongodb<W> {
 
     async fn command(
         &self,
-        connection: &mut Connection<W::Stream>,
+        connection: &mut Connection<Secured<W::Stream>>,
         mut command: Writer,
     ) -> Result<Vec<u8>, Failure> {
         command.text("$db", &self.database);

@@ -17,7 +17,7 @@ struct Setting {
     value: String,
     /// In the file; 0 in main.cf, which has other lines in between.
     #[cfg_attr(
-        not(any(feature = "ldap", feature = "mysql")),
+        not(any(feature = "ldap", feature = "mongodb", feature = "mysql")),
         expect(dead_code, reason = "only they name lines")
     )]
     line: u32,
@@ -61,10 +61,17 @@ impl SourceFile {
     /// A setting as messages name it: `/etc/postfix/x.cf, line 3: tls_CAfile = /etc/ca.pem`.
     #[cfg(any(feature = "ldap", feature = "mysql"))]
     pub(crate) fn place(&self, setting: &str) -> String {
+        let line = self.line(setting);
+        self.get(setting).map_or_else(|| line.clone(), |value| format!("{line} = {value}"))
+    }
+
+    /// The same without its value, which may hold a password.
+    #[cfg(any(feature = "ldap", feature = "mongodb", feature = "mysql"))]
+    pub(crate) fn line(&self, setting: &str) -> String {
         let name = &self.name;
-        match self.settings.get(setting) {
-            Some(Setting { value, line: 0 }) => format!("main.cf: {name}_{setting} = {value}"),
-            Some(Setting { value, line }) => format!("{name}, line {line}: {setting} = {value}"),
+        match self.settings.get(setting).map(|setting| setting.line) {
+            Some(0) => format!("main.cf: {name}_{setting}"),
+            Some(line) => format!("{name}, line {line}: {setting}"),
             None => format!("{name}: {setting}"),
         }
     }

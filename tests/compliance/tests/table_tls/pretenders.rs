@@ -149,3 +149,11 @@ fn pretenders_of_ldap() {
     check("ldap", &ldaps, vec![Hear, rubbish()], NO_TLS_SPOKEN);
     check("ldap", &ldaps, vec![Hear], "the other end hung up in the handshake");
 }
+
+#[test]
+fn pretenders_of_mongodb() {
+    let settings = "uri = mongodb://mail:topsecret@127.0.0.1:PORT/?tls=true&tlsInsecure=true\ndbname = d\n\
+                    collection = c\nquery_filter = {\"k\": \"%s\"}\nresult_attribute = v\n";
+    check("mongodb", settings, vec![Hear, Say(RUBBISH.to_vec())], NO_TLS_SPOKEN);
+    check("mongodb", settings, vec![Hear], "the other end hung up in the handshake");
+}

@@ -5,8 +5,9 @@ use super::{
     connection::{Connection, Hello},
     uri::{ReadPreference as Mode, Uri, host},
 };
-use crate::Server;
+use crate::{Server, security::Security};
 use std::{collections::VecDeque, rc::Rc};
+use tls::Secured;
 use world::{Dns, World};
 
 /// Servers that are tried, also of those that only other members know.
@@ -24,6 +25,7 @@ enum Suits {
 /// A search for a server.
 pub(super) struct Seeker<'a, W: World> {
     uri: &'a Uri,
+    security: Option<&'a Security>,
     world: &'a W,
     dns: &'a Rc<dyn Dns>,
     reply_max: usize,
@@ -35,14 +37,19 @@ pub(super) struct Seeker<'a, W: World> {
 }
 
 impl<'a, W: World> Seeker<'a, W> {
-    pub(super) fn new(uri: &'a Uri, world: &'a W, dns: &'a Rc<dyn Dns>, reply_max: usize) -> Self {
+    pub(super) fn new(
+        (uri, security): (&'a Uri, Option<&'a Security>),
+        world: &'a W,
+        dns: &'a Rc<dyn Dns>,
+        reply_max: usize,
+    ) -> Self {
         let waiting: VecDeque<_> = uri.hosts.iter().cloned().collect();
         let known = uri.hosts.iter().map(|(name, _)| name.clone()).collect();
-        Self { uri, world, dns, reply_max, waiting, known, failed: "no host is named".to_owned() }
+        Self { uri, security, world, dns, reply_max, waiting, known, failed: "no host is named".to_owned() }
     }
 
     /// Connects to the first server that suits, and logs in.
-    pub(super) async fn connect(mut self) -> Result<Connection<W::Stream>, String> {
+    pub(super) async fn connect(mut self) -> Result<Connection<Secured<W::Stream>>, String> {
         let mut second_best = None;
         while let Some((name, server)) = self.waiting.pop_front() {
             let (connection, hello) = match self.meet(&server).await {
@@ -68,16 +75,26 @@ impl<'a, W: World> Seeker<'a, W> {
         self.log_in(connection, &hello).await.map_err(|why| format!("{name}: {why}"))
     }
 
-    async fn meet(&self, server: &Server) -> Result<(Connection<W::Stream>, Hello), String> {
+    async fn meet(&self, server: &Server) -> Result<(Connection<Secured<W::Stream>>, Hello), String> {
         let limit = self.uri.connect_timeout;
         let stream = server.connect(self.world, self.dns, limit).await;
         let stream = stream.map_err(|error| tables::errno_text(&error))?;
+        let late = "no answer in time (connectTimeoutMS)";
+        let stream = match self.security {
+            None => Secured::Clear(stream),
+            Some(security) => {
+                let host = if let Server::Inet { host, .. } = server { host.as_str() } else { "localhost" };
+                let securing = security.secure(stream, host, self.world.wall());
+                let secured = self.world.timeout(limit, securing).await.ok_or(late)?;
+                Secured::Tls(Box::new(secured.map_err(|why| format!("TLS: {why}"))?.0))
+            }
+        };
         let mut connection = Connection::new(stream, self.reply_max);
         let asking = connection.hello(self.uri.login.as_ref(), &self.uri.application);
         match self.world.timeout(limit, asking).await {
             Some(Ok(hello)) => Ok((connection, hello)),
             Some(Err(failure)) => Err(failure.text()),
-            None => Err("no answer in time (connectTimeoutMS)".to_owned()),
+            None => Err(late.to_owned()),
         }
     }
 
@@ -131,9 +148,9 @@ impl<'a, W: World> Seeker<'a, W> {
 
     async fn log_in(
         &self,
-        mut connection: Connection<W::Stream>,
+        mut connection: Connection<Secured<W::Stream>>,
         hello: &Hello,
-    ) -> Result<Connection<W::Stream>, String> {
+    ) -> Result<Connection<Secured<W::Stream>>, String> {
         if let Some(login) = &self.uri.login {
             let nonce = format!("{:016x}{:016x}", self.world.random(), self.world.random());
             let logging_in = connection.log_in(login, hello, nonce);

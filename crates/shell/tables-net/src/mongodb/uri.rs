@@ -3,7 +3,12 @@
 //! `mongodb://[user[:password]@]host[:port][,host[:port]...][/[database]][?option=value&...]`
 
 use super::scram::Mechanism;
-use crate::{Server, escapes::decode_text, sql};
+use crate::{
+    Server,
+    escapes::decode_text,
+    security::{Demand, Named, Wanted},
+    sql,
+};
 use std::time::Duration;
 
 /// MongoDB's port.
@@ -70,17 +75,54 @@ pub(super) struct Uri {
     pub(super) idle_max: Option<Duration>,
     /// `maxPoolSize`; `default_process_limit` is never exceeded.
     pub(super) connections_max: Option<usize>,
+    tls: Tls,
+}
+
+/// The options of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Tls {
+    /// `tls`; any other option of these asks for TLS, too.
+    is_on: Option<bool>,
+    is_mentioned: bool,
+    ca_file: Option<String>,
+    /// `tlsCertificateKeyFile`: certificate and key.
+    identity: Option<String>,
+    takes_any_certificate: bool,
+    takes_any_name: bool,
+}
+
+impl Tls {
+    /// Takes an option; false when it is none of these.
+    fn set(&mut self, name: &str, value: &str) -> Result<bool, String> {
+        let path = || Some(value.to_owned()).filter(|path| !path.is_empty());
+        match name.to_ascii_lowercase().as_str() {
+            "tls" | "ssl" => {
+                self.is_on = Some(flag(name, value)?);
+                return Ok(true);
+            }
+            "tlscafile" => self.ca_file = path(),
+            "tlscertificatekeyfile" => self.identity = path(),
+            "tlscertificatekeyfilepassword" => {
+                return Err(format!("option {name} cannot be honoured; use a key without a password"));
+            }
+            "tlsinsecure" | "tlsallowinvalidcertificates" => self.takes_any_certificate |= flag(name, value)?,
+            "tlsallowinvalidhostnames" => self.takes_any_name |= flag(name, value)?,
+            // Nobody is asked whether certificates were revoked.
+            "tlsdisablecertificaterevocationcheck" | "tlsdisableocspendpointcheck" => {}
+            _ => return Ok(false),
+        }
+        self.is_mentioned = true;
+        Ok(true)
+    }
 }
 
 impl Uri {
     /// The error goes on after `mongodb:/file/name: `.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.starts_with("mongodb+srv://") {
-            return Err(
-                "mongodb+srv is not supported, as it needs TLS, which mongodb tables do not have yet; \
-                 name the hosts: mongodb://host1,host2/?replicaSet=name"
-                    .to_owned(),
-            );
+            return Err("mongodb+srv is not supported, as hosts are not looked up by service; \
+                 name them: mongodb://host1,host2/?replicaSet=name&tls=true"
+                .to_owned());
         }
         let rest = text.strip_prefix("mongodb://").ok_or("a URI starts with mongodb://")?;
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
@@ -101,6 +143,7 @@ impl Uri {
             selection_timeout: Duration::from_secs(30),
             idle_max: None,
             connections_max: None,
+            tls: Tls::default(),
         };
         let mut direct = None;
         for option in options.split('&').filter(|option| !option.is_empty()) {
@@ -119,7 +162,30 @@ impl Uri {
         Ok(uri)
     }
 
+    /// What TLS asks for, if it is asked for. `place` is where the URI stands.
+    pub(super) fn wanted(&self, place: &str) -> Option<Wanted> {
+        let tls = &self.tls;
+        let named = |name: &str, path: &Option<String>| {
+            let path = path.as_ref()?;
+            Some(Named { path: path.into(), place: format!("{place}: {name}={path}") })
+        };
+        let demand = match (tls.takes_any_certificate, tls.takes_any_name) {
+            (true, _) => Demand::Encryption,
+            (_, true) => Demand::Trust,
+            _ => Demand::Name,
+        };
+        tls.is_on.unwrap_or(tls.is_mentioned).then(|| Wanted {
+            demand,
+            ca_file: named("tlsCAFile", &tls.ca_file),
+            certificate: named("tlsCertificateKeyFile", &tls.identity),
+            ..Wanted::default()
+        })
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if self.tls.set(name, value)? {
+            return Ok(());
+        }
         let unusable = || format!("option {name} has the unusable value '{value}'");
         let milliseconds =
             || value.parse().ok().filter(|n| *n > 0).map(Duration::from_millis).ok_or_else(unusable);
@@ -142,12 +208,6 @@ impl Uri {
                     _ => return Err(format!("authMechanism={value} is not known; use SCRAM-SHA-256")),
                 });
             }
-            "tls" | "ssl" if flag(name, value)? => {
-                return Err(format!(
-                    "{name}=true needs TLS, which mongodb tables do not have yet; remove it, or connect through a tunnel"
-                ));
-            }
-            "tls" | "ssl" => {}
             // How to write, and how to save traffic: nothing is written, and answers are short.
             "compressors"
             | "heartbeatfrequencyms"
@@ -276,9 +336,12 @@ mod tests {
         check("mongodb://h:x", "bad server address");
         check("mongodb://u:p@p@h", "%xx");
         check("mongodb://:p@h", "%xx");
-        check("mongodb://h/?tls=true", "tls=true needs TLS");
         check("mongodb://h/?ssl=yes", "true or false");
-        check("mongodb://h/?tlsCAFile=x", "option tlsCAFile is not supported; remove it");
+        check(
+            "mongodb://h/?tlsCertificateKeyFilePassword=x",
+            "cannot be honoured; use a key without a password",
+        );
+        check("mongodb://h/?tlsCipherList=x", "option tlsCipherList is not supported; remove it");
         check("mongodb://h/?authSource=x", "needs a user");
         check("mongodb://u@h/?authMechanism=PLAIN", "use SCRAM-SHA-256");
         check("mongodb://h/?connectTimeoutMS=0", "unusable value '0'");
@@ -286,5 +349,23 @@ mod tests {
         check("mongodb://a,b/?directConnection=true", "exactly one host");
         check("mongodb://h/?x", "has no '='");
         check("mongodb://h/?appName=%", "write a % as %25");
+    }
+    #[test]
+    fn what_tls_asks_for() {
+        let check = |options: &str, expected: Option<Demand>| {
+            let uri = Uri::parse(&format!("mongodb://h/?{options}")).unwrap();
+            assert_eq!(uri.wanted("x").map(|wanted| wanted.demand), expected, "{options}");
+        };
+        check("", None);
+        check("tls=false&tlsCAFile=/ca", None);
+        check("tls=true", Some(Demand::Name));
+        check("tlsCAFile=%2Fca", Some(Demand::Name));
+        check("ssl=true&tlsAllowInvalidHostnames=true", Some(Demand::Trust));
+        check("ssl=true&tlsAllowInvalidHostnames=false", Some(Demand::Name));
+        check("tls=true&tlsInsecure=true", Some(Demand::Encryption));
+        let uri = Uri::parse("mongodb://h/?tlsCAFile=%2Fca&tlsCertificateKeyFile=/me.pem").unwrap();
+        let wanted = uri.wanted("/x.cf, line 2: uri").unwrap();
+        assert_eq!(wanted.ca_file.unwrap().place, "/x.cf, line 2: uri: tlsCAFile=/ca");
+        assert!(wanted.certificate.is_some() && wanted.key.is_none());
     }
 }
