@@ -101,6 +101,7 @@ impl SourceFile {
     }
 
     /// `yes` or `no`.
+    #[cfg(any(feature = "ldap", feature = "mysql"))]
     pub(crate) fn flag(&self, setting: &str, default: bool) -> Result<bool, OpenError> {
         match self.get(setting).map(str::to_ascii_lowercase).as_deref() {
             None => Ok(default),
