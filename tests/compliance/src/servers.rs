@@ -164,12 +164,23 @@ impl DataServer {
 
     /// Starts it, again after [`Self::stop`], and waits until it takes connections.
     pub fn start(&mut self) {
+        let address = ("127.0.0.1", self.port);
+        wait_for("the server listens", || {
+            // What is left of the one before may keep it from starting for a moment: PostgreSQL's children.
+            let is_running =
+                self.running.as_mut().is_some_and(|running| matches!(running.try_wait(), Ok(None)));
+            if !is_running {
+                self.running = Some(self.spawn());
+            }
+            std::net::TcpStream::connect(address).is_ok()
+        });
+    }
+
+    fn spawn(&self) -> Child {
         let mut command = as_user(self.plan.user, &self.plan.program);
         command.args(&self.plan.arguments).args(&self.plan.further).current_dir(self.directory.path());
         let running = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.running = Some(running.expect("the server is installed (make prepare)"));
-        let address = ("127.0.0.1", self.port);
-        wait_for("the server listens", || std::net::TcpStream::connect(address).is_ok());
+        running.expect("the server is installed (make prepare)")
     }
 
     /// Ends it and starts it with these arguments behind its own.
