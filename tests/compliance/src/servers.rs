@@ -78,11 +78,21 @@ impl DataServer {
         let directory = private_directory("mysql");
         let path = |below: &str| directory.path().join(below).display().to_string();
         let data = format!("--datadir={}", path("data"));
-        let install = ["--no-defaults", &data, "--auth-root-authentication-method=normal", "--skip-test-db"];
+        // One of its own: in a common one, each removes what others have there.
+        fs::create_dir(path("tmp")).expect("space");
+        own(&directory.path().join("tmp"), "mysql");
+        let temporary = format!("--tmpdir={}", path("tmp"));
+        let install = [
+            "--no-defaults",
+            &data,
+            &temporary,
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ];
         run_as("mysql", Path::new("/usr/bin/mariadb-install-db"), &install);
         let port = free_port();
         let socket = path("socket");
-        let mut arguments = vec!["--no-defaults".to_owned(), data, format!("--socket={socket}")];
+        let mut arguments = vec!["--no-defaults".to_owned(), data, temporary, format!("--socket={socket}")];
         arguments.extend([format!("--port={port}"), "--bind-address=127.0.0.1".to_owned()]);
         let plan = Plan::new("/usr/sbin/mariadbd", arguments, "mysql");
         let mut server = Self { directory, port, plan, running: None };
@@ -203,9 +213,7 @@ impl DataServer {
         let copy = self.path(&from.file_name().expect("a file").to_string_lossy());
         fs::copy(from, &copy).expect("space");
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).expect("our file");
-        if !self.plan.user.is_empty() && is_root() {
-            assert!(succeeds(Command::new("chown").arg(self.plan.user).arg(&copy)), "{}", self.plan.user);
-        }
+        own(&copy, self.plan.user);
         copy
     }
 
@@ -229,10 +237,15 @@ impl Drop for DataServer {
 fn private_directory(user: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("space");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("our directory");
-    if !user.is_empty() && is_root() {
-        assert!(succeeds(Command::new("chown").arg(user).arg(directory.path())), "{user}");
-    }
+    own(directory.path(), user);
     directory
+}
+
+/// Gives a file to a user, where there is one and root asks.
+fn own(path: &Path, user: &str) {
+    if !user.is_empty() && is_root() {
+        assert!(succeeds(Command::new("chown").arg(user).arg(path)), "{user}");
+    }
 }
 
 fn newest(directory: &Path) -> PathBuf {
