@@ -7,6 +7,7 @@ mod deliver;
 mod fair;
 mod machine;
 mod mailboxes;
+mod policy;
 mod postscreen;
 mod receive;
 mod reload;

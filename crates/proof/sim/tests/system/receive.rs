@@ -1,8 +1,11 @@
 //! Whole receive sessions by seed: clients that speak SMTP in pieces and batches, by DATA and BDAT, with mistakes, over
-//! connections that break; a disk that fails; the machine stops at any point and comes up again. A failing seed says
+//! connections that break; a disk that fails, and a policy server that does; the machine stops at any point and comes up again. A failing seed says
 //! how to repeat it.
 
-use crate::machine::{Down, Machine, NAME_SERVER, Up, for_seeds, is_the_same_each_time, smtp_endpoint};
+use crate::{
+    machine::{Down, Machine, NAME_SERVER, Up, for_seeds, is_the_same_each_time, smtp_endpoint},
+    policy::PolicyServer,
+};
 use sim::{
     Chance, Fate, Lie, Limits, Mail, MailClient, Names, NoLoss, Run, SimDisk, SimWorld, Simulation,
     TextLimits, Unchanged, Weather, stored, todo_by_name,
@@ -10,6 +13,7 @@ use sim::{
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeSet,
+    net::SocketAddr,
     rc::Rc,
     time::Duration,
 };
@@ -27,6 +31,10 @@ relay_domains = relay.test
 relay_recipient_maps = inline:{a@relay.test=x, b@relay.test=x, c@relay.test=x}
 smtpd_hard_error_limit = 8
 ";
+const POLICY: ([u8; 4], u16) = ([10, 1, 0, 9], 9998);
+/// It lets nobody write to c.
+const ASKS_POLICY: &str =
+    "smtpd_recipient_restrictions = check_policy_service { inet:10.1.0.9:9998, timeout=20s }\n";
 const ZONE: &str = "
 1.0.1.10.in-addr.arpa PTR client.sim.test
 client.sim.test A 10.1.0.1
@@ -41,6 +49,7 @@ fn what_got_a_250_is_on_the_disk_after_any_crash() {
     if tallies.len() > 1 {
         assert!(sum(|tally| tally.unknown) > 0 && sum(|tally| tally.refused) > 0);
         assert!(sum(|tally| tally.stored) > 0);
+        assert!(sum(|tally| tally.policy_requests) > 0);
     }
 }
 
@@ -72,6 +81,7 @@ struct Tally {
     refused: usize,
     unknown: usize,
     stored: usize,
+    policy_requests: usize,
 }
 
 /// How far a client is.
@@ -89,6 +99,10 @@ struct Book {
     acknowledged: BTreeSet<String>,
     tally: Tally,
     mails: usize,
+    /// Nobody may write to c.
+    is_policed: bool,
+    /// What must not happen and did.
+    broken: Option<String>,
 }
 
 struct Story {
@@ -97,6 +111,7 @@ struct Story {
     machine: Rc<Machine>,
     outside: SimWorld,
     names: Rc<Names>,
+    policy: Rc<PolicyServer>,
     book: Rc<RefCell<Book>>,
     sessions_max: usize,
 }
@@ -106,15 +121,20 @@ impl Story {
         let mut chance = Chance::new(seed);
         let simulation = Simulation::new(chance.number());
         let sessions_max = 1 + chance.below(6);
-        let main_cf = format!("{MAIN_CF}enable_long_queue_ids = {}\n", ["yes", "no"][chance.below(2)]);
+        let is_policed = chance.one_in(2);
+        let asks = if is_policed { ASKS_POLICY } else { "" };
+        let main_cf = format!("{MAIN_CF}{asks}enable_long_queue_ids = {}\n", ["yes", "no"][chance.below(2)]);
         let machine = Machine::new(&main_cf, &format!("smtp inet n - n - {sessions_max} smtpd\n"));
         if let Some(lie) = lie {
             machine.disk.set_lie(lie);
         }
         let outside = simulation.host([10, 1, 0, 1].into(), SimDisk::new());
         let names = Names::serve(&outside, NAME_SERVER, ZONE);
-        let (machine, book) = (Rc::new(machine), Rc::default());
-        Self { chance, simulation, machine, outside, names, book, sessions_max }
+        let policy = simulation.host(POLICY.0.into(), SimDisk::new());
+        let policy = PolicyServer::start(&policy, SocketAddr::from(POLICY));
+        let book = Rc::new(RefCell::new(Book { is_policed, ..Book::default() }));
+        let machine = Rc::new(machine);
+        Self { chance, simulation, machine, outside, names, policy, book, sessions_max }
     }
 
     fn run(mut self) -> Result<Tally, String> {
@@ -178,6 +198,7 @@ impl Story {
     fn foul_weather(&mut self) {
         self.simulation.set_weather(Weather::draw(&mut self.chance));
         self.names.set_trouble(self.chance.below(4));
+        self.policy.trouble_one_in.set([0, 1, 3, 10][self.chance.below(4)]);
         let disk = &self.machine.disk;
         disk.set_latency_max(Duration::from_millis([0, 5, 300][self.chance.below(3)]));
         disk.set_trouble(self.chance.number(), [0, 0, 30, 200][self.chance.below(4)]);
@@ -189,6 +210,7 @@ impl Story {
     fn fair_weather(&self) {
         self.simulation.set_weather(Weather::FAIR);
         self.names.set_trouble(0);
+        self.policy.trouble_one_in.set(0);
         self.machine.disk.set_latency_max(Duration::ZERO);
         self.machine.disk.set_trouble(0, 0);
     }
@@ -247,6 +269,7 @@ impl Story {
     fn check(&self) -> Result<(), String> {
         let found = stored(&self.machine.queue()).map_err(|error| error.to_string())?;
         let mut book = self.book.borrow_mut();
+        book.broken.take().map_or(Ok(()), Err)?;
         book.no_loss.check(&todo_by_name(&found))?;
         for message in &found {
             // What was not acknowledged was perhaps not synced either.
@@ -254,6 +277,7 @@ impl Story {
             name.map_or(Ok(()), |name| book.unchanged.found(name, &message.lines))?;
         }
         book.tally.stored = found.len();
+        book.tally.policy_requests = self.policy.asked.get();
         Ok(())
     }
 }
@@ -262,6 +286,9 @@ impl Book {
     fn heard(&mut self, mail: &Mail, fate: Fate) {
         match fate {
             Fate::Acknowledged(recipients) => {
+                if self.is_policed && recipients.iter().any(|recipient| recipient.starts_with("c@")) {
+                    self.broken = Some(format!("{}: taken for c, against the policy", mail.name));
+                }
                 self.tally.acknowledged += 1;
                 self.acknowledged.insert(mail.name.clone());
                 self.no_loss.acknowledged(&mail.name, recipients);
