@@ -277,7 +277,8 @@ impl<'a> Composer<'a> {
 
     fn original_header(&mut self, out: &mut Out<'_>) {
         let has_only_headers = self.returns() == Returns::Headers;
-        let undelivered = if self.notification.kind == Kind::Success { "" } else { "Undelivered " };
+        let is_success = matches!(self.notification.kind, Kind::Success | Kind::Report);
+        let undelivered = if is_success { "" } else { "Undelivered " };
         let what = if has_only_headers { "Message Headers" } else { "Message" };
         self.part(out, &format!("{undelivered}{what}"));
         let kind = match (self.is_utf8_requested(), has_only_headers) {

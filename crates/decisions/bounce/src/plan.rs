@@ -13,6 +13,8 @@ pub enum Kind {
     Delay,
     /// Some recipients got it, and the sender asked to be told.
     Success,
+    /// Whatever happened, or would happen: the sender asked (`sendmail -v`, `-bv`).
+    Report,
 }
 
 /// For whom a notification is.
@@ -58,6 +60,7 @@ impl Notification {
             Kind::Failure => TemplateKind::Failure,
             Kind::Delay => TemplateKind::Delay,
             Kind::Success => TemplateKind::Success,
+            Kind::Report => TemplateKind::Verify,
         }
     }
 
@@ -70,7 +73,7 @@ impl Notification {
             (Kind::Failure, Audience::Postmaster) => Log::PostmasterFailure(original, own),
             (Kind::Delay, Audience::Sender) => Log::SenderDelay(original, own),
             (Kind::Delay, Audience::Postmaster) => Log::PostmasterDelay(original, own),
-            (Kind::Success, _) => Log::SenderSuccess(original, own),
+            (Kind::Success | Kind::Report, _) => Log::SenderSuccess(original, own),
         }
     }
 }
@@ -90,7 +93,8 @@ pub struct Plan {
 pub fn plan(settings: &BounceSettings, kind: Kind, sender: &Address, wanted: DsnReturn) -> Plan {
     let own = settings.double_bounce_sender.as_bytes();
     if sender.as_bytes().eq_ignore_ascii_case(own) {
-        let warning = (kind != Kind::Success).then_some("undeliverable postmaster notification discarded");
+        let warning = (!matches!(kind, Kind::Success | Kind::Report))
+            .then_some("undeliverable postmaster notification discarded");
         return Plan { notifications: Vec::new(), warning };
     }
     let (postmaster, about_mail, about_notice) = match kind {
@@ -99,6 +103,7 @@ pub fn plan(settings: &BounceSettings, kind: Kind, sender: &Address, wanted: Dsn
         }),
         Kind::Delay => (&settings.delay_notice_recipient, settings.notify_delay, settings.notify_delay),
         Kind::Success => (&settings.bounce_notice_recipient, false, settings.notify_2bounce),
+        Kind::Report => (&settings.bounce_notice_recipient, false, false),
     };
     let everything = DsnNotify(DsnNotify::NEVER | DsnNotify::SUCCESS | DsnNotify::FAILURE | DsnNotify::DELAY);
     let to_postmaster = |recipient: &str, returns| Notification {
@@ -115,7 +120,7 @@ pub fn plan(settings: &BounceSettings, kind: Kind, sender: &Address, wanted: Dsn
             let (recipient, returns) = match kind {
                 Kind::Failure => (&settings.double_bounce_notice_recipient, Returns::Full),
                 Kind::Delay => (postmaster, Returns::Full),
-                Kind::Success => (&settings.double_bounce_notice_recipient, Returns::Headers),
+                Kind::Success | Kind::Report => (&settings.double_bounce_notice_recipient, Returns::Headers),
             };
             notifications.push(to_postmaster(recipient, returns));
         }
@@ -125,7 +130,7 @@ pub fn plan(settings: &BounceSettings, kind: Kind, sender: &Address, wanted: Dsn
         (Kind::Failure, DsnReturn::Headers) => (DsnNotify(DsnNotify::FAILURE), Returns::Headers),
         (Kind::Failure, _) => (DsnNotify(DsnNotify::FAILURE), Returns::Full),
         (Kind::Delay, _) => (DsnNotify(DsnNotify::DELAY), Returns::Headers),
-        (Kind::Success, _) => (everything, Returns::Headers),
+        (Kind::Success | Kind::Report, _) => (everything, Returns::Headers),
     };
     notifications.push(Notification {
         kind,

@@ -15,6 +15,8 @@ pub(crate) struct Envelope {
     pub(crate) arrival: Option<WallTime>,
     /// The last recipient, as rewritten; `None` while there is none.
     pub(crate) last_recipient: Option<Vec<u8>>,
+    /// The recipient of a probe stands for several others.
+    pub(crate) probes_many: bool,
     pub(crate) recipient_count: u64,
     pub(crate) is_in_recipients: bool,
     pub(crate) is_warn_seen: bool,
@@ -38,6 +40,7 @@ impl Default for Envelope {
             full_name: None,
             arrival: None,
             last_recipient: None,
+            probes_many: false,
             recipient_count: 0,
             is_in_recipients: false,
             is_warn_seen: false,

@@ -59,6 +59,8 @@ pub enum Source {
     Forward,
     /// A notification of ours.
     Bounce,
+    /// A probe of verify(8).
+    Verify,
 }
 
 /// What is known when a message begins.
@@ -161,6 +163,12 @@ impl Cleanup {
     #[must_use]
     pub fn id(&self) -> QueueId {
         self.start.id
+    }
+
+    /// Whether the recipient of a probe stands for several others: then it exists, and none of them is probed.
+    #[must_use]
+    pub fn probes_many(&self) -> bool {
+        self.envelope.probes_many
     }
 
     /// Access action DISCARD: pretend to accept, keep nothing.

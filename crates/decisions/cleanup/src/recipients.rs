@@ -83,6 +83,9 @@ impl Cleanup {
         }
         let service = std::rc::Rc::clone(&self.service);
         match service.expand(recipient).await {
+            Ok(addresses) if self.start.source == crate::Source::Verify && addresses.len() > 1 => {
+                self.envelope.probes_many = true;
+            }
             Ok(addresses) => {
                 let companions = self.note_expansion(companions, recipient, &addresses);
                 for address in addresses {

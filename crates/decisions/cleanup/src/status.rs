@@ -182,6 +182,7 @@ impl Cleanup {
             send_options: self.send_options,
             dsn_envid: envelope.dsn_envid.clone(),
             dsn_return: envelope.dsn_return,
+            trace: types::TraceFlags::default(),
             named: Vec::new(),
         };
         Verdict::Bounce { status: Status::new(dsn, text), message: Box::new(message), returns, size_patch }

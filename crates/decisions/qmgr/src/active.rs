@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use maillog::Probe;
 use types::{
     DeliveryReport, DeliveryRequest, Dsn, DsnClass, DsnNotify, Outcome, QueueName, RecipientReport, Relay,
     Status, SuccessAction, Timing, Trouble,
@@ -324,7 +325,15 @@ impl Core {
     pub(crate) fn settle(&mut self, step: &mut Step<'_>, key: Key<Message>, dispositions: Vec<Disposition>) {
         let (mut bounced, mut deferred, mut traced) = (Vec::new(), Vec::new(), Vec::new());
         for mut disposition in dispositions.into_iter().flat_map(members::each) {
+            let trace = disposition.request.message.trace;
+            if trace.is_probe() {
+                self.probed(step, key, disposition, &mut traced);
+                continue;
+            }
             soften(&mut disposition.report);
+            if trace.has_report() {
+                self.append(step, key, (LogName::Trace, true), vec![disposition.clone()]);
+            }
             match disposition.report.outcome {
                 Outcome::Sent => {
                     let recipient = disposition.recipient();
@@ -349,9 +358,30 @@ impl Core {
             [(LogName::Bounce, bounced), (LogName::Defer, deferred), (LogName::Trace, traced)]
         {
             if !records.is_empty() {
-                self.append(step, key, log, records);
+                self.append(step, key, (log, false), records);
             }
         }
+    }
+
+    /// What would happen is told to whoever asked; a probe is never tried again.
+    fn probed(
+        &mut self,
+        step: &mut Step<'_>,
+        key: Key<Message>,
+        mut disposition: Disposition,
+        traced: &mut Vec<Disposition>,
+    ) {
+        disposition.probe = Some(Probe::Told);
+        if !disposition.request.message.trace.is_server_probe() {
+            return traced.push(disposition);
+        }
+        let is_good = disposition.report.outcome == Outcome::Sent;
+        if is_good || self.settings.address_verify_negative_cache {
+            step.act(Action::Probed(disposition.clone()));
+        } else {
+            disposition.probe = Some(Probe::Forgotten);
+        }
+        self.finished(step, key, disposition);
     }
 
     /// A recipient has its final status: log it, and remember to mark it.
@@ -378,6 +408,13 @@ impl Core {
         let key = pending.message;
         let id = self.messages[key].id;
         let flags = &mut self.messages[key].flags;
+        if pending.is_extra {
+            flags.has_trace = true;
+            if let Err(trouble) = result {
+                step.warn(format!("{id}: {} service failure: {trouble}", pending.log.name()));
+            }
+            return self.settled(key);
+        }
         match (pending.log, result) {
             (LogName::Bounce, Ok(())) => flags.may_have_bounce_log = true,
             (LogName::Trace, Ok(())) => flags.has_trace = true,
@@ -444,5 +481,5 @@ fn complete(request: &Rc<DeliveryRequest>, reports: Vec<RecipientReport>, sessio
 fn disposition(request: &Rc<DeliveryRequest>, mut report: RecipientReport, session: u32) -> Disposition {
     report.timing.before_active = request.active_since.since(request.message.arrival);
     report.timing.in_queue_manager = request.agent_since.since(request.active_since);
-    Disposition { request: Rc::clone(request), report, member: None, session }
+    Disposition { request: Rc::clone(request), report, member: None, session, probe: None }
 }

@@ -149,6 +149,8 @@ pub(crate) struct PendingAppend {
     pub(crate) message: Key<Message>,
     pub(crate) log: LogName,
     pub(crate) records: Vec<Disposition>,
+    /// For a report beside what else is done about them.
+    pub(crate) is_extra: bool,
 }
 
 /// What a timer is for; conditions carry the serial number that makes old timers void.
@@ -225,6 +227,8 @@ pub(crate) struct Core {
     pub(crate) appends: HashMap<Ticket, PendingAppend>,
     pub(crate) tickets: u64,
     pub(crate) recipient_count: i64,
+    /// Active messages that are probes of verify(8).
+    pub(crate) probe_count: usize,
     /// Messages of which something may be finished, and messages with unmarked recipients.
     pub(crate) to_finish: Vec<Key<Message>>,
     pub(crate) to_mark: Vec<Key<Message>>,
@@ -251,6 +255,7 @@ impl Core {
             appends: HashMap::new(),
             tickets: 0,
             recipient_count: 0,
+            probe_count: 0,
             to_finish: Vec::new(),
             to_mark: Vec::new(),
             timers: Timers::default(),
@@ -295,14 +300,14 @@ impl Core {
         &mut self,
         step: &mut Step<'_>,
         key: Key<Message>,
-        log: LogName,
+        (log, is_extra): (LogName, bool),
         records: Vec<Disposition>,
     ) {
         let ticket = self.ticket();
         let message = &mut self.messages[key];
         message.outstanding += 1;
         let id = message.id;
-        self.appends.insert(ticket, PendingAppend { message: key, log, records: records.clone() });
+        self.appends.insert(ticket, PendingAppend { message: key, log, records: records.clone(), is_extra });
         step.act(Action::Append(Append { ticket, id, log, records }));
     }
 

@@ -3,8 +3,9 @@
 use std::{fmt, rc::Rc, time::Duration};
 
 use bstr::BString;
+use maillog::Probe;
 use types::{
-    Address, DeliveryReport, DeliveryRequest, MessageAttributes, QueueId, QueueName, Recipient,
+    Address, DeliveryReport, DeliveryRequest, MessageAttributes, Outcome, QueueId, QueueName, Recipient,
     RecipientReport, Resolved, SuccessAction, Trouble, WallTime,
 };
 
@@ -243,9 +244,23 @@ pub struct Disposition {
     pub member: Option<Box<Recipient>>,
     /// The number in brackets of the delivery's log lines; 0 if it has none yet.
     pub session: u32,
+    /// Nothing was delivered: it was asked what would happen.
+    pub probe: Option<Probe>,
 }
 
 impl Disposition {
+    /// The `action` of its record in a log.
+    #[must_use]
+    pub fn action(&self, log: LogName) -> &'static str {
+        match (log, self.report.outcome) {
+            (LogName::Trace, Outcome::Sent) if self.probe.is_some() => "deliverable",
+            (LogName::Trace, _) if self.probe.is_some() => "undeliverable",
+            (LogName::Trace, Outcome::Bounced) => LogName::Bounce.action(self.report.success),
+            (LogName::Trace, Outcome::Deferred) => LogName::Defer.action(self.report.success),
+            _ => log.action(self.report.success),
+        }
+    }
+
     /// The recipient.
     #[must_use]
     pub fn recipient(&self) -> Option<&Recipient> {
@@ -277,6 +292,8 @@ pub enum Notice {
     Delay,
     /// From the trace log.
     Success,
+    /// From the trace log of a message whose sender wants to know what happens, or would happen.
+    Report,
 }
 
 /// A line for the mail log.
@@ -326,6 +343,7 @@ impl LogLine {
                     delay: total(&report.timing),
                     outcome: report.outcome,
                     is_soft_bounce: report.soft_bounce,
+                    probe: done.probe,
                     status: &report.status,
                     delay_logging_resolution_limit: *decimals,
                 }));
@@ -399,6 +417,10 @@ pub enum Action {
         /// Its attributes.
         message: Rc<MessageAttributes>,
     },
+    /// Tell verify(8) what became of a probe's recipient. No answer.
+    Probed(Disposition),
+    /// The report was sent: kill the record that asked for it. No answer.
+    ClearReport(QueueId),
     /// The delay warning was sent: erase the `W` record. No answer.
     ClearWarning(QueueId),
     /// Move to `deferred` with this modification time and let go of

@@ -45,7 +45,8 @@ impl Core {
             self.mark(step, key);
             self.read_on(step, key);
         } else if message.flags.has_trace {
-            self.notify(step, key, Notice::Success);
+            let is_report = message.attributes.trace.has_report();
+            self.notify(step, key, if is_report { Notice::Report } else { Notice::Success });
         } else {
             self.leave(step, key);
         }
@@ -109,6 +110,13 @@ impl Core {
                 message.flags.is_incomplete |= !is_done;
             }
             Notice::Success => message.flags.has_trace = false,
+            Notice::Report => {
+                message.flags.has_trace = false;
+                message.flags.is_incomplete |= !is_done;
+                if is_done {
+                    step.act(Action::ClearReport(message.id));
+                }
+            }
             Notice::Expired if is_done => message.flags.is_deferred = false,
             Notice::Expired => message.flags.is_incomplete = true,
             Notice::Delay => {
@@ -163,6 +171,7 @@ impl Core {
             self.free_job(job);
         }
         if let Some(message) = self.messages.remove(key) {
+            self.probe_count -= usize::from(message.attributes.trace.is_server_probe());
             self.by_id.remove(&message.id);
         }
     }

@@ -302,6 +302,8 @@ impl Core {
             recipients.truncate(1);
             next_offset = None;
         }
+        let trace = claimed.message.trace;
+        self.probe_count += usize::from(trace.is_server_probe());
         let key = self.messages.insert(Message {
             id,
             attributes: claimed.message,
@@ -321,7 +323,7 @@ impl Core {
             stage: Stage::Delivering,
             unmarked: Vec::new(),
             flags: MessageFlags {
-                has_trace: claimed.has_trace,
+                has_trace: claimed.has_trace || trace.has_report(),
                 is_deferred,
                 flush_each: claimed.flush,
                 flush_deferred_transports: claimed.flush || why.all,

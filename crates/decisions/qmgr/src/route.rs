@@ -36,7 +36,7 @@ impl Core {
             self.to_finish.push(key);
             return;
         }
-        if message.content_filter.is_empty() {
+        if message.content_filter.is_empty() || message.attributes.trace.is_probe() {
             message.outstanding += 1;
             // Slots are taken while resolution is under way.
             message.recipient_count += count;
@@ -160,6 +160,10 @@ impl Core {
         if is_put_off && !flags.flush_deferred_transports {
             return retry("4.3.2 deferred transport");
         }
+        let is_probe = self.messages[key].attributes.trace.is_server_probe();
+        if is_probe && self.probe_count > self.settings.address_verify_pending_request_limit {
+            return retry("4.3.2 Too many address verification requests");
+        }
         Way::To(resolved.transport, resolved.nexthop)
     }
 
@@ -250,6 +254,7 @@ impl Core {
             },
             member: None,
             session: 0,
+            probe: None,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct TransportSettings {
 #[allow(missing_docs, reason = "each field is the parameter of the same name of postconf(5)")]
 pub struct SchedulerSettings {
     pub qmgr_message_active_limit: usize,
+    pub address_verify_pending_request_limit: usize,
+    pub address_verify_negative_cache: bool,
     pub qmgr_message_recipient_limit: i64,
     pub qmgr_message_recipient_minimum: i64,
     pub queue_run_delay: Duration,
@@ -103,6 +105,10 @@ impl SchedulerSettings {
         let lifetime = values.time(p::maximal_queue_lifetime);
         Self {
             qmgr_message_active_limit: active,
+            address_verify_pending_request_limit: usize_of(
+                values.int(p::address_verify_pending_request_limit),
+            ),
+            address_verify_negative_cache: values.bool(p::address_verify_negative_cache),
             qmgr_message_recipient_limit: values
                 .int(p::qmgr_message_recipient_limit)
                 .max(i64::try_from(active).unwrap_or(i64::MAX)),

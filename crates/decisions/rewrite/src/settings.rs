@@ -100,6 +100,25 @@ impl RewriteSettings {
 }
 
 impl RewriteSettings {
+    /// The same for probes of verify(8), which may go another way than mail (postconf(5) `address_verify_relayhost` and
+    /// its kin).
+    pub fn load_for_probes(values: &Values) -> Result<Self, Invalid> {
+        let text = |id| values.text(id).to_owned();
+        Ok(Self {
+            relayhost: text(p::address_verify_relayhost),
+            default_transport: text(p::address_verify_default_transport),
+            local_transport: text(p::address_verify_local_transport),
+            virtual_transport: text(p::address_verify_virtual_transport),
+            relay_transport: text(p::address_verify_relay_transport),
+            transport_maps: text(p::address_verify_transport_maps),
+            sender_dependent_relayhost_maps: text(p::address_verify_sender_dependent_relayhost_maps),
+            sender_dependent_default_transport_maps: text(
+                p::address_verify_sender_dependent_default_transport_maps,
+            ),
+            ..Self::load(values)?
+        })
+    }
+
     /// Whether `localhost` is in an address class; a list with a table may know it.
     pub(crate) fn names_localhost(&self) -> bool {
         let lists = [

@@ -17,6 +17,16 @@ pub struct Envelope {
     // End of each command in `bytes`: MAIL first, then a RCPT for each recipient.
     ends: Vec<usize>,
     forwards: Vec<Forward>,
+    probe: Option<VerifyTarget>,
+}
+
+/// How far a probe goes (postconf(5) `smtp_address_verify_target`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyTarget {
+    /// `rcpt`: up to the answers to RCPT.
+    Rcpt,
+    /// `data`: up to the answer to DATA.
+    Data,
 }
 
 impl Envelope {
@@ -31,7 +41,8 @@ impl Envelope {
         mapped: &MappedAddresses,
     ) -> Self {
         let forwards = xforward::commands(settings, features, &request.message);
-        let mut envelope = Self { forwards, ..Self::default() };
+        let probe = request.message.trace.is_probe().then_some(settings.address_verify_target);
+        let mut envelope = Self { forwards, probe, ..Self::default() };
         let sender = mapped.sender.as_ref().unwrap_or(&request.message.sender);
         envelope.mail(settings, features, &request.message, sender);
         let recipients = which.iter().filter_map(|&index| Some((index, request.recipients.get(index)?)));
@@ -45,6 +56,11 @@ impl Envelope {
             envelope.end_command();
         }
         envelope
+    }
+
+    /// Nothing is delivered; how far to go.
+    pub(crate) fn probe(&self) -> Option<VerifyTarget> {
+        self.probe
     }
 
     /// What goes before MAIL.

@@ -35,7 +35,7 @@ pub use deliver::{Client, deliver};
 pub use destination::{Destination, InvalidDestination};
 pub use dns_filter::FilteredDns;
 pub use encoder::Encoder;
-pub use envelope::Envelope;
+pub use envelope::{Envelope, VerifyTarget};
 pub use features::{Announcement, Features};
 pub use flags::Flags;
 pub use generic::MappedAddresses;

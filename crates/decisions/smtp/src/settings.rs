@@ -2,7 +2,7 @@
 
 mod load;
 
-use crate::{Features, PixWorkarounds};
+use crate::{Features, PixWorkarounds, VerifyTarget};
 use message::ScannerLimits;
 use std::{net::IpAddr, time::Duration};
 use types::{BodyEncoding, MessageAttributes};
@@ -186,6 +186,8 @@ pub struct SmtpSettings {
     pub scanner: ScannerLimits,
     /// `soft_bounce`
     pub soft_bounce: bool,
+    /// `smtp_address_verify_target`: how far probes go.
+    pub address_verify_target: VerifyTarget,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// Addresses.

@@ -2,13 +2,13 @@
 
 use crate::{
     agent_pool::Agents, context::Context, delivery, injecting::Notifiers, notices, queue_work::QueueWork,
-    routing, scan::Scans, services::Services, shared::Shared,
+    routing, scan::Scans, services::Services, shared::Shared, verifying::VerifyServices,
 };
 use config::ServiceType;
 use maillog::Severity;
 use net::contain;
 use process::{Libraries, Process};
-use qmgr::{Action, Event, LogLine, Scheduler, SchedulerSettings};
+use qmgr::{Action, Disposition, Event, LogLine, Scheduler, SchedulerSettings};
 use rewrite::Rewriter;
 use std::{
     cell::{Cell, RefCell},
@@ -25,6 +25,8 @@ pub(crate) struct Engine<W: World> {
     shared: Rc<Shared<W>>,
     context: Rc<Context<W>>,
     rewriter: Rc<Rewriter>,
+    /// For probes.
+    probe_rewriter: Rc<Rewriter>,
     scans: Scans<W>,
     scheduler: RefCell<Scheduler>,
     /// The next generation has the queue.
@@ -50,7 +52,10 @@ impl<W: World> Engine<W> {
             .filter(|row| row.service_type == ServiceType::Unix)
             .map(|row| (row.name.clone(), row.max_proc));
         let scheduler = Scheduler::new(SchedulerSettings::load(&values, limits));
-        let rewriter = libraries.rewriter(&values)?;
+        let (rewriter, probe_rewriter) = (libraries.rewriter(&values)?, libraries.probe_rewriter(&values)?);
+        let services = VerifyServices::open(shared, process, &libraries)?;
+        // There is one engine in a process.
+        let _ = shared.verify.set(services);
         let context = Context {
             shared: Rc::clone(shared),
             work: QueueWork::new(shared.queue.clone(), qmgr_log.clone()),
@@ -61,6 +66,7 @@ impl<W: World> Engine<W> {
         Ok(Rc::new(Self {
             context: Rc::new(context),
             rewriter,
+            probe_rewriter,
             scans: Scans::new(),
             scheduler: RefCell::new(scheduler),
             is_handed_over: Cell::new(false),
@@ -143,8 +149,10 @@ impl<W: World> Engine<W> {
             Action::Resolve { id, message, recipients } => {
                 let this = Rc::clone(self);
                 self.shared.world.spawn(async move {
+                    let is_probe = message.trace.is_server_probe();
+                    let rewriter = if is_probe { &this.probe_rewriter } else { &this.rewriter };
                     let resolved = {
-                        let routing = routing::resolve(&this.rewriter, &message.sender, &recipients);
+                        let routing = routing::resolve(rewriter, &message.sender, &recipients);
                         contain(pin!(routing)).await
                     };
                     // A bug defers these recipients, not the whole queue.
@@ -156,6 +164,7 @@ impl<W: World> Engine<W> {
                 });
             }
             Action::Deliver(ticket, request) => delivery::start(&self.context, ticket, request),
+            Action::Probed(done) => self.probed(done),
             Action::PassOn(asked) => self.shared.word.ask(&asked.letters()),
             Action::Log(line) => self.log(&line),
             Action::Append(append) => notices::append(&self.context, append),
@@ -166,6 +175,18 @@ impl<W: World> Engine<W> {
                 }
             }
         }
+    }
+
+    /// verify(8) hears of a probe.
+    fn probed(&self, done: Disposition) {
+        let (shared, log) = (Rc::clone(&self.shared), self.qmgr_log.clone());
+        self.shared.world.spawn(async move {
+            if let Some(services) = shared.verify.get()
+                && let Err(why) = services.told(&done).await
+            {
+                log.warning(&why);
+            }
+        });
     }
 
     fn log(&self, line: &LogLine) {

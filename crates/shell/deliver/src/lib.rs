@@ -36,6 +36,7 @@ mod statuses;
 mod stragglers;
 mod triggers;
 mod turns;
+mod verifying;
 mod virtual_delivery;
 
 pub use agent_pool::{Agents, Owner, User};
@@ -94,6 +95,13 @@ impl<W: World> Deliver<W> {
         self.shared.stop.set();
         self.clients.word_is_out(&self.shared.world).await;
         self.engine.hand_over();
+    }
+
+    /// Writes what verify(8) has not written yet. To be called at the end.
+    pub async fn close(&self, limit: Duration) {
+        if let Some(services) = self.shared.verify.get() {
+            self.shared.world.timeout(limit, services.close()).await;
+        }
     }
 
     /// Lets deliveries and clients finish, and lets the next generation know of mail that came of them, within `limit`.

@@ -10,6 +10,9 @@ use sys::{
     startup::Startup,
 };
 
+/// How long the last words to files that may be lost may take.
+const LAST_WRITES: Duration = Duration::from_secs(2);
+
 type LiveWorld = Live<SystemDisk>;
 
 /// The process; returns its exit code.
@@ -57,13 +60,17 @@ async fn serve(
     let lock = lock?;
     deliver.start(rows);
     let limit = match master.says_go().await {
-        Go::AtOnce => return Ok(()),
+        Go::AtOnce => {
+            deliver.close(LAST_WRITES).await;
+            return Ok(());
+        }
         Go::Within(limit) => limit,
         Go::Alone => process.drain_limit(),
     };
     deliver.hand_over().await;
     drop(lock);
     let _ = first(deliver.finish(limit), master.says_stop()).await;
+    deliver.close(LAST_WRITES).await;
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
 }

@@ -62,6 +62,7 @@ pub(crate) async fn deliver<W: World>(
         nexthop: &request.nexthop,
         queue_id: request.queue_id,
         sender: &request.message.sender,
+        trace: request.message.trace,
         environment: &environment,
     };
     let mut report = DeliveryReport::default();

@@ -26,7 +26,7 @@ pub(crate) fn append<W: World>(context: &Rc<Context<W>>, append: Append) {
         .filter_map(|done| {
             let report = &done.report;
             let status = if log == LogName::Trace { &traced(report) } else { &report.status };
-            Some(LogEntry::new(done.recipient()?, status, log.action(report.success)))
+            Some(LogEntry::new(done.recipient()?, status, done.action(log)))
         })
         .collect();
     let shared = Rc::clone(&context.shared);
@@ -109,6 +109,7 @@ async fn notify_now<W: World>(
         Notice::Expired => (Kind::Failure, QueueName::Defer, false),
         Notice::Delay => (Kind::Delay, QueueName::Defer, true),
         Notice::Success => (Kind::Success, QueueName::Trace, false),
+        Notice::Report => (Kind::Report, QueueName::Trace, false),
     };
     let entries = read_log(context, id, log)?.unwrap_or_default();
     if entries.is_empty() && notice != Notice::Expired {

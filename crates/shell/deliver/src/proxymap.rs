@@ -387,8 +387,11 @@ fn each(spec: &str, how: How, give: &mut dyn FnMut(Entry) -> bool) {
     }
 }
 
-/// The next request; `None` at the end of the stream, and for what is none.
-async fn request(stream: &mut impl Stream, input: &mut Vec<u8>) -> io::Result<Option<attr::Attributes>> {
+/// The next request of a client that sends lists of attributes; `None` at the end of the stream, and for what is none.
+pub(crate) async fn request(
+    stream: &mut impl Stream,
+    input: &mut Vec<u8>,
+) -> io::Result<Option<attr::Attributes>> {
     let mut buffer = [0; 4096];
     loop {
         match attr::decode(input) {

@@ -139,6 +139,12 @@ impl<D: Disk> QueueWork<D> {
                     .set_warn_time(warn.offset, -1)
                     .map_err(|e| format!("{id}: clear delay warning: {e}"))
             }
+            Action::ClearReport(id) => {
+                let active = self.active(id).ok_or_else(|| format!("{id}: not open"))?;
+                let Some((offset, _)) = active.envelope.trace_flags else { return Ok(()) };
+                let killed = active.file.mark_killed(offset);
+                killed.map_err(|e| format!("{id}: clear the wish for a report: {e}"))
+            }
             Action::Defer { id, to, next_try } => self.defer(id, *to, *next_try),
             Action::SetAside(id) => {
                 let _locked = self.let_go(id);

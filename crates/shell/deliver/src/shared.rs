@@ -1,9 +1,10 @@
 //! What all parts of this process share.
 
-use crate::{events::Events, flush::Sites};
+use crate::{events::Events, flush::Sites, verifying::VerifyServices};
 use config::params as p;
 use process::{Faults, Process, Stop, Wakeups, Word};
 use queue::{Queue, showq::ShowqSettings};
+use std::cell::OnceCell;
 use world::World;
 
 pub(crate) struct Shared<W: World> {
@@ -23,6 +24,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) logger: maillog::Logger,
     /// Tables whose answers must be waited for.
     pub(crate) openers: tables::Openers,
+    /// verify(8); set when everything else is there.
+    pub(crate) verify: OnceCell<VerifyServices<W>>,
 }
 
 impl<W: World> Shared<W> {
@@ -42,6 +45,7 @@ impl<W: World> Shared<W> {
             sites: Sites::new(process, &openers),
             logger: process.logger("deliver"),
             openers,
+            verify: OnceCell::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     flush,
     proxymap::{self, Proxymap},
     shared::Shared,
+    verifying,
 };
 use net::{Permit, Slots, accept_all};
 use process::Process;
@@ -46,6 +47,8 @@ enum Client {
     Flush,
     ShowQueue,
     Proxymap(Rc<Proxymap>),
+    /// By the name of its row.
+    Verify(String),
 }
 
 impl Clients {
@@ -83,12 +86,13 @@ impl Clients {
                     Some(service) => Client::Proxymap(Rc::clone(service)),
                     None => continue,
                 },
+                "verify" => Client::Verify(row.service.clone()),
                 _ => continue,
             };
             let slots = match client {
                 Client::QueueManager => &self.words,
                 Client::Flush | Client::ShowQueue => &self.asking,
-                Client::Proxymap(_) => &self.looking_up,
+                Client::Proxymap(_) | Client::Verify(_) => &self.looking_up,
             };
             for listener in listeners {
                 let who = (client.clone(), slots.clone());
@@ -97,7 +101,7 @@ impl Clients {
             match client {
                 Client::QueueManager => wake_up(shared, &row.service),
                 Client::Flush => flush::start(shared, &row),
-                Client::ShowQueue | Client::Proxymap(_) => {}
+                Client::ShowQueue | Client::Proxymap(_) | Client::Verify(_) => {}
             }
         }
     }
@@ -146,6 +150,10 @@ async fn listen<W: World>(
                 Client::Flush => flush::serve(&session, stream, limits.answer).await,
                 Client::ShowQueue => show_queue(&session, stream, limits.answer).await,
                 Client::Proxymap(service) => proxymap::serve(&session, &service, stream, limits.answer).await,
+                Client::Verify(name) => match session.verify.get().and_then(|services| services.get(&name)) {
+                    Some(service) => verifying::serve(&session, service, stream, limits.answer).await,
+                    None => Ok(()),
+                },
             };
             drop(permit);
         });

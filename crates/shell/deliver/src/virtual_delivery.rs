@@ -58,6 +58,10 @@ impl<W: World> Job<'_, W> {
                 return (outcome, status);
             }
         };
+        if self.request.message.trace.is_probe() {
+            let kind: &[u8] = if mailbox.path.ends_with(b"/") { b"maildir" } else { b"mailbox" };
+            return (Outcome::Sent, Status::new(Dsn::success(0, 0), [b"delivers to ", kind].concat()));
+        }
         let names = Names { recipient: recipient.address.clone(), ..Names::default() };
         let request = Request {
             task: Task::Virtual { mailbox: mailbox.path },

@@ -70,7 +70,7 @@ pub const PLACEMENT: &[(&str, Place)] = &[
     // A connection that goes from postscreen to smtpd stays in one process.
     ("tlsproxy", Library),
     ("trivial-rewrite", Library),
-    ("verify", Inside(Deliver)),
+    ("verify", Listens(Deliver)),
     ("virtual", Inside(Deliver)),
 ];
 

@@ -26,7 +26,7 @@ pub struct Libraries<'a> {
     openers: &'a Openers,
     log: Log,
     cleanups: RefCell<HashMap<String, CleanupRow>>,
-    rewriters: RefCell<HashMap<String, Rc<Rewriter>>>,
+    rewriters: RefCell<HashMap<(String, bool), Rc<Rewriter>>>,
 }
 
 impl<'a> Libraries<'a> {
@@ -64,16 +64,33 @@ impl<'a> Libraries<'a> {
     /// # Errors
     /// A setting of that row that cannot be used.
     pub fn rewriter(&self, client: &Values) -> Result<Rc<Rewriter>, String> {
+        self.rewriter_of(client, false)
+    }
+
+    /// The same for probes of verify(8).
+    ///
+    /// # Errors
+    /// A setting of that row that cannot be used.
+    pub fn probe_rewriter(&self, client: &Values) -> Result<Rc<Rewriter>, String> {
+        self.rewriter_of(client, true)
+    }
+
+    fn rewriter_of(&self, client: &Values, for_probes: bool) -> Result<Rc<Rewriter>, String> {
         let name = client.text(p::rewrite_service_name);
-        if let Some(known) = self.rewriters.borrow().get(name) {
+        let key = (name.to_owned(), for_probes);
+        if let Some(known) = self.rewriters.borrow().get(&key) {
             return Ok(Rc::clone(known));
         }
         let values = self.row(client, p::rewrite_service_name, "trivial-rewrite");
         let log = self.log.session(&tag(&values, "trivial-rewrite"));
         let registry = Registry::new(&values, log.clone()).with_openers(self.openers);
-        let settings = RewriteSettings::load(&values).map_err(|invalid| invalid.to_string())?;
+        let settings = match for_probes {
+            false => RewriteSettings::load(&values),
+            true => RewriteSettings::load_for_probes(&values),
+        };
+        let settings = settings.map_err(|invalid| invalid.to_string())?;
         let made = Rc::new(Rewriter::new(settings, &registry).with_log(log));
-        self.rewriters.borrow_mut().insert(name.to_owned(), Rc::clone(&made));
+        self.rewriters.borrow_mut().insert(key, Rc::clone(&made));
         Ok(made)
     }
 

@@ -117,6 +117,7 @@ impl<W: World> Notifier<W> {
                 delay,
                 outcome: Outcome::Bounced,
                 is_soft_bounce: false,
+                probe: None,
                 status: &unaccepted.status,
                 delay_logging_resolution_limit: self.delay_logging_resolution_limit,
             }));

@@ -23,10 +23,21 @@ pub struct DeliveryEvent<'a> {
     pub outcome: Outcome,
     /// Deferred although it failed for good (postconf(5) `soft_bounce`).
     pub is_soft_bounce: bool,
+    /// Nothing was delivered: it was asked what would happen.
+    pub probe: Option<Probe>,
     /// Code and reason.
     pub status: &'a Status,
     /// Decimals of a delay, 0 to 6 (postconf(5) delay_logging_resolution_limit).
     pub delay_logging_resolution_limit: u8,
+}
+
+/// Whose question was answered in place of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The answer is remembered, or the sender told.
+    Told,
+    /// A failure that nobody remembers (postconf(5) `address_verify_negative_cache`).
+    Forgotten,
 }
 
 impl fmt::Display for DeliveryEvent<'_> {
@@ -50,6 +61,9 @@ impl fmt::Display for DeliveryEvent<'_> {
         write!(f, "{}/{}/", seconds(t.before_active), seconds(t.in_queue_manager))?;
         write!(f, "{}/{}", seconds(t.connection), seconds(t.transmission))?;
         let word = match self.outcome {
+            Outcome::Sent if self.probe.is_some() => "deliverable",
+            _ if self.probe == Some(Probe::Forgotten) => "undeliverable-but-not-cached",
+            _ if self.probe.is_some() => "undeliverable",
             _ if self.is_soft_bounce => "SOFTBOUNCE",
             Outcome::Sent => "sent",
             Outcome::Deferred => "deferred",

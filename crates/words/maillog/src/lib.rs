@@ -22,7 +22,7 @@ mod smtpd;
 pub use anvil::AnvilEvent;
 pub use bounce::Notification;
 pub use cleanup::CleanupEvent;
-pub use delivery::DeliveryEvent;
+pub use delivery::{DeliveryEvent, Probe};
 pub use old_default::OldDefault;
 pub use pickup::PickupEvent;
 pub use postscreen::{CommandLimit, DnsblogEvent, PostscreenEvent, Screened};

@@ -3,7 +3,9 @@
 
 use crate::{ReadError, Reader, Record, RecordType, Sizes, Source, record::leading_number};
 use bstr::{BString, ByteSlice};
-use types::{Address, BodyEncoding, DsnNotify, DsnReturn, MessageAttributes, Recipient, WallTime};
+use types::{
+    Address, BodyEncoding, DsnNotify, DsnReturn, MessageAttributes, Recipient, TraceFlags, WallTime,
+};
 
 /// What has become of a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +164,7 @@ impl Envelope {
             send_options: self.sizes.send_options,
             dsn_envid: self.dsn_envid.clone(),
             dsn_return: self.dsn_return,
+            trace: TraceFlags(self.trace_flags.map_or(0, |(_, flags)| flags)),
             named: self.named.clone(),
         }
     }

@@ -38,6 +38,38 @@ impl SendOptions {
     }
 }
 
+/// What is wanted of a message beside, or in place of, its delivery (`trace_flags` in a queue file): bit values are
+/// Postfix's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TraceFlags(pub u32);
+
+impl TraceFlags {
+    /// A server asks whether the address exists; nothing is delivered, and verify(8) is told.
+    pub const SERVER_PROBE: u32 = 1 << 8;
+    /// A user asks what would happen (`sendmail -bv`); nothing is delivered, and the sender is told.
+    pub const USER_PROBE: u32 = 1 << 9;
+    /// Whatever happens is reported to the sender (`sendmail -v`).
+    pub const RECORD: u32 = 1 << 10;
+
+    /// verify(8) wants to know.
+    #[must_use]
+    pub const fn is_server_probe(self) -> bool {
+        self.0 & Self::SERVER_PROBE != 0
+    }
+
+    /// Nothing is delivered.
+    #[must_use]
+    pub const fn is_probe(self) -> bool {
+        self.0 & (Self::SERVER_PROBE | Self::USER_PROBE) != 0
+    }
+
+    /// The sender gets a report of all recipients.
+    #[must_use]
+    pub const fn has_report(self) -> bool {
+        self.0 & (Self::USER_PROBE | Self::RECORD) != 0
+    }
+}
+
 /// RFC 3461 NOTIFY, as the bits of a queue file's `dsn_notify_flags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DsnNotify(pub u8);
@@ -101,6 +133,8 @@ pub struct MessageAttributes {
     pub dsn_envid: BString,
     /// RFC 3461 RET.
     pub dsn_return: DsnReturn,
+    /// What is wanted beside its delivery.
+    pub trace: TraceFlags,
     /// Named attributes (`A` records) such as `log_client_address`, in file order.
     pub named: Vec<(BString, BString)>,
 }

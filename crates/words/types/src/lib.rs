@@ -18,6 +18,7 @@ pub use address::{Address, Domain};
 pub use delivery::{
     BodyEncoding, DeliveryReport, DeliveryRequest, DsnNotify, DsnReturn, MemberReport, MessageAttributes,
     Outcome, Passed, Recipient, RecipientReport, Relay, SendOptions, Status, SuccessAction, Timing,
+    TraceFlags,
 };
 pub use dsn::{Dsn, DsnClass};
 pub use lookup::{Lookup, Trouble};

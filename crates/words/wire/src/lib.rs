@@ -19,6 +19,7 @@ pub mod policy;
 pub mod proxy;
 pub mod proxymap;
 pub mod reply_reader;
+pub mod verify;
 pub mod xtext;
 
 pub use ehlo::EhloKeywords;

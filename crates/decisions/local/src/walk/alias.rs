@@ -50,6 +50,9 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
     }
 
     async fn expand(&self, mut at: Place, table: &dyn Table, name: &BString, value: &[u8]) -> Fate {
+        if self.with.trace.is_server_probe() {
+            return self.would(&at, [b"aliased to ", value].concat());
+        }
         at.expanded = Some(Expanded::Alias);
         at.origin = Origin::new(Source::Alias(name.clone()));
         let rights = match self.rights_of(&at, table).await {

@@ -2,7 +2,7 @@
 
 use super::{Fate, Hands, Place, Rights, Router, Walk, list::allows};
 use crate::agent::{Answer, Task};
-use bstr::{BStr, BString};
+use bstr::{BStr, BString, ByteSlice};
 use types::{Dsn, Outcome, Status};
 
 impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
@@ -10,6 +10,9 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
         let what = format!("command {}:{}", at.name.user, rights.uid());
         if self.been_here(&what, &command) {
             return Fate::Settled;
+        }
+        if self.with.trace.is_probe() {
+            return self.would(at, [b"delivers to command: ", command.as_slice()].concat());
         }
         let (origin, environment) = (at.origin.clone(), self.with.environment.to_vec());
         let task = Task::Command { origin, command, environment };
@@ -24,6 +27,9 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
         if !allows(self.with.settings.allow_mail_to_files, at) {
             let status = Status::new(Dsn::permanent(7, 1), "mail to file is restricted");
             return self.report_to_owner(at, Outcome::Bounced, status).await;
+        }
+        if self.with.trace.is_probe() {
+            return self.would(at, [b"delivers to file: ", full.as_bytes()].concat());
         }
         let task = Task::File { origin: at.origin.clone(), path };
         self.leaf(at, rights, task).await

@@ -72,6 +72,14 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
                 at.origin = Origin::new(Source::Mailbox);
                 self.command(&at, &Rights::User(user), command).await
             }
+            (Way::File, Some(_)) if self.with.trace.is_probe() => {
+                let settings = self.with.settings;
+                let is_maildir = match settings.home_mailbox.as_str() {
+                    "" => settings.mail_spool_directory.ends_with('/'),
+                    home => home.ends_with('/'),
+                };
+                self.would(&at, if is_maildir { "delivers to maildir" } else { "delivers to mailbox" })
+            }
             (Way::File, Some(user)) => {
                 if !self.with.settings.frozen_delivered_to {
                     at.delivered = Some(at.recipient.address.clone());

@@ -31,7 +31,8 @@ use bstr::{BStr, BString};
 use maps::Maps;
 use std::{cell::RefCell, collections::HashSet, future::Future, pin::Pin, rc::Rc};
 use types::{
-    Address, Dsn, Lookup, MemberReport, Nexthop, Outcome, QueueId, Recipient, Resolved, Status, Transport,
+    Address, Dsn, Lookup, MemberReport, Nexthop, Outcome, QueueId, Recipient, Resolved, Status, TraceFlags,
+    Transport,
 };
 use world::{Answer, Table, UserEntry, Users};
 
@@ -126,6 +127,8 @@ pub struct Delivery<'a, R, H> {
     pub queue_id: QueueId,
     /// The envelope sender.
     pub sender: &'a Address,
+    /// Nothing is delivered where it is asked what would be.
+    pub trace: TraceFlags,
     /// What commands are told of the message.
     pub environment: &'a [(BString, BString)],
 }
@@ -266,6 +269,11 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
         };
         self.members.borrow_mut().push(member);
         if is_settled { Fate::Settled } else { Fate::Deferred }
+    }
+
+    /// What would be done.
+    fn would(&self, at: &Place, what: impl Into<Vec<u8>>) -> Fate {
+        self.record(at, Outcome::Sent, Status::new(Dsn::success(0, 0), what))
     }
 
     fn bounce(&self, at: &Place, dsn: Dsn, reason: impl Into<Vec<u8>>) -> Fate {

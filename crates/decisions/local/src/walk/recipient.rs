@@ -93,13 +93,16 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
         let asks = !settings.forward_path.is_empty() || settings.require_home_directory;
         let Some(entry) = user.clone().filter(|_| asks) else { return self.mailbox(at, rights, user).await };
         let way = self.way(&at).await;
-        let takes_mailbox = matches!(way, Way::File);
+        let takes_mailbox = matches!(way, Way::File) && !self.with.trace.is_probe();
         let mut to_mailbox = at.clone();
         if !settings.frozen_delivered_to {
             to_mailbox.delivered = Some(at.recipient.address.clone());
         }
         let task = Task::Local { forward: true, mailbox: takes_mailbox };
         match self.ask(&to_mailbox, &Rights::User(Rc::clone(&entry)), task).await {
+            Answer::List { path, .. } if self.with.trace.is_server_probe() => {
+                self.would(&at, [b"forward via file: ", path.as_slice()].concat())
+            }
             Answer::List { path, is_extension_used, text } => {
                 let list = (path, is_extension_used, text);
                 match self.forward_file(&at, Rc::clone(&entry), list).await {
@@ -171,6 +174,9 @@ impl<R: Router, H: Hands> Walk<'_, '_, R, H> {
     pub(super) fn indirect(&self, at: &Place) -> Fate {
         if self.been_here("indirect", at.recipient.address.as_bytes()) {
             return Fate::Settled;
+        }
+        if self.with.trace.is_probe() {
+            return self.would(at, format!("forwards to {}", at.recipient.address));
         }
         let recipient = Recipient { offset: 0, ..at.recipient.clone() };
         let (sender, delivered_to) = (at.sender.clone(), at.delivered_to());

@@ -211,6 +211,7 @@ struct Case {
     settings: &'static [(&'static str, &'static str)],
     owner: TableOwner,
     files: &'static [(&'static str, &'static str)],
+    trace: TraceFlags,
 }
 
 const FILES: &[(&str, &str)] = &[
@@ -220,7 +221,7 @@ const FILES: &[(&str, &str)] = &[
     ("/empty", "# nobody\n"),
 ];
 
-const PLAIN: Case = Case { settings: &[], owner: TableOwner::Trusted, files: FILES };
+const PLAIN: Case = Case { settings: &[], owner: TableOwner::Trusted, files: FILES, trace: TraceFlags(0) };
 
 /// What was done, and what is reported.
 fn outcome(case: &Case, recipient: &str) -> Vec<String> {
@@ -245,6 +246,7 @@ fn outcome(case: &Case, recipient: &str) -> Vec<String> {
         nexthop: &Nexthop::new("here"),
         queue_id: "ABCDEF".parse().unwrap(),
         sender: &sender,
+        trace: case.trace,
         environment: &[],
     };
     let recipient = Recipient { address: recipient.into(), ..Recipient::default() };
@@ -495,4 +497,28 @@ fn other_ways_into_mailboxes() {
 #[test]
 fn a_list_of_nobody_is_done() {
     check("nobodies@here", &["nothing, settled: true"]);
+}
+
+#[test]
+fn a_probe_says_what_would_be_done() {
+    let server = Case { trace: TraceFlags(TraceFlags::SERVER_PROBE), ..PLAIN };
+    let user = Case { trace: TraceFlags(TraceFlags::USER_PROBE), ..PLAIN };
+    for case in [&server, &user] {
+        check_in(case, "joe@here", &["Sent joe@here: 2.0.0 delivers to mailbox"]);
+        check_in(case, "nobody@here", &["Bounced nobody@here: 5.1.1 unknown user: \"nobody\""]);
+    }
+    check_in(&server, "two@here", &["Sent two@here: 2.0.0 aliased to joe, jane"]);
+    check_in(
+        &user,
+        "two@here",
+        &["Sent joe@here: 2.0.0 delivers to mailbox", "Sent jane@here: 2.0.0 delivers to mailbox"],
+    );
+    check_in(
+        &user,
+        "list@here",
+        &["Sent jane@here: 2.0.0 forwards to jane@here", "Sent x@away: 2.0.0 forwards to x@away"],
+    );
+    check_in(&user, "failing@here", &["Sent failing@here: 2.0.0 delivers to command: fail"]);
+    let maildir = Case { settings: &[("home_mailbox", "Maildir/")], ..server };
+    check_in(&maildir, "joe@here", &["Sent joe@here: 2.0.0 delivers to maildir"]);
 }

@@ -349,7 +349,7 @@ impl World {
                     }
                 }
                 Notice::Delay => count = file.defer_log,
-                Notice::Success => {}
+                Notice::Success | Notice::Report => {}
             }
             if count > 0 {
                 self.note("finish", &format!("{id} {notice:?} notice x{count}"));
@@ -430,6 +430,7 @@ impl World {
             Action::Scan { queue, restart, names_max } => self.scan(queue, restart, names_max),
             Action::Claim { id, from, recipients_max } => self.claim(id, from, recipients_max),
             Action::ReadRecipients { id, offset, recipients_max } => self.read(id, offset, recipients_max),
+            Action::Probed(_) | Action::ClearReport(_) => {}
             Action::RemoveDeferLog(id) => {
                 if let Some(file) = self.files.get_mut(&id) {
                     file.defer_log = 0;

@@ -1,9 +1,9 @@
 //! MAIL, RCPT, DATA, content and the final dot, with and without pipelining (RFC 2920).
 
 use super::{Action, Ending, Session, Stage, Verdict};
-use crate::{Envelope, Scope};
+use crate::{Envelope, Scope, VerifyTarget};
 use std::collections::VecDeque;
-use types::Instant;
+use types::{Dsn, Instant};
 use wire::ServerReply;
 
 /// How many bytes of commands may be unanswered: what one segment or two carry, and what no server's buffers refuse
@@ -125,6 +125,7 @@ impl Transaction {
             Step::Forward(_) => Step::Mail,
             Step::Mail => Step::Rcpt(0),
             Step::Rcpt(place) if place + 1 < self.envelope.recipients() => Step::Rcpt(place + 1),
+            Step::Rcpt(_) if self.envelope.probe() == Some(VerifyTarget::Rcpt) => Step::Rset,
             Step::Rcpt(_) => Step::Data,
             Step::Data => Step::Dot,
             Step::Dot | Step::Rset if self.stays_open => Step::Last,
@@ -227,6 +228,9 @@ impl Session {
             Step::Rcpt(place) if !transaction.mail_was_refused => {
                 if reply.class() == 2 {
                     transaction.accepted.push(place);
+                    if transaction.envelope.probe() == Some(VerifyTarget::Rcpt) {
+                        self.verdicts.push(Verdict::Sent(place, reply.clone()));
+                    }
                 } else {
                     self.fail_one(place, reply, "RCPT TO command");
                 }
@@ -237,6 +241,7 @@ impl Session {
                     self.fail_all(reply, "DATA command");
                 }
             }
+            Step::Data if transaction.envelope.probe().is_some() => self.probed(reply),
             Step::Dot => self.delivered(reply),
             Step::Forward(_)
             | Step::Mail
@@ -246,6 +251,16 @@ impl Session {
             | Step::Quit
             | Step::Last => {}
         }
+    }
+
+    /// The server waits for a message that will not come: all that is left is to hang up.
+    fn probed(&mut self, reply: &ServerReply) {
+        let Some(transaction) = &mut self.transaction else { return };
+        let reply = ServerReply { dsn: Dsn::success(0, 0), ..reply.clone() };
+        let accepted = std::mem::take(&mut transaction.accepted);
+        self.verdicts.extend(accepted.into_iter().map(|place| Verdict::Sent(place, reply.clone())));
+        self.out.clear();
+        self.close();
     }
 
     fn delivered(&mut self, reply: &ServerReply) {

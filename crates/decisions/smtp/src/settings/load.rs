@@ -4,7 +4,7 @@ use super::{
     AddressPreference, AddressSettings, CacheSettings, HostLookup, PixSettings, Protocol, Quirks,
     SmtpSettings, Timeouts,
 };
-use crate::PixWorkarounds;
+use crate::{PixWorkarounds, VerifyTarget};
 use config::{Values, params as p};
 use message::{MimeLimits, ScannerLimits};
 use std::net::IpAddr;
@@ -52,6 +52,7 @@ impl SmtpSettings {
                 }),
             },
             soft_bounce: v.bool(p::soft_bounce),
+            address_verify_target: verify_target(v, protocol)?,
             timeouts: timeouts(v, protocol),
             addresses: addresses(v, protocol)?,
             quirks: quirks(v, protocol),
@@ -64,6 +65,18 @@ impl SmtpSettings {
 
 fn count(number: i64) -> usize {
     usize::try_from(number).unwrap_or(0)
+}
+
+fn verify_target(v: &Values, protocol: Protocol) -> Result<VerifyTarget, config::Invalid> {
+    let text = pick!(v, protocol, text, smtp_address_verify_target, lmtp_address_verify_target);
+    match text.to_ascii_lowercase().as_str() {
+        "rcpt" => Ok(VerifyTarget::Rcpt),
+        "data" => Ok(VerifyTarget::Data),
+        _ => {
+            let name = format!("{}_address_verify_target", protocol.prefix());
+            Err(config::Invalid::value(&name, text, "want rcpt or data, not"))
+        }
+    }
 }
 
 fn timeouts(v: &Values, protocol: Protocol) -> Timeouts {

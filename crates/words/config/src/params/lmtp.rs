@@ -5,7 +5,7 @@ use super::row::*;
 rows! {
     after global;
     lmtp_address_preference: text(1, 0), "any", "smtp", Honoured("smtp"), "Which protocol is tried first.";
-    lmtp_address_verify_target: text(1, 0), "rcpt", "smtp", NotYet, "Up to which command an address is probed: RCPT or DATA.";
+    lmtp_address_verify_target: text(1, 0), "rcpt", "smtp", Honoured("smtp"), "Up to which command an address is probed: RCPT or DATA.";
     lmtp_assume_final: flag(), "no", "smtp", Honoured("deliver"), "Says in reports that a delivery was final, if the server does not announce DSN.";
     lmtp_balance_inet_protocols: flag(), "yes", "smtp", Honoured("smtp"), "Tries both protocols in turn.";
     lmtp_bind_address: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv4 address that connections come from.";

@@ -10,7 +10,7 @@ rows! {
     ignore_mx_lookup_error: flag(), "no", "smtp", Honoured("smtp"), "Uses a domain's address if its MX cannot be looked up.";
     ignore_srv_lookup_error: flag(), "no", "smtp", NotYet, "Goes on with MX and addresses if SRV records cannot be looked up.";
     smtp_address_preference: text(1, 0), "any", "smtp", Honoured("smtp"), "Which protocol is tried first.";
-    smtp_address_verify_target: text(1, 0), "rcpt", "smtp", NotYet, "Up to which command an address is probed: RCPT or DATA.";
+    smtp_address_verify_target: text(1, 0), "rcpt", "smtp", Honoured("smtp"), "Up to which command an address is probed: RCPT or DATA.";
     smtp_always_send_ehlo: flag(), "yes", "smtp", Honoured("smtp"), "Says EHLO even if the greeting does not mention ESMTP.";
     smtp_balance_inet_protocols: flag(), "yes", "smtp", Honoured("smtp"), "Tries both protocols in turn.";
     smtp_bind_address: text(0, 0), "", "smtp", Honoured("smtp"), "The IPv4 address that connections come from.";
