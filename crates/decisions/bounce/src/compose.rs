@@ -93,7 +93,12 @@ impl<'a> Composer<'a> {
         if self.is_line_start {
             self.boundary.check(line.bytes);
         }
-        self.is_line_start = line.is_complete;
+        self.note_line_start(line);
+    }
+
+    /// An empty piece leaves the place where it is: a line that only seems to go on may begin with anything.
+    fn note_line_start(&mut self, line: Line<'_>) {
+        self.is_line_start = line.is_complete || (self.is_line_start && line.bytes.is_empty());
     }
 
     /// Writes everything up to the original. False if no recipient wants a notification: drop what was written.
@@ -307,7 +312,7 @@ impl<'a> Composer<'a> {
             self.is_over = true;
             return false;
         }
-        self.is_line_start = line.is_complete;
+        self.note_line_start(line);
         out(line);
         true
     }

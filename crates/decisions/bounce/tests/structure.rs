@@ -203,6 +203,14 @@ fn hostile_line() -> impl Strategy<Value = (Vec<u8>, bool)> {
     (line, prop::bool::weighted(0.9))
 }
 
+#[test]
+fn an_empty_piece_hides_no_boundary() {
+    let lines = [(Vec::new(), false), (format!("--{ID}.{NOW}/mx.test").into_bytes(), true)];
+    let entries = [entry("a@x", Dsn::permanent(1, 1), b"no", "failed")];
+    let mail = compose(&settings(&[]), Kind::Failure, &attributes(), &entries, &lines);
+    assert_eq!(parts(&mail).len(), 5, "preamble, three parts, end");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
