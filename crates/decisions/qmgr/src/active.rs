@@ -324,6 +324,7 @@ impl Core {
     /// What is to be done about results: successes are marked, failures and delays recorded first.
     pub(crate) fn settle(&mut self, step: &mut Step<'_>, key: Key<Message>, dispositions: Vec<Disposition>) {
         let (mut bounced, mut deferred, mut traced) = (Vec::new(), Vec::new(), Vec::new());
+        let mut reported = Vec::new();
         for mut disposition in dispositions.into_iter().flat_map(members::each) {
             let trace = disposition.request.message.trace;
             if trace.is_probe() {
@@ -332,7 +333,7 @@ impl Core {
             }
             soften(&mut disposition.report);
             if trace.has_report() {
-                self.append(step, key, (LogName::Trace, true), vec![disposition.clone()]);
+                reported.push(disposition.clone());
             }
             match disposition.report.outcome {
                 Outcome::Sent => {
@@ -353,6 +354,9 @@ impl Core {
                 Outcome::Bounced => bounced.push(disposition),
                 Outcome::Deferred => deferred.push(disposition),
             }
+        }
+        if !reported.is_empty() {
+            self.append(step, key, (LogName::Trace, true), reported);
         }
         for (log, records) in
             [(LogName::Bounce, bounced), (LogName::Defer, deferred), (LogName::Trace, traced)]

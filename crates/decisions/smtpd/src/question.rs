@@ -157,6 +157,9 @@ pub enum Answer {
     /// Go on; the client's addresses are completed with our domain (`local_header_rewrite_clients`). Only
     /// after [`Ask::Mail`].
     AcceptLocal,
+    /// Go on with this address in place of the one that was given: the sender of our own probes. Only after
+    /// [`Ask::Mail`] and [`Ask::Rcpt`].
+    AcceptAs(Address),
     /// Give this reply.
     Refuse(Reply),
     /// 501, and a warning that shows the address.

@@ -51,6 +51,16 @@ pub enum Restriction {
     RejectUnknownRecipientDomain,
     /// `reject_multi_recipient_bounce`
     RejectMultiRecipientBounce,
+    /// `reject_unverified_sender`
+    RejectUnverifiedSender,
+    /// `reject_unverified_recipient`
+    RejectUnverifiedRecipient,
+    /// `permit_mx_backup`
+    PermitMxBackup,
+    /// `reject_authenticated_sender_login_mismatch` and its kin.
+    SenderLogin(SenderLogin),
+    /// `sleep`, in seconds.
+    Sleep(u32),
     /// `check_*_access type:table`, or the table alone.
     Access {
         /// What is looked up; `None` is what the list is about.
@@ -94,6 +104,28 @@ pub enum Restriction {
     Class(Rc<Rules>),
     /// What cannot be carried out: whoever reaches it is answered 451 4.3.5. The text is a warning.
     Unusable(Rc<str>),
+}
+
+/// Whose use of a sender address is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderLogin {
+    /// `reject_authenticated_sender_login_mismatch`
+    Authenticated,
+    /// `reject_known_sender_login_mismatch`
+    Known,
+    /// `reject_unauthenticated_sender_login_mismatch`
+    Unauthenticated,
+}
+
+impl SenderLogin {
+    /// The restriction.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Authenticated => "reject_authenticated_sender_login_mismatch",
+            Self::Known => "reject_known_sender_login_mismatch",
+            Self::Unauthenticated => "reject_unauthenticated_sender_login_mismatch",
+        }
+    }
 }
 
 /// What is looked up in an access table (access(5)).
@@ -166,18 +198,12 @@ pub struct RestrictionLists {
     problems: Vec<String>,
 }
 
-/// Names that Postfix knows and this server does not carry out yet.
-const NOT_YET: [&str; 8] = [
-    "check_relay_domains",
-    "permit_mx_backup",
-    "reject_authenticated_sender_login_mismatch",
-    "reject_known_sender_login_mismatch",
-    "reject_maps_rbl",
-    "reject_sender_login_mismatch",
-    "reject_unauthenticated_sender_login_mismatch",
-    "sleep",
+/// Names that Postfix does not carry out any more, and what it says is to take their place.
+const REMOVED: [(&str, &str); 3] = [
+    ("check_relay_domains", "\"reject_unauth_destination\""),
+    ("permit_naked_ip_address", "\"permit_mynetworks\" or \"permit_sasl_authenticated\""),
+    ("reject_maps_rbl", "\"reject_rbl_client domain-name\""),
 ];
-const NOT_YET_EITHER: [&str; 2] = ["reject_unverified_recipient", "reject_unverified_sender"];
 
 const POLICY: &str = "check_policy_service";
 const NO_POLICY_SERVICE: &str = "restriction check_policy_service must be followed by transport:server";
@@ -206,6 +232,16 @@ fn known(name: &str) -> Option<Restriction> {
         "reject_unknown_sender_domain" | "reject_unknown_address" => R::RejectUnknownSenderDomain,
         "reject_unknown_recipient_domain" => R::RejectUnknownRecipientDomain,
         "reject_multi_recipient_bounce" => R::RejectMultiRecipientBounce,
+        "reject_unverified_sender" => R::RejectUnverifiedSender,
+        "reject_unverified_recipient" => R::RejectUnverifiedRecipient,
+        "permit_mx_backup" => R::PermitMxBackup,
+        "reject_authenticated_sender_login_mismatch" => R::SenderLogin(SenderLogin::Authenticated),
+        "reject_known_sender_login_mismatch" => R::SenderLogin(SenderLogin::Known),
+        "reject_unauthenticated_sender_login_mismatch" => R::SenderLogin(SenderLogin::Unauthenticated),
+        "reject_sender_login_mismatch" => R::Class(Rc::new([
+            R::SenderLogin(SenderLogin::Authenticated),
+            R::SenderLogin(SenderLogin::Unauthenticated),
+        ])),
         "reject_unknown_client_hostname" | "reject_unknown_client" => R::RejectUnknownClientHostname,
         "reject_unknown_reverse_client_hostname" => R::RejectUnknownReverseClientHostname,
         "reject_unknown_helo_hostname" | "reject_unknown_hostname" => R::RejectUnknownHeloHostname,
@@ -275,21 +311,21 @@ fn dns_list(name: &str, list: impl FnOnce() -> Option<String>) -> Option<Result<
     Some(list.and_then(parse).map(rule))
 }
 
+fn sleep(seconds: Option<&str>) -> Option<Restriction> {
+    let seconds = seconds.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    Some(Restriction::Sleep(seconds.parse().unwrap_or(u32::MAX)))
+}
+
 fn unknown(name: &str) -> String {
     if name.eq_ignore_ascii_case(POLICY) {
         return NO_POLICY_SERVICE.to_owned();
     }
-    if name.eq_ignore_ascii_case("permit_naked_ip_address") {
+    if let Some((_, instead)) = REMOVED.iter().find(|(removed, _)| removed.eq_ignore_ascii_case(name)) {
         return format!(
-            "support for restriction \"{name}\" has been removed in Postfix 3.9; instead, specify \
-             \"permit_mynetworks\" or \"permit_sasl_authenticated\""
+            "support for restriction \"{name}\" has been removed in Postfix 3.9; instead, specify {instead}"
         );
     }
-    let is = |other: &&str| other.eq_ignore_ascii_case(name);
-    match NOT_YET.iter().any(is) || NOT_YET_EITHER.iter().any(is) {
-        true => format!("smtpd restriction \"{name}\" is not supported yet"),
-        false => format!("unknown smtpd restriction: \"{name}\""),
-    }
+    format!("unknown smtpd restriction: \"{name}\"")
 }
 
 struct Parser<'v> {
@@ -315,6 +351,12 @@ impl<'v> Parser<'v> {
                 break;
             }
             let rule = match (known(name), access(name)) {
+                (None, None) if name.eq_ignore_ascii_case("sleep") => match sleep(words.next()) {
+                    Some(rule) => rule,
+                    None => {
+                        self.unusable(parameter, "restriction sleep must be followed by number".to_owned())
+                    }
+                },
                 (Some(rule), _) => rule,
                 (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
                 (None, None) if server_access(name).is_some() => {

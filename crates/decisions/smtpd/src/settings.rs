@@ -1,6 +1,6 @@
 //! The parameters of an SMTP server, as one service of master.cf has them.
 
-use crate::{client_limits::ClientLimits, restrictions::RestrictionLists};
+use crate::{client_limits::ClientLimits, restrictions::RestrictionLists, unverified::UnverifiedSettings};
 use config::{Invalid, Protocols, Values, params as p};
 use std::time::Duration;
 
@@ -101,6 +101,8 @@ pub struct SmtpdSettings {
     pub restrictions: RestrictionLists,
     /// What rejects say.
     pub codes: Codes,
+    /// Addresses that are probed.
+    pub unverified: UnverifiedSettings,
 }
 
 /// What is done where DNS fails for now.
@@ -113,7 +115,7 @@ pub enum TempfailAction {
 }
 
 impl TempfailAction {
-    fn load(values: &Values, id: p::Id) -> Result<Self, Invalid> {
+    pub(crate) fn load(values: &Values, id: p::Id) -> Result<Self, Invalid> {
         match values.text(id) {
             "defer" => Ok(Self::Defer),
             "defer_if_permit" => Ok(Self::DeferIfPermit),
@@ -179,6 +181,7 @@ impl SmtpdSettings {
             protocol: Protocol::load(values)?,
             restrictions: RestrictionLists::load(values)?,
             codes: Codes::load(values)?,
+            unverified: UnverifiedSettings::load(values)?,
         })
     }
 }
@@ -196,6 +199,7 @@ impl SmtpdSettings {
             protocol,
             restrictions: RestrictionLists::none(),
             codes: Codes::load(values)?,
+            unverified: UnverifiedSettings::load(values)?,
         })
     }
 }

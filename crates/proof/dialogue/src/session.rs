@@ -8,7 +8,8 @@ use crate::{
 use maillog::Logger;
 use rewrite::{RewriteSettings, Rewriter};
 use smtpd::{
-    Action, Answer, FlushService, Flushed, Judge, Peer, Session, SmtpdSettings, Surroundings, Verdict,
+    Action, Answer, FlushService, Flushed, Judge, NoClock, NoVerify, Peer, Session, SmtpdSettings,
+    Surroundings, Verdict,
 };
 use std::{
     future::Future,
@@ -125,6 +126,8 @@ impl Run {
             local: rewriter.locality(),
             own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),
             free_bytes: Rc::new(|| 1 << 40),
+            verify: Rc::new(NoVerify),
+            clock: Rc::new(NoClock),
         };
         let now = Instant::from_nanos(1_000_000_000);
         Ok(Self {

@@ -210,6 +210,19 @@ impl<W: World> FileCache<W> {
         self.state.is_closing.get()
     }
 
+    /// Writes what there is, in this thread. What another thread is writing is written again: that one may be cut off.
+    pub(crate) fn close_now(&self) {
+        self.state.is_closing.set(true);
+        let mut changes = Changes::clone(&self.writing.borrow());
+        changes.append(&mut self.fresh.take());
+        if changes.is_empty() {
+            return;
+        }
+        if let Err(why) = self.file.write(&changes, false) {
+            self.log.warning(&format!("{}: {why}; its last changes are lost", self.name));
+        }
+    }
+
     /// Writes what there is, and leaves what comes later in memory.
     pub(crate) async fn close(self: &Rc<Self>) {
         self.state.is_closing.set(true);

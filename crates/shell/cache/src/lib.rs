@@ -141,6 +141,15 @@ impl<W: World> Cache<W> {
     }
 }
 
+impl<W: World> Cache<W> {
+    /// The same at once, while nothing else of this process goes on: it ends, and what would happen meanwhile must not.
+    pub fn close_now(&self) {
+        if let Store::File(file) = &self.0.store {
+            file.close_now();
+        }
+    }
+}
+
 impl<W: World> Inner<W> {
     async fn change(&self, key: &[u8], value: Option<&[u8]>) {
         let changed = match &self.store {

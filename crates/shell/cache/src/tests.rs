@@ -144,6 +144,24 @@ fn changes_are_written_within_seconds() {
 }
 
 #[test]
+fn what_is_not_written_yet_is_written_at_once_when_a_process_ends() {
+    for map_type in FILE_TYPES {
+        let machine = Machine::new(&[]);
+        let map = format!("{map_type}:{}", machine.path("cache"));
+        let cache = machine.open(&map, NEVER);
+        let ending = cache.clone();
+        machine.run(async move {
+            cache.update(b"key", b"value").await;
+            cache.update(b"gone", b"value").await;
+            cache.delete(b"gone").await;
+        });
+        ending.close_now();
+        assert_eq!(machine.stored(&map, "key"), some("value"), "{map_type}");
+        assert_eq!(machine.stored(&map, "gone"), None, "{map_type}");
+    }
+}
+
+#[test]
 fn two_processes_have_one_file() {
     for map_type in FILE_TYPES {
         let machine = Machine::new(&[]);

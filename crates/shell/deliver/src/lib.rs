@@ -104,6 +104,13 @@ impl<W: World> Deliver<W> {
         }
     }
 
+    /// The same at once: the process ends, and no delivery must be seen to end with it.
+    pub fn close_now(&self) {
+        if let Some(services) = self.shared.verify.get() {
+            services.close_now();
+        }
+    }
+
     /// Lets deliveries and clients finish, and lets the next generation know of mail that came of them, within `limit`.
     pub async fn finish(&self, limit: Duration) {
         let finishing = async {

@@ -61,7 +61,7 @@ async fn serve(
     deliver.start(rows);
     let limit = match master.says_go().await {
         Go::AtOnce => {
-            deliver.close(LAST_WRITES).await;
+            deliver.close_now();
             return Ok(());
         }
         Go::Within(limit) => limit,

@@ -86,6 +86,11 @@ impl<W: World> VerifyServices<W> {
         Ok(())
     }
 
+    /// Writes what is not written yet, while nothing else goes on.
+    pub(crate) fn close_now(&self) {
+        self.all.values().for_each(|service| service.cache.close_now());
+    }
+
     /// Writes what is not written yet.
     pub(crate) async fn close(&self) {
         for service in self.all.values() {

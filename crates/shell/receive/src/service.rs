@@ -2,6 +2,7 @@
 
 use crate::{
     Shared,
+    asking::{VerifyClient, WorldClock},
     flush::FlushClient,
     policy::PolicyClients,
     stress::{self, Stressed},
@@ -115,6 +116,8 @@ impl SmtpService {
                 local: own.locality(),
                 own_addresses: own_addresses(values).into(),
                 free_bytes: free_bytes(shared),
+                verify: Rc::new(VerifyClient::new(&shared.world, shared.log.session(&tag), values)),
+                clock: Rc::new(WorldClock(shared.world.clone())),
             };
             let settings = Rc::new(SmtpdSettings::load(values).map_err(invalid)?);
             let routes = Routes(libraries.rewriter(values)?);
@@ -169,6 +172,12 @@ fn say_problems(settings: &SmtpdSettings, row: &Row<'_>, values: &Values, logger
             false => "sessions are in clear text",
         };
         logger.warning(&format!("service {}: {asked}: TLS is not offered yet; {consequence}", row.service));
+    }
+    if values.bool(p::smtpd_sasl_auth_enable) {
+        logger.warning(&format!(
+            "service {}: smtpd_sasl_auth_enable = yes: AUTH is not offered yet; clients cannot log in",
+            row.service
+        ));
     }
 }
 

@@ -171,6 +171,6 @@ mod tests {
         }
         assert_eq!(decode_answer(&decoded(&encode_done(true))), None);
         assert_eq!(decode_answer(&decoded(&encode_done(false))), None);
-        assert_eq!(decode_answer(&decoded(b"status\00\0recipient_status\09\0reason\0x\0\0")), None);
+        assert_eq!(decode_answer(&decoded(b"status\x000\0recipient_status\x009\0reason\0x\0\0")), None);
     }
 }

@@ -6,12 +6,15 @@ mod dns_lists;
 mod dressing;
 mod etrn;
 mod hostname;
+mod mx_backup;
 mod old_defaults;
 mod policy;
 mod screening;
+mod sender_login;
 mod server_access;
 mod stand_alone;
 mod unlisted;
+mod unverified;
 mod walk;
 
 pub use etrn::{FlushService, Flushed, NoFlushService};
@@ -19,7 +22,9 @@ pub(crate) use hostname::{is_site, is_valid_hostname};
 pub use policy::{Instance, NoPolicyServers, PolicyRequest, PolicyServer, PolicyServers};
 pub use stand_alone::StandAlone;
 
-use crate::{Answer, Ask, Grants, Question, SmtpdSettings, Standing, Verdict, record::Witness};
+use crate::{
+    Answer, Ask, Clock, Grants, Question, SmtpdSettings, Standing, Verdict, Verify, record::Witness,
+};
 use access::AccessTables;
 use config::{Values, params as p};
 use dns_lists::DnsListReplies;
@@ -30,7 +35,7 @@ use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList
 use old_defaults::OldDefaults;
 use policy::Policies;
 use screening::Screening;
-use std::{future::Future, net::IpAddr, rc::Rc};
+use std::{cell::Cell, future::Future, net::IpAddr, rc::Rc};
 use types::{Address, Dsn, DsnClass, Lookup, Reply, Resolved};
 use world::{Dns, Tables};
 
@@ -65,6 +70,10 @@ pub struct Surroundings<'t> {
     pub own_addresses: Rc<[IpAddr]>,
     /// Free bytes of the queue's file system; may be some seconds old.
     pub free_bytes: Rc<dyn Fn() -> u64>,
+    /// verify(8).
+    pub verify: Rc<dyn Verify>,
+    /// Time, for rules that wait.
+    pub clock: Rc<dyn Clock>,
 }
 
 /// The judge of one service. One for each service and thread, for all its sessions.
@@ -72,8 +81,17 @@ pub struct Judge<R> {
     settings: Rc<SmtpdSettings>,
     resolver: R,
     dns: Rc<dyn Dns>,
+    local: Rc<dyn Locality>,
     own_addresses: Rc<[IpAddr]>,
     free_bytes: Rc<dyn Fn() -> u64>,
+    verify: Rc<dyn Verify>,
+    clock: Rc<dyn Clock>,
+    /// None where every network is good enough.
+    permit_mx_backup_networks: Option<NameAddrList>,
+    /// It was told that permit_mx_backup goes away.
+    is_mx_backup_told: Cell<bool>,
+    smtpd_sasl_auth_enable: bool,
+    smtpd_sender_login_maps: AddressMaps,
     queue_minfree: u64,
     allow_untrusted_routing: bool,
     mynetworks: NameAddrList,
@@ -166,6 +184,14 @@ impl<R: Resolve> Judge<R> {
             dns: Rc::clone(&around.dns),
             own_addresses: Rc::clone(&around.own_addresses),
             free_bytes: Rc::clone(&around.free_bytes),
+            local: Rc::clone(&around.local),
+            verify: Rc::clone(&around.verify),
+            clock: Rc::clone(&around.clock),
+            permit_mx_backup_networks: (!values.list(p::permit_mx_backup_networks).is_empty())
+                .then(|| hosts(p::permit_mx_backup_networks, "permit_mx_backup_networks")),
+            is_mx_backup_told: Cell::new(false),
+            smtpd_sasl_auth_enable: values.bool(p::smtpd_sasl_auth_enable),
+            smtpd_sender_login_maps: maps("smtpd_sender_login_maps", values.text(p::smtpd_sender_login_maps)),
             queue_minfree: u64::try_from(values.int(p::queue_minfree)).unwrap_or(0),
             allow_untrusted_routing: values.bool(p::allow_untrusted_routing),
             mynetworks: hosts(p::mynetworks, "mynetworks"),
@@ -202,6 +228,16 @@ impl<R: Resolve> Judge<R> {
             dressing: Dressing::open(values, around.tables),
             local_time: Rc::clone(&around.local_time),
             witness: None,
+        }
+    }
+
+    /// The restriction goes away in some later Postfix.
+    fn warn_of_mx_backup(&self, log: &maillog::Logger) {
+        if !self.is_mx_backup_told.replace(true) {
+            log.warning(
+                "support for restriction \"permit_mx_backup\" will be removed from Postfix; \
+                 instead, specify \"relay_domains\"",
+            );
         }
     }
 

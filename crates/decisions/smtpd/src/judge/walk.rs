@@ -7,7 +7,7 @@ use crate::{
 };
 use bstr::{BStr, BString, ByteSlice};
 use maillog::{Event, SmtpdEvent};
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 use types::{Address, AddressClass, Dsn, DsnClass, Lookup, Reply, Resolved, Trouble};
 
 /// What a restriction says.
@@ -96,7 +96,8 @@ impl<R: Resolve> Judge<R> {
     }
 
     pub(super) async fn mail(&self, question: &Question<'_>, sender: &Address, size_bytes: u64) -> Verdict {
-        let mut walk = self.walk(question, Some(sender), None);
+        let steady = self.probe_sender(sender);
+        let mut walk = self.walk(question, Some(steady.as_ref().unwrap_or(sender)), None);
         if let Some(refusal) = super::size_refusal(&self.settings, question, sender, size_bytes) {
             return walk.verdict(Some(refusal));
         }
@@ -129,7 +130,11 @@ impl<R: Resolve> Judge<R> {
 
     pub(super) async fn rcpt(&self, question: &Question<'_>, recipient: &Address) -> Verdict {
         let sender = question.transaction.map(|transaction| &transaction.sender);
-        let mut walk = self.walk(question, sender, Some(recipient));
+        let steady = sender.and_then(|sender| self.probe_sender(sender));
+        let mut walk = self.walk(question, steady.as_ref().or(sender), Some(recipient));
+        if let Some(steady) = self.probe_sender(recipient).filter(|steady| !steady.is_null()) {
+            return Verdict { answer: Answer::AcceptAs(steady), standing: walk.into_standing() };
+        }
         // Everybody may write to the postmaster (RFC 5321 §4.5.1).
         if recipient.as_bytes().eq_ignore_ascii_case(b"postmaster") {
             return walk.verdict(None);
@@ -365,6 +370,11 @@ impl<R: Resolve> Walk<'_, R> {
                 self.permit_client_if("permit_sasl_authenticated", is_known).await
             }
             Rule::Nobody(_) => Status::Dunno,
+            Rule::Sleep(seconds) => {
+                judge.clock.sleep(Duration::from_secs(u64::from(*seconds))).await;
+                Status::Dunno
+            }
+            Rule::SenderLogin(rule) => Box::pin(self.sender_login(*rule)).await?,
             Rule::Access { subject: of, table } => self.access(*of, *table, subject).await?,
             Rule::ServerAccess { subject: of, servers, table } => {
                 self.server_access(*of, *servers, *table).await
@@ -378,12 +388,13 @@ impl<R: Resolve> Walk<'_, R> {
             | Rule::RejectUnauthPipelining
             | Rule::RejectPlaintextSession => self.client_rule(rule, subject).await,
             Rule::RejectNonFqdnHeloHostname | Rule::RejectInvalidHeloHostname => self.helo_rule(rule),
-            Rule::RejectNonFqdnSender | Rule::RejectUnknownSenderDomain | Rule::RejectUnlistedSender => {
-                match self.sender.filter(|sender| !sender.is_null()) {
-                    Some(sender) => self.address_rule(rule, sender, SENDER).await?,
-                    None => Status::Dunno,
-                }
-            }
+            Rule::RejectNonFqdnSender
+            | Rule::RejectUnknownSenderDomain
+            | Rule::RejectUnlistedSender
+            | Rule::RejectUnverifiedSender => match self.sender.filter(|sender| !sender.is_null()) {
+                Some(sender) => self.address_rule(rule, sender, SENDER).await?,
+                None => Status::Dunno,
+            },
             Rule::RejectMultiRecipientBounce => self.multi_recipient_bounce(subject),
             Rule::WarnIfReject | Rule::Class(_) => Status::Dunno,
             Rule::Unusable(why) => {
@@ -426,6 +437,12 @@ impl<R: Resolve> Walk<'_, R> {
                 self.reject(Fault::Policy, Reply::new(code, dsn, text))
             }
             Rule::RejectUnlistedSender => self.unlisted_sender(address).await,
+            Rule::RejectUnverifiedRecipient if address.is_null() => Status::Dunno,
+            Rule::RejectUnverifiedSender | Rule::RejectUnverifiedRecipient => {
+                // Boxed, as the next ones: what is not used takes no room in each session.
+                Box::pin(self.unverified(address, class)).await
+            }
+            Rule::PermitMxBackup => Box::pin(self.mx_backup(address, subject)).await?,
             Rule::RejectUnlistedRecipient => self.unlisted_recipient(address).await,
             Rule::RejectNonFqdnSender | Rule::RejectNonFqdnRecipient => {
                 let is_smtputf8 = self.question.transaction.is_some_and(|t| t.is_smtputf8);

@@ -91,6 +91,8 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
         local: rewriter.locality(),
         own_addresses: Rc::new([]),
         free_bytes: Rc::new(|| 1 << 40),
+        verify: Rc::new(crate::NoVerify),
+        clock: Rc::new(crate::NoClock),
     };
     Judge::new(settings, &values, rewriter, &around).watched_by(Rc::clone(notes) as Rc<dyn Witness>)
 }

@@ -195,6 +195,10 @@ impl Session {
         if let Some(complaint) = complaint {
             return self.complain(&complaint);
         }
+        let recipient = match answer {
+            Answer::AcceptAs(address) => address,
+            _ => recipient,
+        };
         let dsn_orcpt = dsn.orcpt.unwrap_or_else(|| {
             let original = text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(&text);
             [b"rfc822;", original].concat().into()

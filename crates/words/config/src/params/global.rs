@@ -50,7 +50,7 @@ rows! {
     inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("config, master"), "The addresses that mail is received on.";
     inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("config, master, receive, smtp"), "The protocols used: ipv4, ipv6 or both.";
     internal_mail_filter_classes: text(0, 0), "", "global", NotYet, "Which mail made by the system itself is filtered like mail from outside.";
-    ipc_idle: time(1, 0), "5s", "global", NoEffect("clean-up and rewriting are function calls; there are no connections between daemons to close"), "After what idle time a connection between two daemons is closed.";
+    ipc_idle: time(1, 0), "5s", "global", Honoured("receive"), "After what idle time a connection between two daemons is closed.";
     ipc_timeout: time(1, 0), "3600s", "global", Honoured("deliver"), "How long a delivery agent may take over one mailbox before its mail is deferred.";
     ipc_ttl: time(1, 0), "1000s", "global", NoEffect("clean-up and rewriting are function calls; there are no connections between daemons to close"), "After what time a connection between two daemons is closed.";
     known_tcp_ports: text(0, 0), "lmtp=24, smtp=25, smtps=submissions=465, submission=587", "global", Honoured("master, smtp"), "Numbers of service names that no file needs to be asked for.";

@@ -22,7 +22,7 @@ rows! {
     maps_rbl_reject_code: int(0, 0), "554", "smtpd", Honoured("smtpd"), "The reply code to what a DNS block list names.";
     non_fqdn_reject_code: int(0, 0), "504", "smtpd", Honoured("smtpd"), "The reply code for a name that is not complete.";
     notify_classes: text(0, 0), "resource, software", "bounce,smtp,smtpd", Honoured("bounce"), "What the postmaster is told about.";
-    permit_mx_backup_networks: text(0, 0), "", "smtpd", NotYet, "Networks whose main MX hosts permit_mx_backup trusts.";
+    permit_mx_backup_networks: text(0, 0), "", "smtpd", Honoured("smtpd"), "Networks whose main MX hosts permit_mx_backup trusts.";
     plaintext_reject_code: int(0, 0), "450", "smtpd", Honoured("smtpd"), "The reply code of reject_plaintext_session.";
     queue_minfree: long(0, 0), "0", "smtpd", Honoured("process, queue, smtpd"), "How much room must be left for a message to be taken.";
     rbl_reply_maps: text(0, 0), "", "smtpd", Honoured("smtpd"), "Replies by DNS block list.";
@@ -103,7 +103,7 @@ rows! {
     smtpd_relay_before_recipient_restrictions: flag(), "${{$compatibility_level} <level {3.6} ? {no} : {yes}}", "smtpd", Honoured("smtpd"), "Asks the relay restrictions first.";
     smtpd_relay_restrictions: text(0, 0), "${{$compatibility_level} <level {1} ? {} : {permit_mynetworks, permit_sasl_authenticated, defer_unauth_destination}}", "smtpd", Honoured("smtpd"), "What may be relayed.";
     smtpd_restriction_classes: text(0, 0), "", "postconf,proxymap,smtpd", Honoured("smtpd"), "Names of lists of restrictions.";
-    smtpd_sasl_auth_enable: flag(), "no", "smtpd", NotYet, "Lets clients log in.";
+    smtpd_sasl_auth_enable: flag(), "no", "smtpd", Honoured("smtpd"), "Lets clients log in.";
     smtpd_sasl_authenticated_header: flag(), "no", "smtpd", NotYet, "Names the user who logged in in the Received header.";
     smtpd_sasl_exceptions_networks: text(0, 0), "", "smtpd", NotYet, "Clients that AUTH is not announced to.";
     smtpd_sasl_local_domain: text(0, 0), "", "smtpd", NotYet, "The realm of logins.";
@@ -114,7 +114,7 @@ rows! {
     smtpd_sasl_service: text(1, 0), "smtp", "smtpd", NotYet, "The service name that the login plug-in is told.";
     smtpd_sasl_tls_security_options: text(0, 0), "$smtpd_sasl_security_options", "smtpd", NotYet, "What a login mechanism must be within TLS.";
     smtpd_sasl_type: text(1, 0), "cyrus", "smtpd", NotYet, "The login plug-in.";
-    smtpd_sender_login_maps: text(0, 0), "", "proxymap,smtpd", NotYet, "Tables of the users who own a sender address.";
+    smtpd_sender_login_maps: text(0, 0), "", "proxymap,smtpd", Honoured("smtpd"), "Tables of the users who own a sender address.";
     smtpd_sender_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a sender.";
     smtpd_service_name: text(1, 0), "smtpd", "postscreen", Honoured("postscreen"), "The service that postscreen hands clients to.";
     smtpd_soft_error_limit: int(1, 0), "10", "smtpd", Honoured("smtpd"), "How many errors make replies slow.";
@@ -132,12 +132,12 @@ rows! {
     unknown_relay_recipient_reject_code: int(0, 0), "550", "smtpd", Honoured("smtpd"), "The reply code for an unknown recipient of relay_domains.";
     unknown_virtual_alias_reject_code: int(0, 0), "550", "smtpd", Honoured("smtpd"), "The reply code for an unknown virtual alias.";
     unknown_virtual_mailbox_reject_code: int(0, 0), "550", "smtpd", Honoured("smtpd"), "The reply code for an unknown virtual mailbox.";
-    unverified_recipient_defer_code: int(200, 499), "450", "smtpd", NotYet, "The reply code while it is not known whether a recipient exists.";
-    unverified_recipient_reject_code: int(200, 599), "450", "smtpd", NotYet, "The reply code for a recipient that a probe found undeliverable.";
-    unverified_recipient_reject_reason: text(0, 0), "", "smtpd", NotYet, "The text of the reply for an undeliverable recipient, in place of what the probe found.";
-    unverified_recipient_tempfail_action: text(1, 0), "$reject_tempfail_action", "smtpd", NotYet, "What reject_unverified_recipient does if probing fails for now.";
-    unverified_sender_defer_code: int(200, 499), "450", "smtpd", NotYet, "The reply code while it is not known whether a sender exists.";
-    unverified_sender_reject_code: int(200, 599), "450", "smtpd", NotYet, "The reply code for a sender that a probe found undeliverable.";
-    unverified_sender_reject_reason: text(0, 0), "", "smtpd", NotYet, "The text of the reply for an undeliverable sender, in place of what the probe found.";
-    unverified_sender_tempfail_action: text(1, 0), "$reject_tempfail_action", "smtpd", NotYet, "What reject_unverified_sender does if probing fails for now.";
+    unverified_recipient_defer_code: int(200, 499), "450", "smtpd", Honoured("smtpd"), "The reply code while it is not known whether a recipient exists.";
+    unverified_recipient_reject_code: int(200, 599), "450", "smtpd", Honoured("smtpd"), "The reply code for a recipient that a probe found undeliverable.";
+    unverified_recipient_reject_reason: text(0, 0), "", "smtpd", Honoured("smtpd"), "The text of the reply for an undeliverable recipient, in place of what the probe found.";
+    unverified_recipient_tempfail_action: text(1, 0), "$reject_tempfail_action", "smtpd", Honoured("smtpd"), "What reject_unverified_recipient does if probing fails for now.";
+    unverified_sender_defer_code: int(200, 499), "450", "smtpd", Honoured("smtpd"), "The reply code while it is not known whether a sender exists.";
+    unverified_sender_reject_code: int(200, 599), "450", "smtpd", Honoured("smtpd"), "The reply code for a sender that a probe found undeliverable.";
+    unverified_sender_reject_reason: text(0, 0), "", "smtpd", Honoured("smtpd"), "The text of the reply for an undeliverable sender, in place of what the probe found.";
+    unverified_sender_tempfail_action: text(1, 0), "$reject_tempfail_action", "smtpd", Honoured("smtpd"), "What reject_unverified_sender does if probing fails for now.";
 }
