@@ -19,7 +19,7 @@ talks.test A 127.0.0.3
 
 const SETTINGS: &str = "smtpd_reject_unlisted_recipient = no\nlocal_recipient_maps =\nalias_maps =\nmail_spool_directory = $B/mail/spool/\n\
     virtual_mailbox_domains = home.test\nvirtual_mailbox_base = $B/mail\nvirtual_mailbox_maps = texthash:$B/etc/boxes\n\
-    virtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n\
+    virtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\nsmtp_connection_cache_on_demand = no\n\
     virtual_alias_maps = inline:{ { both@mx.test = box@home.test, u@silent.test } }\n\
     transport_maps = inline:{ { bad.test = error:5.7.1 not here } { thrown.test = discard: } }\n";
 
