@@ -1,13 +1,17 @@
 //! QMQP sessions: trusted clients that hand over one message each, with all of its recipients.
 
-use crate::{Shared, session::write_error};
+use crate::{
+    Shared,
+    queueing::{finish, warn_of_write},
+    session::write_error,
+};
 use cleanup::{ClientSettings, QmqpClient, Source, Start};
 use config::{Values, params as p};
 use dns::HostsFirst;
 use maillog::{Logger, Severity};
 use maps::{NameAddrList, parent_style};
 use net::{Permit, Slots, accept_all, contain};
-use process::{CleanupRow, Ended, Intake, Libraries, Process};
+use process::{CleanupRow, Intake, Libraries, Process};
 use qmqpd::{Action, Message, QmqpdSettings, Session};
 use smtpd::{Peer, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc};
@@ -179,28 +183,12 @@ impl<W: World> Connection<W> {
 
     async fn commit(&mut self, message: &Message) -> Result<(), Reply> {
         let Some(mut intake) = self.message.take() else { return Err(write_error()) };
-        match self.write(&mut intake, message).await {
-            Ok(()) => {}
-            Err(error) => {
-                self.cleanup_warning(intake.id(), &error);
-                return Err(write_error());
-            }
+        let tag = &self.service.cleanup.tag;
+        if let Err(error) = self.write(&mut intake, message).await {
+            warn_of_write(&self.shared, tag, intake.id(), &error);
+            return Err(write_error());
         }
-        let id = intake.id();
-        match intake.finish(&self.shared.world).await {
-            Ok(Ended::Queued(id)) => {
-                self.shared.word.arrived(id);
-                Ok(())
-            }
-            Ok(Ended::Discarded) => Ok(()),
-            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
-            // Only those who have nobody to answer to are bounced.
-            Ok(Ended::MustBounce(..)) => Err(write_error()),
-            Err(error) => {
-                self.cleanup_warning(id, &error);
-                Err(write_error())
-            }
-        }
+        finish(&self.shared, tag, intake).await
     }
 
     async fn write(&self, intake: &mut Intake<W::Disk>, message: &Message) -> io::Result<()> {
@@ -233,10 +221,5 @@ impl<W: World> Connection<W> {
         }
         intake.cleanup.end_content().await;
         Ok(())
-    }
-
-    fn cleanup_warning(&self, id: QueueId, error: &io::Error) {
-        let logger = self.shared.log.session(&self.service.cleanup.tag);
-        logger.warning(&format!("{id}: write queue file: {error}"));
     }
 }

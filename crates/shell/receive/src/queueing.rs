@@ -9,7 +9,7 @@ use bstr::ByteSlice;
 use cleanup::{Cleanup, ForwardedClient, SmtpClient, Source, Start};
 use process::{Ended, Intake};
 use smtpd::{Effects, Envelope, Forwarded, Judge, Question, Verdict};
-use std::rc::Rc;
+use std::{io, rc::Rc};
 use types::{DsnNotify, QueueId, Recipient, Reply};
 use world::World;
 
@@ -109,8 +109,7 @@ impl<W: World> Attendant for Queueing<W> {
         let Some(intake) = &mut self.message else { return };
         intake.cleanup.content(bytes).await;
         if let Err(error) = intake.relieve() {
-            let logger = self.shared.log.session(&self.service.cleanup.tag);
-            logger.warning(&format!("{}: write queue file: {error}", intake.id()));
+            warn_of_write(&self.shared, &self.service.cleanup.tag, intake.id(), &error);
             // The rest of the content is read and thrown away; the end of data is answered with 4xx.
             self.message = None;
         }
@@ -120,27 +119,40 @@ impl<W: World> Attendant for Queueing<W> {
         let Some(mut intake) = self.message.take() else { return Err(write_error()) };
         intake.cleanup.end_content().await;
         apply_effects(&mut intake.cleanup, envelope.effects).await;
-        let id = intake.id();
-        match intake.finish(&self.shared.world).await {
-            Ok(Ended::Queued(id)) => {
-                self.shared.word.arrived(id);
-                Ok(())
-            }
-            Ok(Ended::Discarded) => Ok(()),
-            Ok(Ended::Refused(refusal)) => Err(refusal.reply),
-            // Only those who have nobody to answer to are bounced.
-            Ok(Ended::MustBounce(..)) => Err(write_error()),
-            Err(error) => {
-                let logger = self.shared.log.session(&self.service.cleanup.tag);
-                logger.warning(&format!("{id}: write queue file: {error}"));
-                Err(write_error())
-            }
-        }
+        finish(&self.shared, &self.service.cleanup.tag, intake).await
     }
 
     fn abort(&mut self) {
         self.message = None;
     }
+}
+
+/// The end of a message whose content is complete. When this returns well it is on stable storage.
+pub(crate) async fn finish<W: World>(
+    shared: &Shared<W>,
+    cleanup_tag: &str,
+    intake: Intake<W::Disk>,
+) -> Result<(), Reply> {
+    let id = intake.id();
+    match intake.finish(&shared.world).await {
+        Ok(Ended::Queued(id)) => {
+            shared.word.arrived(id);
+            Ok(())
+        }
+        Ok(Ended::Discarded) => Ok(()),
+        Ok(Ended::Refused(refusal)) => Err(refusal.reply),
+        // Only those who have nobody to answer to are bounced.
+        Ok(Ended::MustBounce(..)) => Err(write_error()),
+        Err(error) => {
+            warn_of_write(shared, cleanup_tag, id, &error);
+            Err(write_error())
+        }
+    }
+}
+
+/// A queue file could not be written.
+pub(crate) fn warn_of_write<W: World>(shared: &Shared<W>, cleanup_tag: &str, id: QueueId, error: &io::Error) {
+    shared.log.session(cleanup_tag).warning(&format!("{id}: write queue file: {error}"));
 }
 
 /// Whom the client forwards for, as the queue file has it.
