@@ -102,6 +102,7 @@ impl Master<'_> {
                     self.lookups.arrived(request, agent);
                 }
                 Some(ToChild::Agent { request, agent }) => self.agents.arrived(request, agent),
+                Some(ToChild::RootFile { path, file }) => tables::lent::lend(path, file),
                 Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
                 Some(ToChild::Stop) => return Go::AtOnce,
                 None => return Go::Alone,

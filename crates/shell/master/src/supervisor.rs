@@ -36,6 +36,8 @@ const SIGTERM: i32 = 15;
 
 /// How often root's files are looked at.
 const FILES_PERIOD: Duration = Duration::from_secs(60);
+/// How long a process goes on with the old file where one that it was lent is replaced.
+const LENT_FILES_PERIOD: Duration = Duration::from_secs(1);
 
 /// A row with where it listens.
 #[derive(Debug)]
@@ -158,8 +160,9 @@ impl Supervisor {
         let process = post.process;
         let generation = post.generation;
         // A new process gets all files, also those that its predecessor has.
-        post.files = Manifest::of(process, self.settings.configuration.values());
+        post.files = Manifest::of(process, &self.settings.configuration, self.settings.owner);
         let mut files = post.files.renewed();
+        self.files_at = self.files_at.min(now + LENT_FILES_PERIOD);
         if let (logsink::Destination::File(path), Some(file)) =
             (&self.settings.log.destination, &self.log_file)
         {
@@ -214,7 +217,8 @@ impl Supervisor {
             }
         }
         if self.files_at <= now {
-            self.files_at = now + FILES_PERIOD;
+            let is_lending = self.posts.iter().any(|post| post.files.is_lending());
+            self.files_at = now + if is_lending { LENT_FILES_PERIOD } else { FILES_PERIOD };
             for post in &mut self.posts {
                 for (path, file) in post.files.renewed() {
                     let message = ToChild::RootFile { path, file };
@@ -448,7 +452,7 @@ fn posts(settings: &Settings) -> Vec<Post> {
         process,
         generation: 0,
         throttled_until: None,
-        files: Manifest::of(process, settings.configuration.values()),
+        files: Manifest::of(process, &settings.configuration, settings.owner),
         failed: Vec::new(),
     };
     Process::ALL.into_iter().map(post).collect()

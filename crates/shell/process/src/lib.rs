@@ -134,14 +134,15 @@ impl Process {
     /// Begins: configuration, log. The error is for standard error.
     pub fn begin(startup: Startup) -> Result<(Self, Assigned), String> {
         net::remember_panics();
-        let Startup { control, config_directory, rows, root_files, .. } = startup;
+        let Startup { control, config_directory, rows, mut root_files, .. } = startup;
         let configuration = config_files::load(&config_directory).map_err(|trouble| trouble.to_string())?;
         let values = configuration.values();
         let settings = LogSettings::load(values).map_err(|invalid| invalid.to_string())?;
         let log_file = match &settings.destination {
-            Destination::File(path) => take(root_files, path),
+            Destination::File(path) => take(&mut root_files, path),
             Destination::Syslog | Destination::Stdout => None,
         };
+        root_files.into_iter().for_each(|(path, file)| tables::lent::lend(path, file));
         let for_others = logsink::copy_for_others(&settings, log_file.as_ref());
         let for_others = for_others.map_err(|error| format!("open the log: {error}"))?;
         let mut sink = LogSink::new(&settings, log_file).map_err(|error| format!("open the log: {error}"))?;
@@ -341,6 +342,7 @@ pub fn queue_settings(values: &Values) -> QueueSettings {
     }
 }
 
-fn take(files: Vec<(PathBuf, OwnedFd)>, path: &PathBuf) -> Option<OwnedFd> {
-    files.into_iter().find(|(name, _)| name == path).map(|(_, file)| file)
+fn take(files: &mut Vec<(PathBuf, OwnedFd)>, path: &PathBuf) -> Option<OwnedFd> {
+    let at = files.iter().position(|(name, _)| name == path)?;
+    Some(files.swap_remove(at).1)
 }

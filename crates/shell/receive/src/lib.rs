@@ -338,6 +338,7 @@ async fn master_says_go(receive: &LiveReceive, control: &Control, helpers: &Help
         match control.receive().await {
             Some(ToChild::Wakeup { service, .. }) => receive.wake_up(&service),
             Some(ToChild::Agent { request, agent }) => helpers.arrived(request, agent),
+            Some(ToChild::RootFile { path, file }) => tables::lent::lend(path, file),
             Some(ToChild::Drain { deadline }) => return Go::Within(deadline),
             Some(ToChild::Stop) => return Go::AtOnce,
             None => return Go::Alone,

@@ -37,7 +37,7 @@ impl SourceFile {
     pub(crate) fn read(name: &str, names: &[&str], main: &MainSettings) -> Result<Self, OpenError> {
         let mut settings = HashMap::new();
         if name.starts_with('/') || name.starts_with('.') {
-            let text = std::fs::read(name)
+            let text = tables::lent::read(name.as_ref())
                 .map_err(|error| OpenError::new(format!("open {name}: {}", errno_text(&error))))?;
             let parsed = MainCf::parse(name, &text).map_err(|invalid| OpenError::new(invalid.to_string()))?;
             let known = parsed.effective().filter(|entry| names.contains(&entry.name.as_str()));

@@ -15,7 +15,7 @@ pub(crate) use write_btree::write_btree;
 pub(crate) use write_hash::write_hash;
 
 use crate::{
-    OpenError, Options, Source,
+    OpenError, Options, Source, lent,
     pages::{PageFile, StoredNull, c_string, find_either, part, u16_at, u32_at},
     source::{Entries, errno_text},
 };
@@ -108,7 +108,7 @@ impl Snapshot {
         let file_name = format!("{path}.db");
         let kind = method.name();
         let failed = |error: &std::io::Error| OpenError::io("open database", &file_name, error);
-        let file = File::open(&file_name).map_err(|error| {
+        let file = lent::open(file_name.as_ref()).map_err(|error| {
             let remedy = format!("; run \"postmap {kind}:{path}\" (or postalias) to build it");
             let missing = error.kind() == std::io::ErrorKind::NotFound;
             if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }

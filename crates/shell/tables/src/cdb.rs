@@ -3,12 +3,12 @@
 use crate::{
     OpenError, Options, Source,
     build::Records,
+    lent,
     pages::{PageFile, StoredNull, c_string, find_either, u32_at},
     source::Each,
 };
 use std::{
     cell::{Cell, RefCell},
-    fs::File,
     io::{self, Seek, SeekFrom, Write},
 };
 use types::Trouble;
@@ -44,7 +44,7 @@ pub(crate) fn open_cdb(path: &str, options: &Options) -> Result<CdbTable, OpenEr
     let file_name = format!("{path}.cdb");
     let failed = |error: &io::Error| OpenError::io("open database", &file_name, error);
     let remedy = format!("; run \"postmap cdb:{path}\" (or postalias) to build it");
-    let file = File::open(&file_name).map_err(|error| {
+    let file = lent::open(file_name.as_ref()).map_err(|error| {
         let missing = error.kind() == io::ErrorKind::NotFound;
         if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }
     })?;

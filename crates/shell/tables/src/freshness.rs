@@ -5,11 +5,11 @@
 //! one stat(2): a script that builds a table and sends mail finds it in force, and reopens when the file is another one or has changed. If it cannot be reopened, look-ups
 //! fail until it can: an old answer could let mail through that a new table would stop.
 
-use crate::{OpenError, Options, Source, open};
+use crate::{OpenError, Options, Source, lent, open};
 use std::{
     cell::{Cell, RefCell},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -31,8 +31,8 @@ pub(crate) struct Stamp {
 }
 
 /// What tells one state of a file from another; `None` if it is not there.
-pub(crate) fn stamp(path: &PathBuf) -> Option<Stamp> {
-    let data = std::fs::metadata(path).ok()?;
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let data = lent::metadata(path).ok()?;
     Some(Stamp {
         owner: data.uid(),
         device: data.dev(),
@@ -80,7 +80,7 @@ impl Fresh {
     pub(crate) fn open(map_type: &str, name: &str, options: &Options) -> Result<Self, OpenError> {
         let file = open::file_of(map_type, name);
         // Before opening: what changes in between is noticed at the next look.
-        let found = file.as_ref().and_then(stamp);
+        let found = file.as_deref().and_then(stamp);
         let owner = owner(file.as_ref(), found.as_ref());
         let stamp = found.filter(|stamp| !stamp.is_hot());
         let source = open::open(map_type, name, options)?;

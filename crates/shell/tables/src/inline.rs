@@ -1,7 +1,7 @@
 //! Text in braces: `inline:{ key=value, { key = text with spaces } }` and `pcre:{ { rule } { rule } }`.
 
 use crate::{
-    OpenError, Options,
+    OpenError, Options, lent,
     logical::{is_space, trim_end, trim_start},
     memory::MemoryTable,
     source::OpenError as Error,
@@ -49,7 +49,7 @@ pub(crate) fn static_value(name: &str, options: &Options) -> Result<Vec<u8>, Ope
 /// The rules of a pattern table: the file's text, or `{ { rule } { rule } }` one to a line.
 pub(crate) fn rules_text(map_type: &str, name: &str) -> Result<Vec<u8>, OpenError> {
     if !name.starts_with('{') {
-        return std::fs::read(name).map_err(|error| Error::io("open", name, &error));
+        return lent::read(name.as_ref()).map_err(|error| Error::io("open", name, &error));
     }
     let bad = |why: String| Error::new(format!("{map_type} map: {why}"));
     let mut text = String::new();

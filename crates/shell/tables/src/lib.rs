@@ -16,6 +16,7 @@ mod composite;
 mod entries;
 mod freshness;
 mod inline;
+pub mod lent;
 mod lmdb;
 mod logical;
 mod memory;

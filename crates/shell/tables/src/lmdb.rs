@@ -14,7 +14,7 @@ pub(crate) use update::{Change, Transaction};
 pub(crate) use write::{KEY_MAX, write_lmdb};
 
 use crate::{
-    OpenError, Options, Source,
+    OpenError, Options, Source, lent,
     pages::{PageFile, StoredNull, c_string, find_either, part, u16_at, u32_at, u64_at},
     source::Entries,
 };
@@ -119,7 +119,7 @@ struct Lmdb {
 pub(crate) fn open_lmdb(path: &str, options: &Options) -> Result<LmdbTable, OpenError> {
     let file_name = format!("{path}.lmdb");
     let failed = |error: &std::io::Error| OpenError::io("open database", &file_name, error);
-    let file = File::open(&file_name).map_err(|error| {
+    let file = lent::open(file_name.as_ref()).map_err(|error| {
         let remedy = format!("; run \"postmap lmdb:{path}\" (or postalias) to build it");
         let missing = error.kind() == std::io::ErrorKind::NotFound;
         if missing { failed(&error).with_remedy(&remedy) } else { failed(&error) }

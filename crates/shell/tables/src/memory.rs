@@ -1,11 +1,11 @@
 //! Tables that live in memory: texthash, static, environ, internal, fail.
 
 use crate::{
-    Entry, EntryReader, OpenError, Options, Source,
+    Entry, EntryReader, OpenError, Options, Source, lent,
     source::{Duplicates, errno_text},
 };
 use bstr::ByteSlice;
-use std::{collections::HashMap, ffi::OsStr, fs::File, io::BufReader, os::unix::ffi::OsStrExt};
+use std::{collections::HashMap, ffi::OsStr, os::unix::ffi::OsStrExt};
 use types::Trouble;
 
 /// Keys and values in memory.
@@ -40,9 +40,9 @@ pub(crate) fn answer(value: &mut Vec<u8>, found: &[u8]) -> bool {
 
 /// `texthash:/file`
 pub(crate) fn open_texthash(path: &str, options: &Options) -> Result<MemoryTable, OpenError> {
-    let file = File::open(path).map_err(|error| OpenError::io("open database", path, &error))?;
+    let file = lent::reader(path.as_ref()).map_err(|error| OpenError::io("open database", path, &error))?;
     let mut table = MemoryTable::default();
-    let mut reader = EntryReader::for_texthash(BufReader::new(file), path, options);
+    let mut reader = EntryReader::for_texthash(file, path, options);
     reader.each(|error| OpenError::io("read", path, &error), |entry| table.add(entry, path, options))?;
     Ok(table)
 }
@@ -129,5 +129,5 @@ impl Source for Empty {
 
 /// Reads a whole file, in the C library's words when it fails.
 pub(crate) fn read_file(path: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("open {path}: {}", errno_text(&error)))
+    lent::read(path.as_ref()).map_err(|error| format!("open {path}: {}", errno_text(&error)))
 }

@@ -39,7 +39,7 @@ impl Checked {
     pub(super) fn new(registry: &Registry, spec: &str, table: Result<Rc<dyn Table>, Trouble>) -> Self {
         let settings: Option<PathBuf> =
             split_spec(spec).ok().and_then(|(_, name)| name.starts_with('/').then(|| name.into()));
-        let found = settings.as_ref().and_then(stamp).filter(|stamp| !stamp.is_hot());
+        let found = settings.as_deref().and_then(stamp).filter(|stamp| !stamp.is_hot());
         Self {
             spec: spec.to_owned(),
             settings,
