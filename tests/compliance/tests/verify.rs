@@ -8,10 +8,12 @@ use compliance::{
     sink::Sink,
     smtp::Client,
     system::{System, Which},
+    wire::Talk,
 };
 use std::{
     io::Write as _,
     net::TcpListener,
+    os::unix::fs::symlink,
     process::{Command, Stdio},
 };
 
@@ -132,6 +134,39 @@ fn recipients(which: Which) -> Vec<String> {
     stage.steps.push(format!("cached\n{}", cached.replace(&format!(":{}", stage.sink.port), ":PORT")));
     stage.steps.push(format!("rejects\n{}", stage.lines("reject").join("")));
     stage.steps
+}
+
+/// A server asks the verify service of the other system.
+fn across(which: Which) -> Vec<String> {
+    let other = match which {
+        Which::Postfix => Which::Posthaste,
+        Which::Posthaste => Which::Postfix,
+    };
+    let mut stage = Stage::start(other, "");
+    let asking = System::start(
+        which,
+        &format!(
+            "{}smtpd_recipient_restrictions = reject_unverified_recipient\naddress_verify_poll_count = 30\n\
+             address_verify_service_name = other\n",
+            settings(stage.sink.port)
+        ),
+    );
+    let service = stage.system.path("spool/private/verify");
+    symlink(service, asking.path("spool/private/other")).expect("our own directory");
+    for recipient in ["good@far.test", "refused@far.test"] {
+        for probes in [1, 0] {
+            let reply = Talk::rcpt(asking.address(), recipient);
+            let reply = reply.replace(&stage.sink.port.to_string(), "PORT");
+            stage.note(&format!("{recipient}: {reply}"), probes);
+        }
+    }
+    stage.steps
+}
+
+#[test]
+fn each_system_answers_the_other() {
+    let told = told_alike(across);
+    assert!(told[0].contains("250 2.1.5") && told[2].contains("undeliverable address"), "{told:?}");
 }
 
 #[test]
