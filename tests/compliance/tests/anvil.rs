@@ -108,7 +108,7 @@ fn a_client_has_so_many_connections_and_no_more() {
     assert_alike(both(settings, story), &has);
 }
 
-/// Seeds: S089
+/// seed: S089
 #[test]
 fn a_client_says_mail_rcpt_and_auth_so_often_and_no_more() {
     let settings = "smtpd_client_message_rate_limit = 2\nsmtpd_client_recipient_rate_limit = 3\n\

@@ -108,7 +108,9 @@ impl Postgrey {
         command.args(["/usr/sbin/postgrey", "--delay=1", "--unix=/var/spool/postfix/postgrey/socket"]);
         command.args(["--whitelist-clients=/dev/null", "--whitelist-recipients=/dev/null", "--hostname=mx"]);
         command.arg(format!("--dbdir={}", machine.path("postgrey").display()));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("nsenter starts");
+        // Not in the background it logs here what would go to syslog.
+        let log = fs::File::create(machine.path("postgrey.log")).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("nsenter starts");
         machine.wait_until("postgrey listens (make prepare installs it)", || {
             machine.path("spool/postgrey/socket").exists()
         });
@@ -147,15 +149,19 @@ fn greylisting(which: Which) -> Vec<String> {
     let last: Vec<&str> = last.iter().map(|reply| reply.split(" queued as").next().unwrap()).collect();
     let greylist = headers(&machine, "alice", &["X-Greylist"]);
     let greylist: Vec<String> = greylist.iter().map(|header| without_numbers(header)).collect();
+    let log = fs::read_to_string(machine.path("postgrey.log")).unwrap();
+    let said: Vec<&str> = log.lines().filter_map(|line| Some(&line[line.find("action=")?..])).collect();
+    let (said, passed) = (said.first().unwrap(), without_numbers(said.last().unwrap()));
     vec![
         format!("first\n{}", first.join("\n")),
         format!("its log\n{refused}"),
+        format!("postgrey's log\n{said}\n{passed}"),
         format!("later\n{}", last.join("\n")),
         format!("headers\n{}", greylist.join("\n")),
     ]
 }
 
-/// seed: S030, S142
+/// seed: S030, S129, S142
 #[test]
 fn mail_is_greylisted_by_postgrey_and_taken_after_the_delay() {
     let told = told_alike(greylisting);
@@ -163,8 +169,10 @@ fn mail_is_greylisted_by_postgrey_and_taken_after_the_delay() {
         told[0].contains("450 4.2.0 <alice@debian.test>: Recipient address rejected: Greylisted"),
         "{told:?}"
     );
-    assert!(told[2].contains("250 2.0.0 Ok:"), "{told:?}");
-    assert!(told[3].contains("X-Greylist: delayed 0 seconds by postgrey"), "{told:?}");
+    assert!(told[3].contains("250 2.0.0 Ok:"), "{told:?}");
+    assert!(told[4].contains("X-Greylist: delayed 0 seconds by postgrey"), "{told:?}");
+    let greylisted = "action=greylist, reason=new, client_name=unknown, client_address=";
+    assert!(told[2].contains(greylisted) && told[2].contains("action=pass, reason="), "{told:?}");
 }
 
 fn spf(which: Which, daemon: &str, service: &str) -> Vec<String> {
