@@ -10,7 +10,7 @@ use maillog::{DeliveryEvent, Event, Logger, Probe, printable};
 use process::{Envelope, Injector, Libraries, Process};
 use qmgr::Disposition;
 use rewrite::{Context, Rewriter};
-use std::{collections::HashMap, io, rc::Rc, time::Duration};
+use std::{cell::OnceCell, collections::HashMap, io, rc::Rc, time::Duration};
 use tables::Registry;
 use types::{
     Address, Dsn, Lookup, Outcome, QueueId, Recipient, Relay, SendOptions, Status, Timing, TraceFlags,
@@ -33,7 +33,9 @@ pub(crate) struct VerifyServices<W: World> {
 /// One row of master.cf.
 pub(crate) struct VerifyService<W: World> {
     world: W,
-    cache: Cache<W>,
+    /// Opened when the first question comes: many rows of verify(8) are never asked anything.
+    cache: OnceCell<Cache<W>>,
+    open_cache: Box<dyn Fn() -> Cache<W>>,
     times: Times,
     sender: ProbeSender,
     rewriter: Rc<Rewriter>,
@@ -88,14 +90,18 @@ impl<W: World> VerifyServices<W> {
 
     /// Writes what is not written yet, while nothing else goes on.
     pub(crate) fn close_now(&self) {
-        self.all.values().for_each(|service| service.cache.close_now());
+        self.opened().for_each(Cache::close_now);
     }
 
     /// Writes what is not written yet.
     pub(crate) async fn close(&self) {
-        for service in self.all.values() {
-            service.cache.close().await;
+        for cache in self.opened() {
+            cache.close().await;
         }
+    }
+
+    fn opened(&self) -> impl Iterator<Item = &Cache<W>> {
+        self.all.values().filter_map(|service| service.cache.get())
     }
 }
 
@@ -109,15 +115,21 @@ impl<W: World> VerifyService<W> {
         let log = shared.log.session(&process::tag(values, "verify"));
         let registry = Rc::new(Registry::new(values, log.clone()).with_openers(&shared.openers));
         let times = Times::load(values);
-        let settings = cache::Settings {
-            map: values.text(p::address_verify_map).to_owned(),
-            memory_name: "internal:verify",
-            cleanup_interval: values.time(p::address_verify_cache_cleanup_interval),
-        };
         let keep: cache::Keep = Rc::new(move |_, value, now| times.keeps(value, now));
+        let around = (shared.world.clone(), values.clone(), log.clone());
+        let open_cache = move || {
+            let (world, values, log) = &around;
+            let settings = cache::Settings {
+                map: values.text(p::address_verify_map).to_owned(),
+                memory_name: "internal:verify",
+                cleanup_interval: values.time(p::address_verify_cache_cleanup_interval),
+            };
+            Cache::open(world, settings, (values, &registry), log, Rc::clone(&keep))
+        };
         Ok(Self {
             world: shared.world.clone(),
-            cache: Cache::open(&shared.world, settings, (values, &registry), &log, keep),
+            cache: OnceCell::new(),
+            open_cache: Box::new(open_cache),
             times,
             sender: ProbeSender::load(values).map_err(|invalid| invalid.to_string())?,
             rewriter: libraries.rewriter(values)?,
@@ -129,32 +141,36 @@ impl<W: World> VerifyService<W> {
         })
     }
 
+    fn cache(&self) -> &Cache<W> {
+        self.cache.get_or_init(&self.open_cache)
+    }
+
     /// What is known of an address, and whether to probe it.
     async fn query(&self, address: &Address) -> (Verified, bool) {
         let (key, now) = (key(address), self.world.wall().seconds);
-        let found = self.cache.lookup(&key).await;
+        let found = self.cache().lookup(&key).await;
         let reaction = self.times.on_query(&found, now);
         if let (Lookup::Found(value), true) = (&found, reaction.is_malformed) {
             let shown = value.get(..100).unwrap_or(value);
             self.log.warning(&format!("bad address verify table entry: {}", printable(shown)));
         }
         if reaction.forget {
-            self.cache.delete(&key).await;
+            self.cache().delete(&key).await;
         }
         if let Some(entry) = reaction.store {
-            self.cache.update(&key, &entry.encode()).await;
+            self.cache().update(&key, &entry.encode()).await;
         }
         (reaction.answer, reaction.probe)
     }
 
     async fn update(&self, address: &Address, result: &Verified) {
         let (key, now) = (key(address), self.world.wall().seconds);
-        let present = match self.cache.lookup(&key).await {
+        let present = match self.cache().lookup(&key).await {
             Lookup::Found(value) => Some(value),
             Lookup::Absent | Lookup::TryAgain(_) => None,
         };
         if let Some(entry) = self.times.on_update(present.as_deref(), result, now) {
-            self.cache.update(&key, &entry.encode()).await;
+            self.cache().update(&key, &entry.encode()).await;
         }
     }
 
