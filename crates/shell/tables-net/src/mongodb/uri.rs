@@ -329,7 +329,7 @@ mod tests {
             let said = Uri::parse(text).unwrap_err();
             assert!(said.contains(why), "{text}: {said}");
         };
-        check("mongodb+srv://h", "name the hosts");
+        check("mongodb+srv://h", "name them: mongodb://host1,host2");
         check("http://h", "starts with mongodb://");
         check("mongodb://", "a host is missing");
         check("mongodb://a,,b", "a host is missing");
