@@ -18,7 +18,8 @@ pub(crate) struct Queueing<W: World> {
     shared: Rc<Shared<W>>,
     service: Rc<SmtpService>,
     judge: Rc<Judge<Routes>>,
-    message: Option<Intake<W::Disk>>,
+    /// In a box: most sessions have none most of the time.
+    message: Option<Box<Intake<W::Disk>>>,
 }
 
 impl<W: World> Queueing<W> {
@@ -50,7 +51,7 @@ impl<W: World> Attendant for Queueing<W> {
             Ok(intake) => {
                 let id = intake.id();
                 shared.refill_when_low();
-                self.message = Some(intake);
+                self.message = Some(Box::new(intake));
                 Ok(id)
             }
             Err(error) => {
@@ -119,7 +120,7 @@ impl<W: World> Attendant for Queueing<W> {
         let Some(mut intake) = self.message.take() else { return Err(write_error()) };
         intake.cleanup.end_content().await;
         apply_effects(&mut intake.cleanup, envelope.effects).await;
-        finish(&self.shared, &self.service.cleanup.tag, intake).await
+        finish(&self.shared, &self.service.cleanup.tag, *intake).await
     }
 
     fn abort(&mut self) {

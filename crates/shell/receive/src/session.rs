@@ -66,13 +66,14 @@ pub(crate) async fn serve_client<W: World>(
     let peer = ends.map(|(peer, local)| Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port()));
     let peer = match peer {
         Some(peer) if service.smtpd_peername_lookup => {
-            Some(peer_name(peer, service.host_names.as_ref(), &logger).await)
+            Some(Box::pin(peer_name(peer, service.host_names.as_ref(), &logger)).await)
         }
         peer => peer,
     };
     let peer = match peer {
         Some(peer) => {
-            let is_watched = service.debug_peers.has(peer.client.name.as_bytes(), &peer.client.address).await;
+            let is_watched =
+                Box::pin(service.debug_peers.has(peer.client.name.as_bytes(), &peer.client.address)).await;
             Some(Peer { is_watched, ..peer })
         }
         None => None,
@@ -83,8 +84,8 @@ pub(crate) async fn serve_client<W: World>(
     let (world, attendant) = (shared.world.clone(), Queueing::new(shared, service, judge));
     let connection = Connection { world, stream, attendant, settings, counters, logger };
     match peer {
-        Some(peer) => connection.run(peer).await,
-        None => connection.turn_away().await,
+        Some(peer) => Box::pin(connection.run(peer)).await,
+        None => Box::pin(connection.turn_away()).await,
     }
 }
 
@@ -117,20 +118,20 @@ pub(crate) struct Connection<W, S, A> {
 
 impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
     /// Until its end.
-    pub(crate) async fn run(self, peer: Peer) {
+    pub(crate) fn run(self, peer: Peer) -> impl Future<Output = ()> {
         let now = self.world.now();
         let mut session = Session::new(Rc::clone(&self.settings), peer, self.logger.clone(), now);
         if let Some(counters) = &self.counters {
             session = session.counted_by(counters);
         }
-        self.drive(session).await;
+        self.drive(session)
     }
 
     /// Somebody whom nothing is known of.
-    async fn turn_away(self) {
+    fn turn_away(self) -> impl Future<Output = ()> {
         let now = self.world.now();
         let session = Session::refused(Rc::clone(&self.settings), self.logger.clone(), now);
-        self.drive(session).await;
+        self.drive(session)
     }
 
     async fn drive(mut self, mut session: Session) {
@@ -147,7 +148,8 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
         }
     }
 
-    /// One action; false when the session is over.
+    /// One action; false when the session is over. What is not waiting for the client is kept in boxes while it lasts, so that
+    /// an idle session is small.
     async fn turn(&mut self, session: &mut Session) -> bool {
         let world = self.world.clone();
         match session.step(world.now()) {
@@ -167,17 +169,17 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
                 }
             }
             Action::Judge(question) => {
-                let verdict = self.attendant.answer(question).await;
+                let verdict = Box::pin(self.attendant.answer(question)).await;
                 session.judged(verdict);
             }
             Action::Open(envelope) => {
                 let opened = self.attendant.open(&envelope).await;
                 session.opened(opened);
             }
-            Action::Begin(envelope) => self.attendant.begin(&envelope).await,
-            Action::Content(bytes) => self.attendant.content(bytes).await,
+            Action::Begin(envelope) => Box::pin(self.attendant.begin(&envelope)).await,
+            Action::Content(bytes) => Box::pin(self.attendant.content(bytes)).await,
             Action::End(envelope) => {
-                let outcome = self.attendant.end(&envelope).await;
+                let outcome = Box::pin(self.attendant.end(&envelope)).await;
                 session.finished(outcome);
             }
             Action::Abort => self.attendant.abort(),
