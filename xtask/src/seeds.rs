@@ -45,6 +45,7 @@ const ROWS: &[(&str, &str)] = &[
     ("S041", "a short main.cf and the long one with its comments mean the same"),
     ("S042", "`postconf -d` prints all defaults"),
     ("S043", "the default of smtp_tls_security_level depends on the compatibility level"),
+    ("S044", "`postconf -a` and `-A` list the ways to log in (none is built in yet)"),
     ("S045", "`postconf -m` lists the types of tables"),
     ("S047", "postmap, then reload"),
     ("S048", "mailq, sendmail -bp and postqueue -p are one listing"),

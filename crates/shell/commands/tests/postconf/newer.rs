@@ -100,6 +100,8 @@ fn what_does_not_go_together_is_told() {
 }
 
 /// As of a Postfix that is built without SASL: a plug-in that is listed is one that works.
+///
+/// seed: S044
 #[test]
 fn no_way_to_log_in_is_offered_that_is_not_there() {
     for option in ["-a", "-A"] {
