@@ -218,7 +218,8 @@ impl<D: Disk> Queue<D> {
                 result => return result,
             }
         }
-        let (file, temporary) = self.create_temporary(QueueName::Incoming.as_str())?;
+        // In `incoming` a name that is no queue id would be taken for somebody's mistake.
+        let (file, temporary) = self.create_temporary(&self.birthplace())?;
         let inode = match file.status() {
             Ok(status) => status.inode,
             Err(error) => {

@@ -139,7 +139,7 @@ impl<D: Disk> Queue<D> {
     }
 
     /// The directory of the next file.
-    fn birthplace(&self) -> String {
+    pub(crate) fn birthplace(&self) -> String {
         let pool = &self.shared.pool;
         match pool.has_nurseries.get_or_init(|| self.make_nurseries()) {
             true => nursery(pool.made.fetch_add(1, Ordering::Relaxed)),

@@ -22,6 +22,12 @@ fn run(which: Which, sinks: &[Sink], settings: &str, recipients: &[&str]) -> BTr
         fates
     };
     system.wait_until("each recipient has a fate", || ours().len() == recipients.len());
+    system.wait_until("the servers' sessions are over", || {
+        sinks.iter().zip(&before).all(|(sink, before)| {
+            let commands = sink.commands();
+            commands.len() == *before || commands.last().is_some_and(|last| last == "QUIT")
+        })
+    });
     let mut seen = ours();
     for (n, (sink, before)) in sinks.iter().zip(before).enumerate() {
         let without_size = |line: &String| {
