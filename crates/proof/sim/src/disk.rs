@@ -45,6 +45,7 @@ struct State {
     calls: u64,
     stop_at: Option<u64>,
     handles: u64,
+    nonces: u64,
     free_bytes: u64,
     now: Instant,
     latency_max: Duration,
@@ -319,6 +320,12 @@ impl Disk for SimDisk {
         state.require_parent(path)?;
         state.directories.insert(path.to_owned());
         Ok(())
+    }
+
+    fn nonce(&self) -> u64 {
+        let mut state = lock(&self.state);
+        state.nonces += 1;
+        state.nonces
     }
 
     fn status(&self, path: &Path) -> io::Result<FileStatus> {

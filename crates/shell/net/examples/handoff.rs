@@ -59,6 +59,9 @@ impl Disk for NoDisk {
     fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
         none()
     }
+    fn nonce(&self) -> u64 {
+        0
+    }
     fn status(&self, _: &Path) -> io::Result<world::FileStatus> {
         none()
     }

@@ -73,7 +73,8 @@ struct Shared<D: Disk> {
 impl<D: Disk> Queue<D> {
     /// A queue over the disk below `queue_directory`.
     pub fn new(disk: D, settings: QueueSettings) -> Self {
-        Self { shared: Arc::new(Shared { disk, settings, pool: Pool::default() }) }
+        let pool = Pool::new(disk.nonce());
+        Self { shared: Arc::new(Shared { disk, settings, pool }) }
     }
 
     /// The disk.

@@ -1,11 +1,8 @@
 //! A message that comes in, and a message's open file.
 
-use crate::{MODE_READY, MODE_UNTHROTTLE, Queue, encode_id, pool::pool_path};
+use crate::{MODE_READY, MODE_UNTHROTTLE, Queue, encode_id, pool::Ready};
 use queue_format::{RecordType, Source};
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 use types::{QueueId, QueueName, WallTime};
 use world::{Disk, DiskFile, FileStatus};
 
@@ -211,34 +208,26 @@ impl<D: Disk> Queue<D> {
     /// A new message in `incoming`, from the pool when there is a file, else from a new one.
     pub fn new_message(&self, now: WallTime) -> io::Result<NewMessage<D>> {
         while let Some(ready) = self.shared.pool.take() {
-            let from = pool_path(ready.inode);
-            match self.name_new(now, ready.inode, ready.file, &from) {
+            match self.name_new(now, ready) {
                 // Another process was quicker.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 result => return result,
             }
         }
         // In `incoming` a name that is no queue id would be taken for somebody's mistake.
-        let (file, temporary) = self.create_temporary(&self.birthplace())?;
-        let inode = match file.status() {
-            Ok(status) => status.inode,
-            Err(error) => {
-                let _ = self.disk().unlink(&temporary);
-                return Err(error);
-            }
-        };
-        self.name_new(now, inode, file, &temporary)
+        self.name_new(now, self.create_in_pool()?)
     }
 
-    fn name_new(&self, now: WallTime, inode: u64, file: D::File, from: &Path) -> io::Result<NewMessage<D>> {
+    fn name_new(&self, now: WallTime, ready: Ready<D::File>) -> io::Result<NewMessage<D>> {
+        let Ready { path: from, inode, file } = ready;
         let id = encode_id(now, inode, self.settings().enable_long_queue_ids)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "inode number makes no queue id"))?;
         let path = self.path(QueueName::Incoming, &id);
         let is_hashed = self.settings().hash_depth(QueueName::Incoming) > 0;
         let renamed = if is_hashed {
-            self.rename_with_directories(from, &path)
+            self.rename_with_directories(&from, &path)
         } else {
-            self.disk().rename(from, &path)
+            self.disk().rename(&from, &path)
         };
         renamed?;
         Ok(NewMessage { id, file, written: 0, guard: Guard { queue: self.clone(), path, is_kept: false } })

@@ -1,21 +1,22 @@
 //! Empty files made ahead of time. A new message takes one by renaming it: its inode number is in the queue
-//! id, and no file is created (or, for a file that comes back, removed) for it.
+//! id, and no file is created for it.
 //!
-//! A file in the pool is named by its inode number, so its name never means another file, however often it
-//! comes and goes. The rename into `incoming` decides who has it: processes that share the pool may open
-//! the same file, and only one rename succeeds.
+//! A name in the pool is never given twice, by whatever process, so it never means another file. The rename into
+//! `incoming` decides who has it: processes that share the pool may open the same file, and only one rename
+//! succeeds.
 
 use crate::{MODE_WRITING, Queue};
 use std::{
     collections::VecDeque,
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
-use world::{Disk, DiskFile, OpenMode};
+use world::{Disk, DiskFile, FileKind, OpenMode};
 
 /// Directories in the pool in which its files are made, each in turn, where they can be placed apart. Then ext4 looks for
 /// free inodes in as many places: without a journal it passes over every inode of a place that was freed in the last
@@ -29,23 +30,25 @@ pub(crate) struct Pool<D: Disk> {
     ready: Mutex<VecDeque<Ready<D::File>>>,
     /// Whether there are nurseries, once it is known.
     has_nurseries: OnceLock<bool>,
-    /// How many files were made.
-    made: AtomicUsize,
+    /// What tells this pool's names from others'.
+    nonce: u64,
+    /// How many names were given.
+    named: AtomicU64,
 }
 
 /// An open, empty file of mode 0600 in the pool.
 pub(crate) struct Ready<F> {
+    pub(crate) path: PathBuf,
     pub(crate) inode: u64,
     pub(crate) file: F,
 }
 
-impl<D: Disk> Default for Pool<D> {
-    fn default() -> Self {
-        Self { ready: Mutex::new(VecDeque::new()), has_nurseries: OnceLock::new(), made: AtomicUsize::new(0) }
-    }
-}
-
 impl<D: Disk> Pool<D> {
+    pub(crate) fn new(nonce: u64) -> Self {
+        let (ready, has_nurseries) = (Mutex::default(), OnceLock::new());
+        Self { ready, has_nurseries, nonce, named: AtomicU64::new(0) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Ready<D::File>>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,18 +66,13 @@ impl<D: Disk> Pool<D> {
     }
 }
 
-pub(crate) fn pool_path(inode: u64) -> PathBuf {
-    Path::new(POOL_DIRECTORY).join(inode.to_string())
+fn nursery(number: usize) -> PathBuf {
+    Path::new(POOL_DIRECTORY).join(format!("n{number}"))
 }
 
-/// No inode number, so that no file of the pool has its name.
-fn nursery(number: usize) -> String {
-    format!("{POOL_DIRECTORY}/n{}", number % NURSERIES)
-}
-
-/// A name that no queue id can have, and no other process.
-fn temporary_path(directory: &str, number: u32) -> PathBuf {
-    Path::new(directory).join(format!("{number}.{}", std::process::id()))
+/// Whether a name in the pool is that of a nursery: no name of a file begins with its letter.
+fn is_nursery(name: &OsStr) -> bool {
+    name.as_encoded_bytes().first() == Some(&b'n')
 }
 
 impl<D: Disk> Queue<D> {
@@ -98,26 +96,38 @@ impl<D: Disk> Queue<D> {
     /// Takes up the files that earlier processes left in the pool, as many as it has room for. Each is renamed
     /// first, so that no other process can be writing a message into it when it is emptied.
     pub fn adopt_pool(&self) -> io::Result<usize> {
-        let mut inodes: Vec<u64> = Vec::new();
-        self.disk().list(Path::new(POOL_DIRECTORY), &mut |name| {
-            inodes.extend(name.to_str().and_then(|text| text.parse::<u64>().ok()));
-            inodes.len() < self.settings().pool_files
-        })?;
-        for inode in inodes {
-            match self.adopt(inode) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        let mut directories = vec![PathBuf::from(POOL_DIRECTORY)];
+        let mut next = 0;
+        while let Some(directory) = directories.get(next).cloned() {
+            next += 1;
+            let room = self.settings().pool_files.saturating_sub(self.shared.pool.len());
+            if room == 0 {
+                break;
+            }
+            let mut left = Vec::new();
+            self.disk().list(&directory, &mut |name| {
+                match is_nursery(name) {
+                    true => directories.push(directory.join(name)),
+                    false => left.push(directory.join(name)),
+                }
+                left.len() < room
+            })?;
+            for path in left {
+                match self.adopt(&path, &directory) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(self.shared.pool.len())
     }
 
-    fn adopt(&self, inode: u64) -> io::Result<()> {
-        let (path, mine) = (pool_path(inode), temporary_path(POOL_DIRECTORY, 0));
-        self.disk().rename(&path, &mine)?;
+    fn adopt(&self, path: &Path, directory: &Path) -> io::Result<()> {
+        let mine = self.new_name(directory);
+        self.disk().rename(path, &mine)?;
         let file = self.disk().open(&mine, OpenMode::ReadWrite)?;
         let status = file.status()?;
-        if status.inode != inode || status.links != 1 {
+        if status.kind != FileKind::Regular || status.links != 1 {
             return self.disk().unlink(&mine);
         }
         if status.mode != MODE_WRITING {
@@ -126,42 +136,39 @@ impl<D: Disk> Queue<D> {
         if status.size_bytes != 0 {
             file.set_len(0)?;
         }
-        self.disk().rename(&mine, &path)?;
-        self.shared.pool.put(Ready { inode, file });
+        self.shared.pool.put(Ready { path: mine, inode: status.inode, file });
         Ok(())
     }
 
-    fn create_in_pool(&self) -> io::Result<Ready<D::File>> {
-        let (file, temporary) = self.create_temporary(&self.birthplace())?;
-        let inode = file.status()?.inode;
-        self.disk().rename(&temporary, &pool_path(inode))?;
-        Ok(Ready { inode, file })
+    /// A new file under a name that no queue id can have.
+    pub(crate) fn create_in_pool(&self) -> io::Result<Ready<D::File>> {
+        let path = self.new_name(&self.birthplace());
+        let file = self.disk().create(&path, MODE_WRITING)?;
+        match file.status() {
+            Ok(status) => Ok(Ready { path, inode: status.inode, file }),
+            Err(error) => {
+                let _ = self.disk().unlink(&path);
+                Err(error)
+            }
+        }
+    }
+
+    fn new_name(&self, directory: &Path) -> PathBuf {
+        let Pool { named, nonce, .. } = &self.shared.pool;
+        directory.join(format!("{}.{nonce:x}", named.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// The directory of the next file.
-    pub(crate) fn birthplace(&self) -> String {
+    fn birthplace(&self) -> PathBuf {
         let pool = &self.shared.pool;
         match pool.has_nurseries.get_or_init(|| self.make_nurseries()) {
-            true => nursery(pool.made.fetch_add(1, Ordering::Relaxed)),
-            false => POOL_DIRECTORY.to_owned(),
+            true => nursery(usize::try_from(pool.named.load(Ordering::Relaxed)).unwrap_or(0) % NURSERIES),
+            false => PathBuf::from(POOL_DIRECTORY),
         }
     }
 
     fn make_nurseries(&self) -> bool {
-        let make = |number| self.disk().make_directory(Path::new(&nursery(number)), 0o700).is_ok();
+        let make = |number| self.disk().make_directory(&nursery(number), 0o700).is_ok();
         self.disk().spread_directories(Path::new(POOL_DIRECTORY)) && (0..NURSERIES).all(make)
-    }
-
-    /// Creates a file under a name that no queue id can have.
-    pub(crate) fn create_temporary(&self, directory: &str) -> io::Result<(D::File, PathBuf)> {
-        for attempt in 0..10_000u32 {
-            let path = temporary_path(directory, attempt);
-            match self.disk().create(&path, MODE_WRITING) {
-                Ok(file) => return Ok((file, path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::AlreadyExists, "no free temporary file name"))
     }
 }

@@ -5,6 +5,7 @@ use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestam
 use std::{
     ffi::OsStr,
     fs::File,
+    hash::{BuildHasher, RandomState},
     io,
     os::{
         fd::OwnedFd,
@@ -86,6 +87,10 @@ impl Disk for RealDisk {
             fs::ioctl_setflags(&directory, attributes | fs::IFlags::TOPDIR)
         });
         set.is_ok()
+    }
+
+    fn nonce(&self) -> u64 {
+        RandomState::new().hash_one(std::process::id())
     }
 
     fn status(&self, path: &Path) -> io::Result<FileStatus> {

@@ -91,6 +91,8 @@ pub trait Disk: Send + Sync + 'static {
     fn spread_directories(&self, _path: &Path) -> bool {
         false
     }
+    /// A number that nobody else who makes names in this tree was given, to tell names apart.
+    fn nonce(&self) -> u64;
     /// Status without following a link.
     fn status(&self, path: &Path) -> io::Result<FileStatus>;
     /// Names in a directory, without `.` and `..`, in any order; stops when `visit` says false.
@@ -121,6 +123,9 @@ impl<D: Disk> Disk for Arc<D> {
     }
     fn spread_directories(&self, path: &Path) -> bool {
         (**self).spread_directories(path)
+    }
+    fn nonce(&self) -> u64 {
+        (**self).nonce()
     }
     fn status(&self, path: &Path) -> io::Result<FileStatus> {
         (**self).status(path)
