@@ -4,12 +4,13 @@
 //! unless a table answers. "Could not look" is never "not there": it is [`types::Lookup::TryAgain`], or the
 //! `Err` of a match list, and whoever asked defers.
 //!
-//! Diagnostics: nothing here logs. Trouble names the list, the table and the key.
+//! Diagnostics: nothing here logs but what a filter of DNS records ignores. Trouble names the list, the table and the key.
 
 mod address_find;
 mod casefold;
 mod cidr;
 mod debug_peers;
+mod dns_filter;
 mod list;
 mod local;
 mod login_senders;
@@ -21,6 +22,7 @@ pub use address_find::{AddressHit, AddressMaps, QueryForm, Strategy};
 pub use casefold::{Folded, casefold};
 pub use cidr::{CidrError, CidrPattern};
 pub use debug_peers::DebugPeers;
+pub use dns_filter::{Filtered, FilteredDns};
 pub use list::split_list;
 pub use local::{LocalDomains, Locality, NoLocalDomains};
 pub use login_senders::LoginSenders;

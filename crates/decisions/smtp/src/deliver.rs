@@ -7,14 +7,15 @@ mod reuse;
 mod watch;
 
 use crate::{
-    ConnectionCache, Content, Destination, Failure, FilteredDns, Flags, Found, Host, MappedAddresses,
-    Network, Peer, Protocol, Scope, Session, SmtpSettings, SmtpTables,
+    ConnectionCache, Content, Destination, Failure, Flags, Found, Host, MappedAddresses, Network, Peer,
+    Protocol, Scope, Session, SmtpSettings, SmtpTables,
     cache::Connection,
     hosts,
     ledger::{Clock, Ledger},
 };
 use bstr::ByteSlice;
 use maillog::{Logger, Severity};
+use maps::FilteredDns;
 use reuse::{Candidates, Reuse};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use types::{DeliveryReport, DeliveryRequest, Dsn, DsnClass, Instant, Relay, Status};

@@ -1,6 +1,7 @@
 //! Where a destination is: MX hosts and addresses in the order in which to try them (RFC 5321 §5.1).
 
-use crate::{AddressPreference, AddressSettings, Destination, FilteredDns, dns_filter::Filtered};
+use crate::{AddressPreference, AddressSettings, Destination};
+use maps::{Filtered, FilteredDns};
 use std::{net::IpAddr, rc::Rc};
 use types::{Dsn, DsnClass, Status};
 use world::{DnsAnswer, Endpoint, RecordData, RecordType};
@@ -99,6 +100,7 @@ impl Search<'_> {
     async fn domain(&mut self, name: &str, detects_loops: bool) -> Found {
         let answer = match self.dns.query(name, RecordType::Mx).await {
             Filtered::Answer(answer) => answer,
+            Filtered::Broken(trouble) => DnsAnswer::TryAgain(trouble),
             Filtered::Dropped(text) => {
                 self.fail(Dsn::temporary(7, 0), &text);
                 return self.nothing(false);
@@ -257,6 +259,7 @@ impl Search<'_> {
         for (record_type, _) in types.into_iter().filter(|(_, enabled)| *enabled) {
             let answer = match self.dns.query(name, record_type).await {
                 Filtered::Answer(answer) => answer,
+                Filtered::Broken(trouble) => DnsAnswer::TryAgain(trouble),
                 Filtered::Dropped(text) => {
                     dropped = Some(text);
                     continue;
@@ -281,10 +284,10 @@ impl Search<'_> {
             return Ok(addresses);
         }
         let is_absent = temporary.is_none() && invalid.is_none() && dropped.is_none();
-        if let Some(text) = temporary {
-            self.fail(Dsn::temporary(4, 3), &text);
-        } else if let Some(text) = dropped {
+        if let Some(text) = dropped {
             self.fail(Dsn::temporary(7, 0), &text);
+        } else if let Some(text) = temporary {
+            self.fail(Dsn::temporary(4, 3), &text);
         } else if let Some(text) = invalid.or(absent) {
             self.fail(Dsn::permanent(4, 4), &text);
         }

@@ -120,6 +120,7 @@ impl Run {
         let around = Surroundings {
             tables: &TextTables,
             dns: Rc::new(TextDns(dialogue.dns.clone())),
+            host_names: Rc::new(TextDns(dialogue.dns.clone())),
             flush: Rc::new(Flushes),
             local_time: Rc::new(|| "Nov 21 20:15:00".to_owned()),
             policies: Rc::new(Services(Rc::clone(&policies))),

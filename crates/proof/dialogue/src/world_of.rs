@@ -16,8 +16,8 @@ pub(crate) fn values(config: &[(String, String)]) -> Values {
     Values::for_tests(&BASE.iter().copied().chain(own).collect::<Vec<_>>())
 }
 
-/// `inline:{key=value, ...}`, `static:value`, `fail:...`. A `regexp:` table is the one in the default of
-/// `smtpd_forbidden_commands`: what does not begin with a letter.
+/// `inline:{key=value, ...}`, `static:value`, `fail:...`. A `regexp:` table has plain text after `^`, with `\` where it must, as its
+/// patterns, or is the one in the default of `smtpd_forbidden_commands`: what does not begin with a letter.
 pub(crate) struct TextTables;
 
 struct TextTable {
@@ -50,6 +50,9 @@ impl Table for TextTable {
                 found(value.strip_prefix('{').and_then(|value| value.strip_suffix('}')).unwrap_or(value))
             }
             Some(("fail", _)) => Lookup::TryAgain(Trouble::new(format!("{}: it always fails", self.name))),
+            Some(("regexp", rules)) if !rules.contains("[^A-Z]") => {
+                first_match(rules, key).map_or(Lookup::Absent, found)
+            }
             Some(("regexp", _)) if key.first().is_some_and(u8::is_ascii_alphabetic) => Lookup::Absent,
             Some(("regexp", _)) => found("Bogus"),
             _ => {
@@ -64,6 +67,17 @@ impl Table for TextTable {
     fn is_pattern(&self) -> bool {
         self.name.starts_with("regexp:")
     }
+}
+
+/// The action of the first `{/pattern/ action}` of `{ {...}, {...} }` that matches.
+fn first_match<'a>(rules: &'a str, key: &[u8]) -> Option<&'a str> {
+    let key = String::from_utf8_lossy(key).to_ascii_lowercase();
+    rules.split('{').find_map(|rule| {
+        let (pattern, action) = rule.strip_prefix('/')?.split_once('/')?;
+        let text = pattern.replace('\\', "").to_ascii_lowercase();
+        let is_match = text.strip_prefix('^').is_some_and(|text| key.starts_with(text));
+        is_match.then(|| action.split('}').next().unwrap_or_default().trim())
+    })
 }
 
 /// The records of a dialogue; names that it does not have do not exist. A record of type `FAIL` makes its name
@@ -102,7 +116,7 @@ fn record(name: &str, record_type: RecordType, value: &str) -> Option<Record> {
         RecordType::Txt => RecordData::Txt(value.as_bytes().to_vec()),
         _ => RecordData::Name(value.trim_end_matches('.').to_owned()),
     };
-    Some(Record { name: name.to_owned(), ttl_seconds: 60, data })
+    Some(Record { name: name.to_owned(), ttl_seconds: 300, data })
 }
 
 /// Keeps log lines.

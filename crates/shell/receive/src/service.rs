@@ -110,6 +110,7 @@ impl SmtpService {
             let around = Surroundings {
                 tables: &registry,
                 dns: Rc::clone(&names.dns),
+                host_names: Rc::clone(&names.host_names),
                 local_time: local_time(&shared.world, process),
                 flush: Rc::new(FlushClient::new(&shared.world, process, values)),
                 policies: policy_servers(shared, values, &row, &names.host_names),

@@ -105,6 +105,14 @@ pub struct Record {
     pub data: RecordData,
 }
 
+impl Record {
+    /// Says that a domain takes no mail (RFC 7505).
+    #[must_use]
+    pub fn is_null_mx(&self) -> bool {
+        matches!(&self.data, RecordData::Mx(mx) if mx.host.is_empty())
+    }
+}
+
 /// The answer to one question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsAnswer {

@@ -14,7 +14,7 @@ use config::{
     reject_footer::unescaped,
 };
 use dnsbl::{Answers, Complaints, DnsList, Listing};
-use maps::Maps;
+use maps::{Filtered, Maps};
 use std::net::IpAddr;
 use types::{Address, Dsn, Reply, Trouble};
 use world::{DnsAnswer, RecordData, RecordType, Tables};
@@ -107,13 +107,19 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     async fn listed(&self, query: &str, list: &DnsList) -> Listed {
-        let dns = &self.judge.dns;
-        let records = match dns.query(query, RecordType::A).await {
-            DnsAnswer::Records { records, .. } => records,
-            DnsAnswer::NoName | DnsAnswer::NoData => return Listed::No,
+        let (names, log) = (&self.judge.names, self.question.log);
+        let answer = match names.records(query, RecordType::A, log).await {
+            Filtered::Answer(DnsAnswer::Records { records, .. }) => Ok(records),
+            Filtered::Answer(DnsAnswer::NoName | DnsAnswer::NoData) => return Listed::No,
+            Filtered::Answer(DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble))
+            | Filtered::Broken(trouble) => Err(trouble.to_string()),
+            Filtered::Dropped(text) => Err(text),
+        };
+        let records = match answer {
+            Ok(records) => records,
             // Mail must not stop because a list does.
-            DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => {
-                self.question.log.warning(&format!("{query}: RBL lookup error: {trouble}"));
+            Err(trouble) => {
+                log.warning(&format!("{query}: RBL lookup error: {trouble}"));
                 return Listed::TryAgain;
             }
         };
@@ -125,13 +131,23 @@ impl<R: Resolve> Walk<'_, R> {
             Listing::NotListed => return Listed::No,
             Listing::Rubbish(address) => {
                 let complaint = lists.complaints.about(list, query, address, self.question.now);
-                complaint.iter().for_each(|text| self.question.log.warning(text));
+                complaint.iter().for_each(|text| log.warning(text));
                 return Listed::TryAgain;
             }
         }
-        let texts = match dns.query(query, RecordType::Txt).await {
-            DnsAnswer::Records { records, .. } => records,
-            _ => Vec::new(),
+        Listed::Yes { text: self.reason_of(query).await }
+    }
+
+    /// Why a list has somebody, as far as it says.
+    async fn reason_of(&self, query: &str) -> String {
+        let (names, log) = (&self.judge.names, self.question.log);
+        let texts = match names.records(query, RecordType::Txt, log).await {
+            Filtered::Answer(DnsAnswer::Records { records, .. }) => records,
+            Filtered::Dropped(_) => {
+                log.warning(&format!("{query}: TXT lookup error: DNS reply filter drops all results"));
+                Vec::new()
+            }
+            Filtered::Answer(_) | Filtered::Broken(_) => Vec::new(),
         };
         let texts: Vec<String> = texts
             .into_iter()
@@ -143,7 +159,7 @@ impl<R: Resolve> Walk<'_, R> {
         let mut text = texts.join(" / ");
         let end = (0..=TEXT_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
         text.truncate(end.unwrap_or(0));
-        Listed::Yes { text }
+        text
     }
 
     async fn refuse_listed(&mut self, list: &DnsList, subject: Subject<'_>, text: &str) -> Status {

@@ -2,13 +2,14 @@
 
 use super::{
     Resolve,
+    names::Outcome,
     walk::{Fault, HELO, SENDER, Status, Subject, Walk, refusal_text},
 };
 use crate::{NameStatus, Restriction};
 use bstr::{BStr, ByteSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{Address, AddressClass, Dsn, Reply, Trouble};
-use world::{DnsAnswer, RecordData, RecordType};
+use world::RecordType;
 
 const LABEL_SIZE_MAX: usize = 63;
 const NAME_SIZE_MAX: usize = 255;
@@ -82,14 +83,6 @@ pub(super) fn is_full_address(address: &Address, is_smtputf8: bool) -> bool {
     is_valid(domain, is_smtputf8) && domain.contains(&b'.')
 }
 
-/// Whether mail can be sent to a domain.
-enum MailHost {
-    Found,
-    NullMx,
-    Missing(&'static str),
-    TryAgain,
-}
-
 impl<R: Resolve> Walk<'_, R> {
     /// `reject_unknown_sender_domain` and `reject_unknown_recipient_domain`: not for our own addresses.
     pub(super) async fn unknown_domain(
@@ -107,22 +100,25 @@ impl<R: Resolve> Walk<'_, R> {
         let is_sender = subject.class == SENDER;
         let detail = if is_sender { 8 } else { 2 };
         let code = self.judge.settings.codes.unknown_address_reject_code;
-        let status =
-            match self.mail_host(domain.as_bstr(), [RecordType::Mx, RecordType::A, RecordType::Aaaa]).await {
-                MailHost::Found => Status::Dunno,
-                MailHost::NullMx => {
-                    let (code, dsn) =
-                        if is_sender { (550, Dsn::temporary(7, 27)) } else { (556, Dsn::temporary(1, 10)) };
-                    let text = format!("Domain {domain} does not accept mail (nullMX)");
-                    self.refuse(code, dsn, subject, &text)
-                }
-                MailHost::Missing(why) => self.refuse(code, Dsn::temporary(1, detail), subject, why),
-                MailHost::TryAgain => {
-                    let text = refusal_text(subject, "Domain not found");
-                    let action = self.judge.settings.codes.unknown_address_tempfail_action;
-                    self.defer_as(action, Reply::new(450, Dsn::temporary(1, detail), text))
-                }
-            };
+        let types = [RecordType::Mx, RecordType::A, RecordType::Aaaa];
+        let dsn = Dsn::temporary(1, detail);
+        let status = match self.mail_host(domain.as_bstr(), types).await {
+            Outcome::Found => Status::Dunno,
+            Outcome::Dropped => self.nothing_wanted(domain.as_bstr(), "MX or address"),
+            Outcome::NullMx => {
+                let (code, dsn) =
+                    if is_sender { (550, Dsn::temporary(7, 27)) } else { (556, Dsn::temporary(1, 10)) };
+                let text = format!("Domain {domain} does not accept mail (nullMX)");
+                self.refuse(code, dsn, subject, &text)
+            }
+            Outcome::NoName | Outcome::NoData => self.refuse(code, dsn, subject, "Domain not found"),
+            Outcome::Invalid => self.refuse(code, dsn, subject, "Malformed DNS server reply"),
+            Outcome::TryAgain | Outcome::Broken => {
+                let text = refusal_text(subject, "Domain not found");
+                let action = self.judge.settings.codes.unknown_address_tempfail_action;
+                self.defer_as(action, Reply::new(450, dsn, text))
+            }
+        };
         Ok(status)
     }
 
@@ -153,17 +149,17 @@ impl<R: Resolve> Walk<'_, R> {
             return self.helo_rule(&Restriction::RejectInvalidHeloHostname);
         }
         let types = [RecordType::A, RecordType::Aaaa, RecordType::Mx];
-        let found = match is_valid(name, false) {
-            true => self.mail_host(name, types).await,
-            false => MailHost::Missing("Host not found"),
-        };
-        match found {
-            MailHost::Found | MailHost::NullMx => Status::Dunno,
-            MailHost::Missing(why) => {
-                let why = if why == "Domain not found" { "Host not found" } else { why };
-                self.refuse(codes.unknown_hostname_reject_code, Dsn::temporary(7, 1), subject, why)
+        let code = codes.unknown_hostname_reject_code;
+        match self.mail_host(name, types).await {
+            Outcome::Found | Outcome::NullMx => Status::Dunno,
+            Outcome::Dropped => self.nothing_wanted(name, "address or MX"),
+            Outcome::NoName | Outcome::NoData => {
+                self.refuse(code, Dsn::temporary(7, 1), subject, "Host not found")
             }
-            MailHost::TryAgain => {
+            Outcome::Invalid => {
+                self.refuse(code, Dsn::temporary(7, 1), subject, "Malformed DNS server reply")
+            }
+            Outcome::TryAgain | Outcome::Broken => {
                 let reply = Reply::new(450, Dsn::temporary(7, 1), refusal_text(subject, "Host not found"));
                 self.defer_as(codes.unknown_helo_hostname_tempfail_action, reply)
             }
@@ -195,22 +191,34 @@ impl<R: Resolve> Walk<'_, R> {
         self.reject(Fault::Policy, Reply::new(code, Dsn::temporary(7, 1), text))
     }
 
-    async fn mail_host(&self, domain: &BStr, types: [RecordType; 3]) -> MailHost {
-        let Ok(name) = domain.to_str() else { return MailHost::Missing("Domain not found") };
-        let mut outcome = MailHost::Missing("Domain not found");
+    /// Whether mail can be sent to a name. A search for exchangers ends with the first answer that is none for want of
+    /// them; one for a host does not.
+    async fn mail_host(&self, name: &BStr, types: [RecordType; 3]) -> Outcome {
+        let Ok(name) = name.to_str() else { return Outcome::NoName };
+        let wants_exchangers = types[0] == RecordType::Mx;
+        let mut outcome = Outcome::NoName;
         for record_type in types {
-            match self.judge.dns.query(name, record_type).await {
-                DnsAnswer::Records { records, .. } => {
-                    let is_null_mx = records.len() == 1
-                        && matches!(&records[0].data, RecordData::Mx(mx) if mx.host.is_empty());
-                    return if is_null_mx { MailHost::NullMx } else { MailHost::Found };
-                }
-                DnsAnswer::NoName | DnsAnswer::NoData => {}
-                DnsAnswer::Invalid(_) => return MailHost::Missing("Malformed DNS server reply"),
-                DnsAnswer::TryAgain(_) => outcome = MailHost::TryAgain,
+            let answer = self.judge.names.records(name, record_type, self.question.log).await;
+            let found = Outcome::of(&answer);
+            outcome = outcome.max(found);
+            let is_last = match found {
+                Outcome::Found => true,
+                Outcome::Invalid | Outcome::NullMx => wants_exchangers,
+                Outcome::Dropped => wants_exchangers && record_type == RecordType::Mx,
+                Outcome::NoName | Outcome::NoData | Outcome::TryAgain | Outcome::Broken => false,
+            };
+            if is_last {
+                break;
             }
         }
         outcome
+    }
+
+    /// Nobody is refused for what we do not want to see.
+    fn nothing_wanted(&self, name: &BStr, what: &str) -> Status {
+        let text = format!("{name}: {what} lookup error: DNS reply filter drops all results");
+        self.question.log.warning(&text);
+        Status::Dunno
     }
 }
 

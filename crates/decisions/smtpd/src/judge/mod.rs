@@ -7,6 +7,7 @@ mod dressing;
 mod etrn;
 mod hostname;
 mod mx_backup;
+mod names;
 mod old_defaults;
 mod policy;
 mod screening;
@@ -32,6 +33,7 @@ use dressing::Dressing;
 use etrn::Flushing;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, ExtensionRules, Locality, Maps, NameAddrList, StringList, parent_style};
+use names::Names;
 use old_defaults::OldDefaults;
 use policy::Policies;
 use screening::Screening;
@@ -58,6 +60,8 @@ pub struct Surroundings<'t> {
     pub tables: &'t dyn Tables,
     /// Resolver.
     pub dns: Rc<dyn Dns>,
+    /// As the C library looks for hosts: /etc/hosts before the resolver.
+    pub host_names: Rc<dyn Dns>,
     /// Policy servers.
     pub policies: Rc<dyn PolicyServers>,
     /// The time as `$localtime` shows it: `Nov 21 20:15:00`.
@@ -80,7 +84,7 @@ pub struct Surroundings<'t> {
 pub struct Judge<R> {
     settings: Rc<SmtpdSettings>,
     resolver: R,
-    dns: Rc<dyn Dns>,
+    names: Names,
     local: Rc<dyn Locality>,
     own_addresses: Rc<[IpAddr]>,
     free_bytes: Rc<dyn Fn() -> u64>,
@@ -181,7 +185,7 @@ impl<R: Resolve> Judge<R> {
         let policies = Policies::open(values, &settings.restrictions.policy_services, &around.policies);
         Self {
             resolver,
-            dns: Rc::clone(&around.dns),
+            names: Names::open(values, around),
             own_addresses: Rc::clone(&around.own_addresses),
             free_bytes: Rc::clone(&around.free_bytes),
             local: Rc::clone(&around.local),

@@ -2,11 +2,11 @@
 
 use super::{
     Resolve,
+    names::Outcome,
     walk::{Status, Subject, Walk, refusal_text},
 };
 use bstr::ByteSlice;
-use maps::NameAddrList;
-use std::net::IpAddr;
+use maps::{Filtered, NameAddrList};
 use types::{Address, AddressClass, Dsn, Lookup, Reply, Trouble};
 use world::{DnsAnswer, MxRecord, RecordData, RecordType};
 
@@ -33,13 +33,14 @@ impl<R: Resolve> Walk<'_, R> {
             return Ok(Status::Dunno);
         }
         let domain = domain.to_str_lossy().into_owned();
-        let exchangers = match self.judge.dns.query(&domain, RecordType::Mx).await {
-            DnsAnswer::Records { records, .. } => records,
-            DnsAnswer::TryAgain(_) => {
-                let text = "Unable to look up mail exchanger information: Host not found, try again";
-                return Ok(self.unable(subject, text));
+        let answer = self.judge.names.records(&domain, RecordType::Mx, self.question.log).await;
+        let exchangers = match (Outcome::of(&answer), answer) {
+            (Outcome::Found, Filtered::Answer(DnsAnswer::Records { records, .. })) => records,
+            (why @ (Outcome::TryAgain | Outcome::Broken | Outcome::Dropped), _) => {
+                let text = format!("Unable to look up mail exchanger information: {}", why.reason());
+                return Ok(self.unable(subject, &text));
             }
-            DnsAnswer::NoName | DnsAnswer::NoData | DnsAnswer::Invalid(_) => return Ok(Status::Dunno),
+            _ => return Ok(Status::Dunno),
         };
         let exchangers: Vec<MxRecord> = exchangers
             .into_iter()
@@ -79,7 +80,7 @@ impl<R: Resolve> Walk<'_, R> {
             }
         }
         for mx in hosts {
-            match self.addresses(&mx.host).await {
+            match self.judge.names.addresses(&mx.host).await {
                 Ok(addresses) if addresses.iter().any(|a| self.judge.own_addresses.contains(a)) => {
                     return Ok(true);
                 }
@@ -95,9 +96,10 @@ impl<R: Resolve> Walk<'_, R> {
 
     /// Whether all addresses of a host are in `permit_mx_backup_networks`.
     async fn is_trusted(&mut self, networks: &NameAddrList, host: &str, subject: Subject<'_>) -> bool {
-        let addresses = match self.addresses(host).await {
+        let addresses = match self.judge.names.recorded_addresses(host, self.question.log).await {
             Ok(addresses) => addresses,
             Err(why) => {
+                let why = why.reason();
                 self.unable(subject, &format!("Unable to look up host {host} as mail exchanger: {why}"));
                 return false;
             }
@@ -114,24 +116,5 @@ impl<R: Resolve> Walk<'_, R> {
             }
         }
         true
-    }
-
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, &'static str> {
-        let mut addresses = Vec::new();
-        let mut is_answered = true;
-        for kind in [RecordType::A, RecordType::Aaaa] {
-            match self.judge.dns.query(host, kind).await {
-                DnsAnswer::Records { records, .. } => {
-                    addresses.extend(records.iter().filter_map(|record| record.data.address()));
-                }
-                DnsAnswer::TryAgain(_) => is_answered = false,
-                DnsAnswer::NoName | DnsAnswer::NoData | DnsAnswer::Invalid(_) => {}
-            }
-        }
-        match (addresses.is_empty(), is_answered) {
-            (false, _) => Ok(addresses),
-            (true, true) => Err("Host not found"),
-            (true, false) => Err("Host not found, try again"),
-        }
     }
 }

@@ -5,12 +5,14 @@ use super::{
     Resolve,
     access::{AccessTables, find_network},
     access_action::Hit,
+    names::Outcome,
     walk::{CLIENT, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk},
 };
 use crate::AccessSubject;
 use bstr::{BString, ByteSlice};
-use std::net::IpAddr;
-use types::{Address, Trouble};
+use maps::Filtered;
+use std::{fmt::Display, net::IpAddr};
+use types::Address;
 use world::{DnsAnswer, RecordData, RecordType};
 
 /// How many addresses of hosts are looked up.
@@ -43,7 +45,7 @@ impl<R: Resolve> Walk<'_, R> {
         let status = match domain.strip_prefix(b"[") {
             Some(literal) if servers != RecordType::Ns => self.literal_access(table, literal, about).await,
             Some(_) => Status::Dunno,
-            None => self.hosts_access(table, (domain, servers), about).await,
+            None => self.hosts_access(table, (&name, domain, servers), about).await,
         };
         let restriction = restriction_name(subject, servers);
         self.forbid_ok(&restriction, Subject { name: name.as_bstr(), class }, status)
@@ -70,12 +72,12 @@ impl<R: Resolve> Walk<'_, R> {
     async fn hosts_access(
         &mut self,
         table: usize,
-        (domain, servers): (&[u8], RecordType),
+        (name, domain, servers): (&BString, &[u8], RecordType),
         about: Subject<'_>,
     ) -> Status {
         let Ok(domain) = domain.to_str() else { return Status::Dunno };
         let mut address_count = 0;
-        for host in self.servers_of(domain, servers).await {
+        for host in self.servers_of(name, domain, servers).await {
             if host.parse::<IpAddr>().is_ok() {
                 if let Some(status) = self.network_access(table, host.as_bytes(), about).await {
                     return status;
@@ -97,7 +99,7 @@ impl<R: Resolve> Walk<'_, R> {
                     let text = "server address count limit";
                     let (what, Subject { name, class }) = (servers.as_str(), about);
                     self.question.log.warning(&format!(
-                        "{what} {text} ({ADDRESSES_MAX}) exceeded for {class} {name} -- ignoring the remainder"
+                        "check_server_access: {what} {text} ({ADDRESSES_MAX}) exceeded for {class} {name} -- ignoring the remainder"
                     ));
                     return Status::Dunno;
                 }
@@ -111,61 +113,59 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     /// A name without MX is its own mail exchanger; one without NS has those of its parent.
-    async fn servers_of(&self, domain: &str, servers: RecordType) -> Vec<String> {
+    async fn servers_of(&self, whole: &BString, domain: &str, servers: RecordType) -> Vec<String> {
         if servers == RecordType::A {
             return vec![domain.to_owned()];
         }
         let mut name = domain;
         loop {
-            let trouble = match self.judge.dns.query(name, servers).await {
-                DnsAnswer::Records { records, .. } => {
-                    let host = |data| match data {
-                        RecordData::Mx(mx) => Some(mx.host),
-                        RecordData::Name(host) => Some(host),
-                        _ => None,
-                    };
-                    let hosts = records.into_iter().filter_map(|record| host(record.data));
-                    return hosts.filter(|host| !host.is_empty()).collect();
+            let answer = self.judge.names.records(name, servers, self.question.log).await;
+            let outcome = Outcome::of(&answer);
+            let (asked, log) = (name, self.question.log);
+            let asked: &dyn Display = match (outcome, answer) {
+                (Outcome::Found, Filtered::Answer(DnsAnswer::Records { records, .. })) => {
+                    return records.into_iter().filter_map(|record| host(record.data)).collect();
                 }
-                DnsAnswer::NoName | DnsAnswer::NoData if servers == RecordType::Mx => {
+                (Outcome::NullMx, _) => return Vec::new(),
+                (Outcome::NoName | Outcome::NoData, _) if servers == RecordType::Mx => {
                     return vec![domain.to_owned()];
                 }
-                DnsAnswer::NoName | DnsAnswer::NoData => match name.split_once('.') {
+                (Outcome::NoName | Outcome::NoData, _) => match name.split_once('.') {
                     Some((_, parent)) if !parent.is_empty() => {
                         name = parent;
                         continue;
                     }
-                    _ => "Host not found".to_owned(),
+                    _ => whole,
                 },
-                DnsAnswer::Invalid(trouble) | DnsAnswer::TryAgain(trouble) => reason(&trouble),
+                _ => &asked,
             };
-            let what = servers.as_str();
-            self.question.log.warning(&format!("Unable to look up {what} host for {name}: {trouble}"));
+            let (what, why) = (servers.as_str(), outcome.reason());
+            log.warning(&format!("Unable to look up {what} host for {asked}: {why}"));
             return Vec::new();
         }
     }
 
     async fn addresses_of(&self, host: &str, servers: RecordType, about: Subject<'_>) -> Vec<IpAddr> {
-        let mut addresses = Vec::new();
-        let mut why = "Name or service not known";
-        for record_type in [RecordType::A, RecordType::Aaaa] {
-            match self.judge.dns.query(host, record_type).await {
-                DnsAnswer::Records { records, .. } => {
-                    addresses.extend(records.iter().filter_map(|record| record.data.address()));
+        match self.judge.names.addresses(host).await {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                if servers != RecordType::A {
+                    let (what, Subject { name, class }) = (servers.as_str(), about);
+                    let text = format!("Unable to look up {what} host {host} for {class} {name}: {why}");
+                    self.question.log.warning(&text);
                 }
-                DnsAnswer::NoName => {}
-                DnsAnswer::NoData => why = "No address associated with hostname",
-                DnsAnswer::Invalid(_) | DnsAnswer::TryAgain(_) => {
-                    why = "Temporary failure in name resolution";
-                }
+                Vec::new()
             }
         }
-        if addresses.is_empty() && servers != RecordType::A {
-            let (what, Subject { name, class }) = (servers.as_str(), about);
-            let text = format!("Unable to look up {what} host {host} for {class} {name}: {why}");
-            self.question.log.warning(&text);
-        }
-        addresses
+    }
+}
+
+/// The server that a record names.
+fn host(data: RecordData) -> Option<String> {
+    match data {
+        RecordData::Mx(mx) => Some(mx.host),
+        RecordData::Name(host) => Some(host),
+        _ => None,
     }
 }
 
@@ -178,10 +178,4 @@ fn restriction_name(subject: AccessSubject, servers: RecordType) -> String {
         AccessSubject::Recipient | AccessSubject::Etrn => "recipient",
     };
     format!("check_{subject}_{}_access", servers.as_str().to_ascii_lowercase())
-}
-
-/// What a name server said, without what it was asked for.
-fn reason(trouble: &Trouble) -> String {
-    let text = trouble.to_string();
-    text.rsplit(": ").next().unwrap_or_default().to_owned()
 }

@@ -88,6 +88,7 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
         flush: Rc::new(crate::NoFlushService),
         local_time: Rc::new(String::new),
         dns: Rc::new(Listed),
+        host_names: Rc::new(Listed),
         local: rewriter.locality(),
         own_addresses: Rc::new([]),
         free_bytes: Rc::new(|| 1 << 40),

@@ -56,7 +56,7 @@ rows! {
     smtpd_delay_reject: flag(), "yes", "smtpd", Honoured("smtpd"), "Refuses at RCPT rather than earlier.";
     smtpd_discard_ehlo_keyword_address_maps: text(0, 0), "", "postscreen,smtpd", Honoured("smtpd"), "EHLO keywords to leave out, by client.";
     smtpd_discard_ehlo_keywords: text(0, 0), "", "postscreen,smtpd", Honoured("smtpd"), "EHLO keywords to leave out.";
-    smtpd_dns_reply_filter: text(0, 0), "", "smtpd", NotYet, "Tables of patterns that DNS records are held against before they are used.";
+    smtpd_dns_reply_filter: text(0, 0), "", "smtpd", Honoured("smtpd"), "Tables of patterns that DNS records are held against before they are used.";
     smtpd_end_of_data_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required at the end of a message.";
     smtpd_error_sleep_time: time(0, 0), "1s", "smtpd", Honoured("smtpd"), "The pause after an error.";
     smtpd_etrn_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of ETRN.";

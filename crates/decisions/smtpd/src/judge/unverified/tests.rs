@@ -80,6 +80,7 @@ fn rcpt(settings: &[(&str, &str)], sender: &str, recipient: &str) -> (String, u6
         flush: Rc::new(crate::NoFlushService),
         local_time: Rc::new(String::new),
         dns: Rc::new(Nowhere),
+        host_names: Rc::new(Nowhere),
         local: rewriter.locality(),
         own_addresses: Rc::new([]),
         free_bytes: Rc::new(|| 1 << 40),

@@ -1,7 +1,8 @@
-//! Records of the DNS that an administrator does not want seen (postconf(5) `smtp_dns_reply_filter`).
+//! Records of the DNS that an administrator does not want seen (postconf(5) `smtp_dns_reply_filter`,
+//! `smtpd_dns_reply_filter`).
 
+use crate::Maps;
 use maillog::{Logger, Severity};
-use maps::Maps;
 use types::{Lookup, Trouble};
 use world::{Dns, DnsAnswer, Record, RecordData, RecordType};
 
@@ -17,16 +18,23 @@ pub struct FilteredDns<'a> {
 }
 
 /// An answer after the filter.
-pub(crate) enum Filtered {
+#[derive(Debug)]
+pub enum Filtered {
+    /// What the name server said, without what is not wanted.
     Answer(DnsAnswer),
     /// There were records, and the filter wants none of them; the text says so.
     Dropped(String),
+    /// The filter cannot be asked, or says what is no action: nobody knows which records are wanted.
+    Broken(Trouble),
 }
 
 impl FilteredDns<'_> {
-    pub(crate) async fn query(&self, name: &str, record_type: RecordType) -> Filtered {
+    /// Asks, and leaves out what the filter does not want.
+    pub async fn query(&self, name: &str, record_type: RecordType) -> Filtered {
         let (mut records, is_authentic) = match self.dns.query(name, record_type).await {
-            DnsAnswer::Records { records, is_authentic } if !self.filter.is_empty() => {
+            DnsAnswer::Records { records, is_authentic }
+                if !self.filter.is_empty() && !records.iter().any(Record::is_null_mx) =>
+            {
                 (records, is_authentic)
             }
             answer => return Filtered::Answer(answer),
@@ -39,8 +47,7 @@ impl FilteredDns<'_> {
                 Ok(false) => {}
                 Err(why) => {
                     self.logger.warning(&why);
-                    let trouble = Trouble::new(failed("Invalid DNS reply filter syntax"));
-                    return Filtered::Answer(DnsAnswer::TryAgain(trouble));
+                    return Filtered::Broken(Trouble::new(failed("Invalid DNS reply filter syntax")));
                 }
             }
         }
