@@ -29,6 +29,12 @@ impl DebugPeers {
         Self { is_everybody: verbosity > 0, list: (level > 0 && !debug_peer_list.is_empty()).then(open) }
     }
 
+    /// Whether anybody may be among them.
+    #[must_use]
+    pub const fn are_any(&self) -> bool {
+        self.is_everybody || self.list.is_some()
+    }
+
     /// Whether a peer is among them. A list that cannot be asked names nobody: mail does not depend on it.
     pub async fn has(&self, name: &[u8], address: &str) -> bool {
         match &self.list {

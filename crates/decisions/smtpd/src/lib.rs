@@ -14,6 +14,8 @@
 //! any input. Trouble with a table or a server is answered with 4xx and logged by whoever had it.
 
 mod action;
+#[cfg(test)]
+mod bench;
 mod client_limits;
 mod effects;
 mod forwarded;

@@ -72,8 +72,9 @@ pub(crate) async fn serve_client<W: World>(
     };
     let peer = match peer {
         Some(peer) => {
+            let (peers, client) = (&service.debug_peers, &peer.client);
             let is_watched =
-                Box::pin(service.debug_peers.has(peer.client.name.as_bytes(), &peer.client.address)).await;
+                peers.are_any() && Box::pin(peers.has(client.name.as_bytes(), &client.address)).await;
             Some(Peer { is_watched, ..peer })
         }
         None => None,

@@ -177,13 +177,8 @@ impl fmt::Display for SmtpdEvent<'_> {
                 if let Some((method, username)) = login {
                     write!(f, ", sasl_method={method}, sasl_username={username}")?;
                 }
-                if let Some(id) = orig_queue_id {
-                    write!(f, ", orig_queue_id={id}")?;
-                }
-                if let Some(client) = orig_client {
-                    write!(f, ", orig_client={client}")?;
-                }
-                Ok(())
+                optional(f, ", orig_queue_id=", orig_queue_id.as_ref(), "")?;
+                optional(f, ", orig_client=", orig_client.as_ref(), "")
             }
             Self::ReplyFilter { id, way, text } => {
                 write_id(f, *id)?;
@@ -223,21 +218,25 @@ impl fmt::Display for SmtpdEvent<'_> {
                     0 => write!(f, "{};", reply.text)?,
                     _ => write!(f, "{reply};")?,
                 }
-                if let Some(sender) = sender {
-                    write!(f, " from=<{sender}>")?;
-                }
-                if let Some(recipient) = recipient {
-                    write!(f, " to=<{recipient}>")?;
-                }
-                if let Some(protocol) = protocol {
-                    write!(f, " proto={protocol}")?;
-                }
-                if let Some(helo) = helo {
-                    write!(f, " helo=<{helo}>")?;
-                }
-                Ok(())
+                optional(f, " from=<", sender.as_ref(), ">")?;
+                optional(f, " to=<", recipient.as_ref(), ">")?;
+                optional(f, " proto=", protocol.as_ref(), "")?;
+                optional(f, " helo=<", helo.as_ref(), ">")
             }
         }
+    }
+}
+
+/// A part that is left out where nothing is known.
+fn optional(
+    f: &mut fmt::Formatter<'_>,
+    before: &str,
+    value: Option<impl fmt::Display>,
+    after: &str,
+) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "{before}{value}{after}"),
+        None => Ok(()),
     }
 }
 

@@ -1,12 +1,9 @@
 use super::*;
-use crate::{
-    Answer, Ask, Judge, Peer, Question, SmtpdSettings, Standing, Surroundings, Transaction, Verdict,
-};
+use crate::{Answer, Judge, SmtpdSettings, Surroundings, Verdict, bench};
 use config::Values;
 use maillog::{Line, Logger, Sink};
 use rewrite::{RewriteSettings, Rewriter};
 use std::{cell::RefCell, rc::Rc};
-use types::{Address, Instant};
 use world::{Dns, DnsAnswer, Record, RecordData, RecordType, testing};
 
 /// What was seen, a line for each step, and what was logged.
@@ -82,41 +79,13 @@ fn judge(notes: &Rc<Notes>) -> Judge<Rc<Rewriter>> {
     let values = Values::for_tests(CONFIG);
     let settings = Rc::new(SmtpdSettings::load(&values).unwrap());
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &tables));
-    let around = Surroundings {
-        tables: &tables,
-        policies: Rc::new(crate::NoPolicyServers),
-        flush: Rc::new(crate::NoFlushService),
-        local_time: Rc::new(String::new),
-        dns: Rc::new(Listed),
-        host_names: Rc::new(Listed),
-        local: rewriter.locality(),
-        own_addresses: Rc::new([]),
-        free_bytes: Rc::new(|| 1 << 40),
-        verify: Rc::new(crate::NoVerify),
-        clock: Rc::new(crate::NoClock),
-    };
+    let around = Surroundings { dns: Rc::new(Listed), ..bench::surroundings(&tables, &rewriter) };
     Judge::new(settings, &values, rewriter, &around).watched_by(Rc::clone(notes) as Rc<dyn Witness>)
 }
 
 fn recipient(judge: &Judge<Rc<Rewriter>>, notes: &Rc<Notes>, recipient: &str) -> Verdict {
     let log = Logger::new(Rc::clone(notes) as Rc<dyn Sink>, "postfix/smtpd", 1);
-    let peer = Peer::unknown([192, 0, 2, 7].into(), 1, [192, 0, 2, 1].into(), 25);
-    let transaction = Transaction::new(Address::new("a@example.org"));
-    let ask = Ask::Rcpt { recipient: Address::new(recipient), address_only: false };
-    testing::now(judge.answer(Question {
-        size_bytes: 0,
-        ask: &ask,
-        peer: &peer,
-        helo: Some("client.example".into()),
-        protocol: "ESMTP",
-        place: "RCPT",
-        transaction: Some(&transaction),
-        queue_id: None,
-        has_improper_pipelining: false,
-        standing: &Standing::default(),
-        now: Instant::from_nanos(0),
-        log: &log,
-    }))
+    bench::recipient(judge, "a@example.org", recipient, &log)
 }
 
 #[test]

@@ -1,25 +1,16 @@
-use crate::{
-    Answer as Said, Ask, Clock, Judge, NoPolicyServers, Peer, Question, SmtpdSettings, Standing,
-    Surroundings, Transaction, Verify,
-};
+use crate::{Answer as Said, Clock, Judge, SmtpdSettings, Surroundings, Verify, bench};
 use config::Values;
 use maillog::{Line, Logger, Sink};
 use rewrite::{RewriteSettings, Rewriter};
 use std::{cell::Cell, rc::Rc, time::Duration};
-use types::{Address, Instant};
+use types::Address;
 use wire::verify::{AddressStatus, Verified};
-use world::{Answer, Dns, DnsAnswer, RecordType, testing};
+use world::{Answer, testing};
 
 struct Nowhere;
 
 impl Sink for Nowhere {
     fn write(&self, _: Line<'_>) {}
-}
-
-impl Dns for Nowhere {
-    fn query<'a>(&'a self, _: &'a str, _: RecordType) -> Answer<'a, DnsAnswer> {
-        Answer::ready(DnsAnswer::NoName)
-    }
 }
 
 /// Says what the local part asks for. A `slow` address is known when it was asked for the third time.
@@ -75,36 +66,13 @@ fn rcpt(settings: &[(&str, &str)], sender: &str, recipient: &str) -> (String, u6
     let rewriter = Rc::new(Rewriter::new(RewriteSettings::load(&values).unwrap(), &tables));
     let told = Rc::new(Told::default());
     let around = Surroundings {
-        tables: &tables,
-        policies: Rc::new(NoPolicyServers),
-        flush: Rc::new(crate::NoFlushService),
-        local_time: Rc::new(String::new),
-        dns: Rc::new(Nowhere),
-        host_names: Rc::new(Nowhere),
-        local: rewriter.locality(),
-        own_addresses: Rc::new([]),
-        free_bytes: Rc::new(|| 1 << 40),
         verify: Rc::clone(&told) as Rc<dyn Verify>,
         clock: Rc::clone(&told) as Rc<dyn Clock>,
+        ..bench::surroundings(&tables, &rewriter)
     };
     let judge = Judge::new(settings, &values, rewriter, &around);
-    let peer = Peer::unknown([192, 0, 2, 7].into(), 1, [192, 0, 2, 1].into(), 25);
-    let transaction = Transaction::new(Address::new(sender));
-    let ask = Ask::Rcpt { recipient: Address::new(recipient), address_only: false };
-    let verdict = testing::now(judge.answer(Question {
-        size_bytes: 0,
-        ask: &ask,
-        peer: &peer,
-        helo: Some("client.example".into()),
-        protocol: "ESMTP",
-        place: "RCPT",
-        transaction: Some(&transaction),
-        queue_id: None,
-        has_improper_pipelining: false,
-        standing: &Standing::default(),
-        now: Instant::from_nanos(0),
-        log: &Logger::new(Rc::new(Nowhere), "postfix/smtpd", 1),
-    }));
+    let log = Logger::new(Rc::new(Nowhere), "postfix/smtpd", 1);
+    let verdict = bench::recipient(&judge, sender, recipient, &log);
     let said = match verdict.answer {
         Said::Accept => String::new(),
         Said::AcceptAs(address) => format!("as {address}"),
