@@ -3,85 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use dns::{ResolvConf, Resolver, testing::Server};
-use std::{
-    ffi::OsStr,
-    io::{self, ErrorKind},
-    net::SocketAddr,
-    path::Path,
-};
-use types::WallTime;
-use world::{Disk, DiskFile, Dns, DnsAnswer, FileStatus, OpenMode, RecordData, RecordType};
-
-struct NoDisk;
-struct NoFile;
-
-fn none<T>() -> io::Result<T> {
-    Err(ErrorKind::Unsupported.into())
-}
-
-impl DiskFile for NoFile {
-    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-        none()
-    }
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        none()
-    }
-    fn append(&self, _: &[u8]) -> io::Result<()> {
-        none()
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        none()
-    }
-    fn sync(&self) -> io::Result<()> {
-        none()
-    }
-    fn set_mode(&self, _: u32) -> io::Result<()> {
-        none()
-    }
-    fn set_modified(&self, _: WallTime) -> io::Result<()> {
-        none()
-    }
-    fn status(&self) -> io::Result<FileStatus> {
-        none()
-    }
-    fn try_lock(&self) -> io::Result<bool> {
-        none()
-    }
-}
-
-impl Disk for NoDisk {
-    type File = NoFile;
-    fn create(&self, _: &Path, _: u32) -> io::Result<NoFile> {
-        none()
-    }
-    fn open(&self, _: &Path, _: OpenMode) -> io::Result<NoFile> {
-        none()
-    }
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn unlink(&self, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
-        none()
-    }
-    fn nonce(&self) -> u64 {
-        0
-    }
-    fn status(&self, _: &Path) -> io::Result<FileStatus> {
-        none()
-    }
-    fn list(&self, _: &Path, _: &mut dyn FnMut(&OsStr) -> bool) -> io::Result<()> {
-        none()
-    }
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn free_bytes(&self) -> io::Result<u64> {
-        none()
-    }
-}
+use std::net::SocketAddr;
+use world::{Dns, DnsAnswer, RecordData, RecordType, testing::NoDisk};
 
 const ZONE: &str = "
 example.test      MX 20 mx2.example.test

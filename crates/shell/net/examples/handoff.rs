@@ -3,78 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use net::{Builder, Listener, Live, Slots};
-use std::{cell::Cell, ffi::OsStr, io, path::Path, rc::Rc, time::Duration, time::Instant};
-use world::{Disk, Endpoint, Stream, World};
-
-struct NoDisk;
-
-fn none<T>() -> io::Result<T> {
-    Err(io::ErrorKind::Unsupported.into())
-}
-
-impl world::DiskFile for NoDisk {
-    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-        none()
-    }
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        none()
-    }
-    fn append(&self, _: &[u8]) -> io::Result<()> {
-        none()
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        none()
-    }
-    fn sync(&self) -> io::Result<()> {
-        none()
-    }
-    fn set_mode(&self, _: u32) -> io::Result<()> {
-        none()
-    }
-    fn set_modified(&self, _: types::WallTime) -> io::Result<()> {
-        none()
-    }
-    fn status(&self) -> io::Result<world::FileStatus> {
-        none()
-    }
-    fn try_lock(&self) -> io::Result<bool> {
-        none()
-    }
-}
-
-impl Disk for NoDisk {
-    type File = Self;
-    fn create(&self, _: &Path, _: u32) -> io::Result<Self> {
-        none()
-    }
-    fn open(&self, _: &Path, _: world::OpenMode) -> io::Result<Self> {
-        none()
-    }
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn unlink(&self, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
-        none()
-    }
-    fn nonce(&self) -> u64 {
-        0
-    }
-    fn status(&self, _: &Path) -> io::Result<world::FileStatus> {
-        none()
-    }
-    fn list(&self, _: &Path, _: &mut dyn FnMut(&OsStr) -> bool) -> io::Result<()> {
-        none()
-    }
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        none()
-    }
-    fn free_bytes(&self) -> io::Result<u64> {
-        none()
-    }
-}
+use std::{cell::Cell, io, rc::Rc, time::Duration, time::Instant};
+use world::{Endpoint, Stream, World, testing::NoDisk};
 
 fn cpu() -> Duration {
     let times = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);

@@ -3,83 +3,14 @@
 use crate::{Builder, Channel, Datagrams, Fifo, Listener, LiveStream, Slots, accept_all, run};
 use std::{
     cell::{Cell, RefCell},
-    ffi::OsStr,
     future::Future,
-    io::{self, ErrorKind, Write},
+    io::{ErrorKind, Write},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    path::Path,
     rc::Rc,
     time::Duration,
 };
-use types::{Instant, WallTime};
-use world::{Accept, Disk, DiskFile, Endpoint, FileStatus, OpenMode, Stream, World};
-
-struct NoDisk;
-struct NoFile;
-
-impl DiskFile for NoFile {
-    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-        Ok(0)
-    }
-    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn append(&self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Ok(())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn set_mode(&self, _: u32) -> io::Result<()> {
-        Ok(())
-    }
-    fn set_modified(&self, _: WallTime) -> io::Result<()> {
-        Ok(())
-    }
-    fn status(&self) -> io::Result<FileStatus> {
-        Err(ErrorKind::Unsupported.into())
-    }
-    fn try_lock(&self) -> io::Result<bool> {
-        Ok(true)
-    }
-}
-
-impl Disk for NoDisk {
-    type File = NoFile;
-    fn create(&self, _: &Path, _: u32) -> io::Result<NoFile> {
-        Ok(NoFile)
-    }
-    fn open(&self, _: &Path, _: OpenMode) -> io::Result<NoFile> {
-        Ok(NoFile)
-    }
-    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn unlink(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
-        Ok(())
-    }
-    fn nonce(&self) -> u64 {
-        0
-    }
-    fn status(&self, _: &Path) -> io::Result<FileStatus> {
-        Err(ErrorKind::NotFound.into())
-    }
-    fn list(&self, _: &Path, _: &mut dyn FnMut(&OsStr) -> bool) -> io::Result<()> {
-        Ok(())
-    }
-    fn sync_directory(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-    fn free_bytes(&self) -> io::Result<u64> {
-        Ok(0)
-    }
-}
+use types::Instant;
+use world::{Accept, Endpoint, Stream, World, testing::NoDisk};
 
 type Live = crate::Live<NoDisk>;
 

@@ -1,15 +1,18 @@
-//! What tests of decisions stand on: tables whose answers are at hand, and a runner for futures that never wait.
+//! What tests stand on: tables whose answers are at hand, a runner for futures that never wait, and a disk without files.
 
-use crate::{Answer, Table, Tables};
+use crate::{Answer, Disk, DiskFile, FileStatus, OpenMode, Table, Tables};
 use std::{
     cell::RefCell,
     collections::HashMap,
+    ffi::OsStr,
     future::Future,
+    io,
+    path::Path,
     pin::pin,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
-use types::{Lookup, Trouble};
+use types::{Lookup, Trouble, WallTime};
 
 /// Runs a future whose answers are all at hand.
 ///
@@ -96,5 +99,77 @@ impl Table for FakeTable {
 
     fn is_pattern(&self) -> bool {
         self.name.starts_with("pattern:")
+    }
+}
+
+/// For a world that needs no files: nothing can be made, and nothing is there.
+#[derive(Clone, Copy, Debug)]
+pub struct NoDisk;
+
+fn none<T>() -> io::Result<T> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl DiskFile for NoDisk {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        none()
+    }
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        none()
+    }
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        none()
+    }
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        none()
+    }
+    fn sync(&self) -> io::Result<()> {
+        none()
+    }
+    fn set_mode(&self, _: u32) -> io::Result<()> {
+        none()
+    }
+    fn set_modified(&self, _: WallTime) -> io::Result<()> {
+        none()
+    }
+    fn status(&self) -> io::Result<FileStatus> {
+        none()
+    }
+    fn try_lock(&self) -> io::Result<bool> {
+        none()
+    }
+}
+
+impl Disk for NoDisk {
+    type File = Self;
+    fn create(&self, _: &Path, _: u32) -> io::Result<Self> {
+        none()
+    }
+    fn open(&self, _: &Path, _: OpenMode) -> io::Result<Self> {
+        none()
+    }
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        none()
+    }
+    fn unlink(&self, _: &Path) -> io::Result<()> {
+        none()
+    }
+    fn make_directory(&self, _: &Path, _: u32) -> io::Result<()> {
+        none()
+    }
+    fn nonce(&self) -> u64 {
+        0
+    }
+    fn status(&self, _: &Path) -> io::Result<FileStatus> {
+        none()
+    }
+    fn list(&self, _: &Path, _: &mut dyn FnMut(&OsStr) -> bool) -> io::Result<()> {
+        none()
+    }
+    fn sync_directory(&self, _: &Path) -> io::Result<()> {
+        none()
+    }
+    fn free_bytes(&self) -> io::Result<u64> {
+        none()
     }
 }
