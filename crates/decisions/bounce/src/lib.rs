@@ -19,7 +19,7 @@ mod status_filter;
 mod template;
 
 pub use compose::{Composer, Line, Original};
-pub use plan::{Audience, Kind, Notification, Plan, Returns, plan};
+pub use plan::{Audience, Kind, Notification, Plan, Returns, Share, plan, shares};
 pub use settings::BounceSettings;
 pub use status_filter::StatusFilter;
 pub use template::{Print, Problem, Template, TemplateKind, Templates};

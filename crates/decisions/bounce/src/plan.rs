@@ -1,6 +1,8 @@
 //! Who is told.
 
-use types::{Address, DsnNotify, DsnReturn, QueueId};
+use queue_format::LogEntry;
+use std::borrow::Cow;
+use types::{Address, Dsn, DsnNotify, DsnReturn, QueueId, Recipient, Status, VerpDelimiters};
 
 use crate::{settings::BounceSettings, template::TemplateKind};
 
@@ -146,6 +148,51 @@ pub fn plan(settings: &BounceSettings, kind: Kind, sender: &Address, wanted: Dsn
     Plan { notifications, warning: None }
 }
 
+/// Recipients that one notification is about, and who gets it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share<'e> {
+    /// For [`plan`]: the sender of the copy that these recipients would have got.
+    pub told: Address,
+    /// Them.
+    pub entries: Cow<'e, [LogEntry]>,
+}
+
+/// Splits a log: all of it in one notification, or, where each recipient's copy had a sender of its own (VERP_README), each
+/// recipient in one that goes to this sender. Notices about notices are never split.
+#[must_use]
+pub fn shares<'e>(
+    settings: &BounceSettings,
+    told: &Address,
+    verp: Option<VerpDelimiters>,
+    entries: &'e [LogEntry],
+) -> Vec<Share<'e>> {
+    let own = settings.double_bounce_sender.as_bytes();
+    let is_notice = told.is_null() || told.as_bytes().eq_ignore_ascii_case(own);
+    let Some(verp) = verp.filter(|_| !is_notice) else {
+        return vec![Share { told: told.clone(), entries: entries.into() }];
+    };
+    if entries.is_empty() {
+        // Whom it was for cannot be found out any more, but the sender must not be left without a word.
+        return vec![Share { told: told.clone(), entries: vec![unavailable()].into() }];
+    }
+    let share = |entry: &'e LogEntry| Share {
+        told: verp.sender(told, &recipient_of(entry)),
+        entries: std::slice::from_ref(entry).into(),
+    };
+    entries.iter().map(share).collect()
+}
+
+fn recipient_of(entry: &LogEntry) -> Recipient {
+    let (address, original) = (Address::new(entry.recipient.to_vec()), Address::new(entry.original.to_vec()));
+    Recipient { address, original, ..Recipient::default() }
+}
+
+fn unavailable() -> LogEntry {
+    let recipient = Recipient { address: "(recipient address unavailable)".into(), ..Recipient::default() };
+    let status = Status::new(Dsn::permanent(0, 0), "(error report unavailable)");
+    LogEntry::new(&recipient, &status, "failed")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,5 +238,34 @@ mod tests {
         );
         check("bounce,2bounce,delay", Failure, double, &[]);
         check("bounce,2bounce,delay", Failure, "Double-Bounce@MX.test", &[]);
+    }
+    #[test]
+    fn with_verp_each_recipient_has_a_notification_of_its_own() {
+        let values = Values::for_tests(&[("myhostname", "mx.test")]);
+        let (settings, _) = BounceSettings::load(&values, None);
+        let entry = |address: &str, original: &str| {
+            let recipient =
+                Recipient { address: address.into(), original: original.into(), ..Recipient::default() };
+            LogEntry::new(&recipient, &Status::new(Dsn::permanent(1, 1), "no such user"), "failed")
+        };
+        let entries = [entry("a@x", "a@x"), entry("b@y", "alias@x")];
+        let check = |told: &str, verp: &str, entries: &[LogEntry], expected: &[&str]| {
+            let verp = VerpDelimiters::parse(verp.as_bytes(), "+=");
+            let told = Address::from(told);
+            let found: Vec<String> = shares(&settings, &told, verp, entries)
+                .iter()
+                .map(|share| {
+                    let names: Vec<_> = share.entries.iter().map(|e| e.recipient.to_string()).collect();
+                    format!("{}: {}", share.told, names.join(" "))
+                })
+                .collect();
+            assert_eq!(found, expected, "{told} {verp:?}");
+        };
+        check("list@o", "", &entries, &["list@o: a@x b@y"]);
+        check("list@o", "+=", &entries, &["list+a=x@o: a@x", "list+alias=x@o: b@y"]);
+        check("list@o", "", &[], &["list@o: "]);
+        check("list@o", "+=", &[], &["list@o: \"(recipient address unavailable)\""]);
+        check("", "+=", &entries, &[": a@x b@y"]);
+        check("Double-Bounce@mx.test", "+=", &entries, &["Double-Bounce@mx.test: a@x b@y"]);
     }
 }

@@ -6,13 +6,15 @@ use maps::{Strategy, casefold};
 use queue_format::RecordType;
 use rewrite::Context;
 use std::collections::HashSet;
-use types::{DsnNotify, DsnReturn, SendOptions, WallTime};
+use types::{DsnNotify, DsnReturn, SendOptions, VerpDelimiters, WallTime};
 
 /// What is known of the envelope.
 pub(crate) struct Envelope {
     pub(crate) sender: Option<Vec<u8>>,
     pub(crate) full_name: FullName,
     pub(crate) arrival: Option<WallTime>,
+    /// Each recipient's copy has a sender of its own.
+    pub(crate) verp: Option<VerpDelimiters>,
     /// The last recipient, as rewritten; `None` while there is none.
     pub(crate) last_recipient: Option<Vec<u8>>,
     /// The recipient of a probe stands for several others.
@@ -39,6 +41,7 @@ impl Default for Envelope {
             sender: None,
             full_name: None,
             arrival: None,
+            verp: None,
             last_recipient: None,
             probes_many: false,
             recipient_count: 0,
@@ -138,6 +141,22 @@ impl Cleanup {
             self.add_bcc_from(&maps, &clean).await;
         }
         self.envelope.sender = Some(clean);
+    }
+
+    /// Each recipient's copy gets a sender of its own; the first wish counts (VERP_README).
+    pub(crate) fn verp(&mut self, delimiters: &[u8]) {
+        if self.envelope.verp.is_some() {
+            return;
+        }
+        if self.envelope.sender.as_ref().is_none_or(Vec::is_empty) {
+            return self.warn("ignoring VERP request for null sender");
+        }
+        let Some(verp) = VerpDelimiters::parse(delimiters, &self.settings().verp_delimiter_filter) else {
+            let shown = maillog::printable(delimiters.get(..100).unwrap_or(delimiters));
+            return self.warn(&format!("ignoring bad VERP request: \"{shown}\""));
+        };
+        self.envelope.verp = Some(verp);
+        self.copy(RecordType::VERP, delimiters);
     }
 
     async fn clean_sender(&mut self, sender: &[u8]) -> Result<Vec<u8>, types::Trouble> {

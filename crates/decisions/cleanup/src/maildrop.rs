@@ -34,13 +34,14 @@ impl Cleanup {
                 }
             }
             RecordType::CREATE_TIME => {}
+            RecordType::VERP => self.verp(data),
             RecordType::DSN_ORCPT => self.envelope.next_orcpt = Some(data.into()),
             RecordType::DSN_NOTIFY => self.notify_record(data),
             _ => self.copy(record_type, data),
         }
     }
 
-    fn copy(&mut self, record_type: RecordType, data: &[u8]) {
+    pub(crate) fn copy(&mut self, record_type: RecordType, data: &[u8]) {
         if self.envelope.is_in_recipients {
             self.qmgr_flags |= queue_format::Sizes::FLAG_MIXED;
         }

@@ -34,7 +34,7 @@ impl Cleanup {
         }
         self.sender(sender.as_bytes()).await;
         if let Some(delimiters) = verp {
-            self.out.record(RecordType::VERP, delimiters);
+            self.verp(delimiters);
         }
         let address = client.address.to_string();
         // As Linux numbers the families of addresses, and so every queue file on Linux.

@@ -5,7 +5,7 @@ use bstr::{BStr, BString, ByteSlice};
 use message::{LocalZone, QuoteOptions, mail_date, quote_822_local};
 use queue_format::RecordType;
 use std::borrow::Cow;
-use types::{Address, BodyEncoding, DsnReturn, QueueId, WallTime};
+use types::{Address, BodyEncoding, DsnReturn, QueueId, VerpDelimiters, WallTime};
 
 /// The client of an SMTP transaction, as far as the queue file remembers it.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub struct SmtpClient<'a> {
     pub dsn_return: DsnReturn,
     /// ENVID parameter, decoded.
     pub dsn_envid: Option<&'a BStr>,
+    /// XVERP parameter.
+    pub verp: Option<VerpDelimiters>,
     /// The client has logged in: how, and as whom.
     pub login: Option<(&'a str, &'a str)>,
     /// Whom the client says that it forwards for.
@@ -187,6 +189,9 @@ impl Cleanup {
         }
         self.attribute("protocol_name", client.protocol.as_bytes());
         self.attribute("client_address_type", if client.is_ipv6() { AF_INET6 } else { AF_INET });
+        if let Some(delimiters) = client.verp {
+            self.verp(delimiters.as_bytes());
+        }
     }
 
     /// Where the message comes from, as logs and content filters are told.

@@ -2,7 +2,7 @@
 
 use crate::Cleanup;
 use queue_format::Sizes;
-use types::{BodyEncoding, Dsn, DsnReturn, MessageAttributes, Reply, Status};
+use types::{BodyEncoding, Dsn, DsnReturn, MessageAttributes, Reply, Status, VerpDelimiters};
 
 /// What can be wrong with a message, several at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +117,8 @@ pub enum Verdict {
         message: Box<MessageAttributes>,
         /// How much of it may be returned: what was not wanted, or does not fit, is not.
         returns: DsnReturn,
+        /// Each recipient has a notification of its own.
+        verp: Option<VerpDelimiters>,
         /// To be written before the file is read again.
         size_patch: Option<SizePatch>,
     },
@@ -185,7 +187,9 @@ impl Cleanup {
             trace: types::TraceFlags::default(),
             named: Vec::new(),
         };
-        Verdict::Bounce { status: Status::new(dsn, text), message: Box::new(message), returns, size_patch }
+        let (status, message) = (Status::new(dsn, text), Box::new(message));
+        let verp = envelope.verp.filter(|_| !self.settings().disable_verp_bounces);
+        Verdict::Bounce { status, message, returns, verp, size_patch }
     }
 
     fn patch_sizes(&mut self) -> Option<SizePatch> {

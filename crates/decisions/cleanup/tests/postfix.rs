@@ -312,6 +312,7 @@ fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u
         encoding: if mail.is_8bit() { BodyEncoding::EightBit } else { BodyEncoding::Unknown },
         dsn_return: DsnReturn::Unset,
         dsn_envid: None,
+        verp: None,
         login: None,
         forwarded: None,
         ident: None,

@@ -24,6 +24,7 @@ const CLIENT: SmtpClient<'static> = SmtpClient {
     encoding: BodyEncoding::Unknown,
     dsn_return: DsnReturn::Unset,
     dsn_envid: None,
+    verp: None,
     login: None,
     forwarded: None,
     ident: None,
@@ -263,4 +264,29 @@ fn helo_is_no_way_into_the_header() {
     now(cleanup.begin_smtp_content(&client, None, &[]));
     let file = cleanup.writer().take(|_, bytes| records(bytes));
     assert!(file.iter().all(|record| !record.starts_with("N X:")), "{file:?}");
+}
+
+/// The first wish for VERP that can be met counts, and whoever has none to return to cannot have one.
+#[test]
+fn a_wish_for_verp_is_checked() {
+    let check = |sender: &str, wishes: &[&str], expected: &[&str], warnings: &[&str]| {
+        let settings = [("myhostname", "mx.test"), ("myorigin", "mx.test")];
+        let (mut cleanup, log) = start(&service(&settings), "ABC", Source::Pickup, NOW, NOW);
+        now(cleanup.record(RecordType::TIME, b"1 2"));
+        now(cleanup.record(RecordType::SENDER, sender.as_bytes()));
+        for wish in wishes {
+            now(cleanup.record(RecordType::VERP, wish.as_bytes()));
+        }
+        let file = cleanup.writer().take(|_, bytes| records(bytes));
+        let found: Vec<_> = file.iter().filter_map(|record| record.strip_prefix("V ")).collect();
+        assert_eq!(found, expected, "{sender} {wishes:?}");
+        assert_eq!(log.0.borrow().as_slice(), warnings, "{sender} {wishes:?}");
+    };
+    check("list", &["+=", "-="], &["+="], &[]);
+    let bad = r#"warning: ABC: ignoring bad VERP request: "+?""#;
+    check("list", &["+\n", "-="], &["-="], &[bad]);
+    check("list", &["+\n"], &[], &[bad]);
+    let null = "warning: ABC: ignoring VERP request for null sender";
+    check("", &["+="], &[], &[null]);
+    check("mailer-daemon@mx.test", &["+="], &[], &[null]);
 }

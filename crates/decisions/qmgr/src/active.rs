@@ -15,6 +15,7 @@ use crate::{
     job::{in_destination, in_peer},
     members,
     slab::Key,
+    verp,
 };
 
 impl Core {
@@ -37,13 +38,19 @@ impl Core {
     fn hand_out(&mut self, step: &mut Step<'_>, at: usize, key: Key<Entry>) {
         let entry = &mut self.entries[key];
         let message = &self.messages[entry.message];
+        let attributes = match (message.verp, entry.recipients.first()) {
+            (Some(verp), Some(recipient)) => {
+                verp::attributes(&message.attributes, verp, recipient, self.settings.smtputf8_enable)
+            }
+            _ => Rc::clone(&message.attributes),
+        };
         let request = Rc::new(DeliveryRequest {
             queue_id: message.id,
             queue_name: QueueName::Active,
             transport: self.transports[at].name.clone(),
             nexthop: self.destinations[entry.destination].nexthop.clone(),
             recipients: std::mem::take(&mut entry.recipients),
-            message: Rc::clone(&message.attributes),
+            message: attributes,
             active_since: message.active_since,
             agent_since: step.wall,
         });

@@ -11,7 +11,9 @@ use std::{
     rc::Rc,
 };
 
-use types::{DeliveryRequest, Instant, MessageAttributes, QueueId, Recipient, Status, WallTime};
+use types::{
+    DeliveryRequest, Instant, MessageAttributes, QueueId, Recipient, Status, VerpDelimiters, WallTime,
+};
 
 use crate::{
     destination::Destination,
@@ -31,6 +33,8 @@ pub(crate) enum Stage {
 pub(crate) struct Message {
     pub(crate) id: QueueId,
     pub(crate) attributes: Rc<MessageAttributes>,
+    /// Each recipient's copy has a sender of its own, so each goes alone.
+    pub(crate) verp: Option<VerpDelimiters>,
     pub(crate) created: WallTime,
     pub(crate) warn_at: Option<WallTime>,
     pub(crate) content_filter: Vec<u8>,

@@ -6,7 +6,7 @@ use bstr::BString;
 use maillog::Probe;
 use types::{
     Address, DeliveryReport, DeliveryRequest, MessageAttributes, Outcome, QueueId, QueueName, Recipient,
-    RecipientReport, Resolved, SuccessAction, Trouble, WallTime,
+    RecipientReport, Resolved, SuccessAction, Trouble, VerpDelimiters, WallTime,
 };
 
 /// Names something that is under way; the shell gives it back with the answer.
@@ -41,6 +41,8 @@ pub struct Claimed {
     pub content_filter: BString,
     /// Deliver to this address instead of all recipients (`>` record).
     pub redirect: Option<Address>,
+    /// VERP delimiters (`V` record), as they stand there.
+    pub verp_delimiters: Option<BString>,
     /// Recipients not yet done, in file order, at most as many as were asked for.
     pub recipients: Vec<Recipient>,
     /// Where to read on when there are more recipients.
@@ -416,6 +418,8 @@ pub enum Action {
         notice: Notice,
         /// Its attributes.
         message: Rc<MessageAttributes>,
+        /// Each recipient has a notification of its own, to the sender of its copy.
+        verp: Option<VerpDelimiters>,
     },
     /// Tell verify(8) what became of a probe's recipient. No answer.
     Probed(Disposition),

@@ -91,7 +91,9 @@ impl Core {
         let message = &mut self.messages[key];
         message.stage = Stage::Notifying(notice);
         let (id, attributes) = (message.id, std::rc::Rc::clone(&message.attributes));
-        step.act(Action::Notify { id, notice, message: attributes });
+        let is_return = matches!(notice, Notice::Failure | Notice::Expired);
+        let verp = message.verp.filter(|_| is_return && !self.settings.disable_verp_bounces);
+        step.act(Action::Notify { id, notice, message: attributes, verp });
     }
 
     /// The notification is committed, or could not be made now.

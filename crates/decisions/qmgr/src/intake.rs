@@ -287,6 +287,7 @@ impl Intake {
 
 impl Core {
     fn begin(&mut self, step: &mut Step<'_>, id: QueueId, claimed: Claimed, why: Why) {
+        let verp = self.verp(step, id, &claimed);
         step.log(LogLine::Active(id, Rc::clone(&claimed.message), claimed.recipient_count));
         let mut recipients = claimed.recipients;
         let mut next_offset = claimed.next_offset;
@@ -307,6 +308,7 @@ impl Core {
         let key = self.messages.insert(Message {
             id,
             attributes: claimed.message,
+            verp,
             created: claimed.created,
             warn_at: claimed.warn_at,
             content_filter: if is_redirected { Vec::new() } else { claimed.content_filter.into() },

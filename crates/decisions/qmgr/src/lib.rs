@@ -32,6 +32,7 @@ mod route;
 mod scheduler;
 mod settings;
 mod slab;
+mod verp;
 
 pub use event::{
     Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Found, LogLine, LogName,

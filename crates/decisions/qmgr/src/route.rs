@@ -301,7 +301,10 @@ impl Core {
         let at = self.destinations[destination].transport;
         let job = self.obtain_job(key, at);
         let peer = self.obtain_peer(job, destination);
-        let limit = self.transports[at].settings.destination_recipient_limit;
+        let limit = match self.messages[key].verp {
+            Some(_) => 1,
+            None => self.transports[at].settings.destination_recipient_limit,
+        };
         let open = self.peers[peer]
             .entries
             .last

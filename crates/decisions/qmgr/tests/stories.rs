@@ -7,7 +7,7 @@
 //! show KIND ...             deliver, finish, log, warning
 //! t=SECONDS arrive ID[*MESSAGES] [xRECIPIENTS] to=[TRANSPORT.]SITE[,...] [from=SENDER] [user=NAME]
 //! t=SECONDS site SITE ANSWER [TAKES]      ok refuse later dead crash unavailable silent
-//! t=SECONDS restart | flush | flush ID | expire ID | warn ID AFTER
+//! t=SECONDS restart | flush | flush ID | expire ID | warn ID AFTER | verp ID DELIMITERS
 //! until SECONDS
 //! peak TRANSPORT:SITE ...   most deliveries at once, printed at the end
 //! ```
@@ -76,6 +76,9 @@ fn command(world: &mut World, words: &[&str]) {
         ["site", site, how, rest @ ..] => {
             let takes = rest.first().map_or(Duration::from_secs(1), |text| seconds(text));
             world.sites.insert((*site).to_owned(), Site { takes, answer: answer(how) });
+        }
+        ["verp", name, delimiters] => {
+            world.files.get_mut(&id(name)).unwrap().verp = Some((*delimiters).to_owned());
         }
         ["restart"] => world.restart(),
         ["reload"] => world.reload(),

@@ -43,7 +43,7 @@ pub use judge::{
 };
 pub use peer::{Login, NameStatus, Peer, Unavailable, peer_name};
 pub use policy_service::{PolicyEndpoint, PolicyService};
-pub use question::{Answer, Ask, Grant, Grants, Question, Standing, Verdict};
+pub use question::{Answer, Ask, Grant, Grants, MailChecks, Question, Standing, Verdict};
 pub use record::{Step, Witness};
 pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules, SenderLogin};
 pub use session::Session;

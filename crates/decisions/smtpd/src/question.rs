@@ -27,8 +27,8 @@ pub enum Ask {
         size_bytes: u64,
         /// The client gave SMTPUTF8.
         is_smtputf8: bool,
-        /// The command is refused anyway; only the address is to be checked.
-        address_only: bool,
+        /// How far to go.
+        checks: MailChecks,
     },
     /// RCPT with this recipient.
     Rcpt {
@@ -54,6 +54,17 @@ pub enum Ask {
     Data,
     /// The content is there: `smtpd_end_of_data_restrictions`.
     EndOfData,
+}
+
+/// What of a MAIL command is checked: less than all where it is refused anyway, whose reply comes in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailChecks {
+    /// The address.
+    Address,
+    /// The address, then the size.
+    Size,
+    /// Everything.
+    All,
 }
 
 /// A question with all that an answer may depend on.
@@ -126,6 +137,8 @@ impl From<Result<bool, Trouble>> for Grant {
 /// What a client may use that others may not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
+    /// postconf(5) `smtpd_authorized_verp_clients`
+    pub xverp: Grant,
     /// postconf(5) `smtpd_authorized_xclient_hosts`
     pub xclient: Grant,
     /// postconf(5) `smtpd_authorized_xforward_hosts`

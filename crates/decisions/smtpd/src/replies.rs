@@ -77,6 +77,7 @@ pub(crate) const MULTIPLE_AUTH: FixedReply = no(503, 5, 4, "Error: multiple AUTH
 pub(crate) const DSN_OFF: FixedReply = no(501, 7, 1, "DSN support is disabled");
 pub(crate) const BAD_RET: FixedReply = no(501, 5, 4, "Bad RET parameter syntax");
 pub(crate) const BAD_ENVID: FixedReply = no(501, 5, 4, "Bad ENVID parameter syntax");
+pub(crate) const VERP_OF_NOBODY: FixedReply = no(503, 5, 4, "Error: XVERP requires non-null sender");
 pub(crate) const BAD_NOTIFY: FixedReply = no(501, 5, 4, "Error: Bad NOTIFY parameter syntax");
 pub(crate) const BAD_ORCPT: FixedReply = no(501, 5, 4, "Error: Bad ORCPT parameter syntax");
 pub(crate) const NULL_BDAT: FixedReply = no(551, 7, 1, "Null BDAT request");

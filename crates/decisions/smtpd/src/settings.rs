@@ -3,6 +3,7 @@
 use crate::{client_limits::ClientLimits, restrictions::RestrictionLists, unverified::UnverifiedSettings};
 use config::{Invalid, Protocols, Values, params as p};
 use std::time::Duration;
+use types::VerpDelimiters;
 
 /// postconf(5) `smtpd_forbid_bare_newline`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,10 @@ pub struct Protocol {
     pub smtpd_client_port_logging: bool,
     /// postconf(5) `smtpd_peername_lookup`: whether to call [`crate::peer_name`]
     pub smtpd_peername_lookup: bool,
+    /// postconf(5) `default_verp_delimiters`
+    pub default_verp_delimiters: VerpDelimiters,
+    /// postconf(5) `verp_delimiter_filter`
+    pub verp_delimiter_filter: String,
 }
 
 /// All of it.
@@ -262,6 +267,8 @@ impl Protocol {
             inet_protocols: values.inet_protocols(),
             smtpd_client_port_logging: values.bool(p::smtpd_client_port_logging),
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),
+            default_verp_delimiters: default_verp_delimiters(values)?,
+            verp_delimiter_filter: values.text(p::verp_delimiter_filter).to_owned(),
         })
     }
 }
@@ -302,6 +309,13 @@ impl Codes {
 /// A reply code; what is none is noticed where it is used, as Postfix does.
 fn code(values: &Values, id: config::params::Id) -> u16 {
     u16::try_from(values.int(id)).unwrap_or(0)
+}
+
+fn default_verp_delimiters(values: &Values) -> Result<VerpDelimiters, Invalid> {
+    let id = p::default_verp_delimiters;
+    let (text, filter) = (values.text(id), values.text(p::verp_delimiter_filter));
+    VerpDelimiters::parse(text.as_bytes(), filter)
+        .ok_or_else(|| Invalid::value(id.name(), text, "want two characters of verp_delimiter_filter, not"))
 }
 
 fn requires_tls(values: &Values) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::{Effects, Forwarded, Peer};
 use bstr::{BStr, BString};
-use types::{Address, BodyEncoding, DsnReturn, QueueId, Recipient};
+use types::{Address, BodyEncoding, DsnReturn, QueueId, Recipient, VerpDelimiters};
 
 /// From MAIL to the end of data.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Transaction {
     pub dsn_return: DsnReturn,
     /// ENVID parameter, decoded.
     pub dsn_envid: Option<BString>,
+    /// XVERP parameter: each recipient's copy has a sender of its own.
+    pub verp: Option<VerpDelimiters>,
     /// Addresses are completed with our domain (`local_header_rewrite_clients`).
     pub is_local_rewrite: bool,
     /// Accepted recipients, in order.
@@ -38,6 +40,7 @@ impl Transaction {
             is_smtputf8: false,
             dsn_return: DsnReturn::Unset,
             dsn_envid: None,
+            verp: None,
             is_local_rewrite: false,
             recipients: Vec::new(),
             overshoot: 0,

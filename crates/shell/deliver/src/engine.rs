@@ -168,7 +168,9 @@ impl<W: World> Engine<W> {
             Action::PassOn(asked) => self.shared.word.ask(&asked.letters()),
             Action::Log(line) => self.log(&line),
             Action::Append(append) => notices::append(&self.context, append),
-            Action::Notify { id, notice, message } => notices::notify(&self.context, id, notice, message),
+            Action::Notify { id, notice, message, verp } => {
+                notices::notify(&self.context, (id, notice), message, verp);
+            }
             quick => {
                 if let Err(trouble) = self.context.work.perform(self.shared.world.wall(), &quick) {
                     self.qmgr_log.warning(&trouble);

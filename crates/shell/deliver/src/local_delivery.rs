@@ -274,7 +274,7 @@ impl<W: World> Job<'_, W> {
         let message = &*self.request.message;
         let content = Some(content::of(self.active));
         let (id, returns) = (self.request.queue_id, message.dsn_return);
-        let about = About { id, message, told: owner, returns, content };
+        let about = About { id, message, told: owner, returns, verp: None, content };
         let entries = [LogEntry::new(recipient, status, "failed")];
         match self.context.notifiers.bounce.notify(Kind::Failure, &about, &entries).await {
             Ok(()) => true,

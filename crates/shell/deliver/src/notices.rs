@@ -7,7 +7,7 @@ use process::About;
 use qmgr::{Append, Disposition, Event, LogName, Notice};
 use queue_format::LogEntry;
 use std::{io, pin::pin, rc::Rc};
-use types::{MessageAttributes, QueueId, QueueName, RecipientReport, Relay, Status, Trouble};
+use types::{MessageAttributes, QueueId, QueueName, RecipientReport, Relay, Status, Trouble, VerpDelimiters};
 use world::World;
 
 const fn directory(log: LogName) -> QueueName {
@@ -78,14 +78,14 @@ async fn append_now<W: World>(
 /// Makes and commits the notifications that are due, then removes the log they were made from.
 pub(crate) fn notify<W: World>(
     context: &Rc<Context<W>>,
-    id: QueueId,
-    notice: Notice,
+    (id, notice): (QueueId, Notice),
     message: Rc<MessageAttributes>,
+    verp: Option<VerpDelimiters>,
 ) {
     let context = Rc::clone(context);
     let world = context.shared.world.clone();
     world.spawn(async move {
-        let made = contain(pin!(notify_now(&context, id, notice, &message))).await;
+        let made = contain(pin!(notify_now(&context, (id, notice), &message, verp))).await;
         let result = made.unwrap_or_else(|why| Err(Trouble::new(format!("panic: {why}"))));
         if let Err(trouble) = &result {
             context
@@ -100,9 +100,9 @@ pub(crate) fn notify<W: World>(
 
 async fn notify_now<W: World>(
     context: &Context<W>,
-    id: QueueId,
-    notice: Notice,
+    (id, notice): (QueueId, Notice),
     message: &MessageAttributes,
+    verp: Option<VerpDelimiters>,
 ) -> Result<(), Trouble> {
     let (kind, log, stays) = match notice {
         Notice::Failure => (Kind::Failure, QueueName::Bounce, false),
@@ -120,7 +120,7 @@ async fn notify_now<W: World>(
     }
     let active = context.work.active(&id);
     let content = active.as_deref().map(content::of);
-    let about = About { id, message, told: &message.sender, returns: message.dsn_return, content };
+    let about = About { id, message, told: &message.sender, returns: message.dsn_return, verp, content };
     context.notifiers.of(log).notify(kind, &about, &entries).await?;
     if stays {
         return Ok(());

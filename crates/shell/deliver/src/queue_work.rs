@@ -94,6 +94,7 @@ impl<D: Disk> QueueWork<D> {
             warn_at: envelope.warn.filter(|warn| warn.at_seconds > 0).map(|w| WallTime::new(w.at_seconds, 0)),
             content_filter: envelope.filter.clone().unwrap_or_default(),
             redirect: envelope.redirect.clone(),
+            verp_delimiters: envelope.verp_delimiters.clone(),
             recipients: envelope.batch.recipients.clone(),
             next_offset: envelope.batch.next_offset,
             has_trace: envelope.sizes.flags & Sizes::FLAG_NOTIFY_SUCCESS != 0,

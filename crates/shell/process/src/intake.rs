@@ -6,7 +6,7 @@ use maillog::{CleanupEvent, Event, Logger};
 use queue::{NewMessage, Queue};
 use queue_format::{LogEntry, Source};
 use std::{io, rc::Rc};
-use types::{DsnReturn, MessageAttributes, QueueId, QueueName, Status, WallTime};
+use types::{DsnReturn, MessageAttributes, QueueId, QueueName, Status, VerpDelimiters, WallTime};
 use world::{Disk, World};
 
 /// Bytes that are collected before they are written: a message of usual size is one write.
@@ -61,6 +61,8 @@ pub struct Unaccepted<D: Disk> {
     pub message: MessageAttributes,
     /// How much of it may be returned.
     pub returns: DsnReturn,
+    /// Each recipient has a notification of its own.
+    pub verp: Option<VerpDelimiters>,
 }
 
 impl<D: Disk> std::fmt::Debug for Unaccepted<D> {
@@ -150,11 +152,11 @@ impl<D: Disk> Intake<D> {
                 self.end.is_discarded = true;
                 Ok(Ended::Discarded)
             }
-            Verdict::Bounce { status, message, returns, size_patch } => {
+            Verdict::Bounce { status, message, returns, verp, size_patch } => {
                 self.complete(size_patch)?;
                 let Self { file, end, .. } = self;
                 let message = *message;
-                Ok(Ended::MustBounce(Unaccepted { file, end, status, message, returns }.into()))
+                Ok(Ended::MustBounce(Unaccepted { file, end, status, message, returns, verp }.into()))
             }
         }
     }

@@ -2,7 +2,7 @@
 //! that before it forgets what failed.
 
 use crate::{Content, Envelope, Injected, Injector, Intake, Log, Unaccepted, tag};
-use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, plan};
+use bounce::{BounceSettings, Composer, Kind, Line, Notification, Original, Share, plan, shares};
 use bstr::ByteSlice;
 use config::{Values, params as p};
 use maillog::{DeliveryEvent, Event};
@@ -11,6 +11,7 @@ use queue_format::{LogEntry, Reader, RecipientState, Recipients, Source};
 use std::rc::Rc;
 use types::{
     Address, DsnReturn, MessageAttributes, Outcome, QueueId, Recipient, Relay, Status, Timing, Trouble,
+    VerpDelimiters,
 };
 use world::{Disk, World};
 
@@ -35,6 +36,8 @@ pub struct About<'a, S> {
     pub told: &'a Address,
     /// How much of it may be returned.
     pub returns: DsnReturn,
+    /// Each recipient has a notification of its own, to the sender of its copy.
+    pub verp: Option<VerpDelimiters>,
     /// Its content, where that can be read.
     pub content: Option<Content<'a, S>>,
 }
@@ -73,9 +76,21 @@ impl<W: World> Notifier<W> {
         about: &About<'_, S>,
         entries: &[LogEntry],
     ) -> Result<(), Trouble> {
+        for share in shares(&self.settings, about.told, about.verp, entries) {
+            self.notify_share(kind, about, &share).await?;
+        }
+        Ok(())
+    }
+
+    async fn notify_share<S: Source>(
+        &self,
+        kind: Kind,
+        about: &About<'_, S>,
+        Share { told, entries }: &Share<'_>,
+    ) -> Result<(), Trouble> {
         let logger = self.injector.log().session(&self.tag);
         let id = about.id;
-        let plan = plan(&self.settings, kind, about.told, about.returns);
+        let plan = plan(&self.settings, kind, told, about.returns);
         if let Some(warning) = plan.warning {
             logger.warning(&format!("{id}: {warning}"));
         }
@@ -127,7 +142,14 @@ impl<W: World> Notifier<W> {
         let data_offset = message.data_offset;
         let content = Content { source: &*unaccepted, id, data_offset, is_cut: true };
         let content = (data_offset > 0).then_some(content);
-        let about = About { id, message, told: &message.sender, returns: unaccepted.returns, content };
+        let about = About {
+            id,
+            message,
+            told: &message.sender,
+            returns: unaccepted.returns,
+            verp: unaccepted.verp,
+            content,
+        };
         if let Err(trouble) = self.notify(Kind::Failure, &about, &entries).await {
             logger.warning(&format!("{id}: bounce message failure: {trouble}"));
             return Err(trouble);

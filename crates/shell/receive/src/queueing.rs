@@ -88,6 +88,7 @@ impl<W: World> Attendant for Queueing<W> {
             encoding: transaction.encoding,
             dsn_return: transaction.dsn_return,
             dsn_envid: transaction.dsn_envid.as_ref().map(|envid| envid.as_bstr()),
+            verp: transaction.verp,
             login: peer.login.as_ref().map(|login| (login.method.as_str(), login.username.as_str())),
             forwarded: forwarded
                 .filter(|forwarded| forwarded.has_client)

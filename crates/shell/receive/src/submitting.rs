@@ -77,6 +77,9 @@ impl<W: World> Submitting<W> {
             BodyEncoding::SevenBit => message.attribute("encoding", b"7bit"),
             BodyEncoding::EightBit => message.attribute("encoding", b"8bit"),
         }
+        if let Some(delimiters) = &transaction.verp {
+            message.record(RecordType::VERP, delimiters.as_bytes());
+        }
         transaction.recipients.iter().for_each(|recipient| message.recipient(recipient));
         message.record(RecordType::CONTENT, b"");
         let client = SmtpClient {
@@ -93,6 +96,7 @@ impl<W: World> Submitting<W> {
             encoding: transaction.encoding,
             dsn_return: DsnReturn::Unset,
             dsn_envid: None,
+            verp: None,
             login: None,
             forwarded: None,
             ident: None,

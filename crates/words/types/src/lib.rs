@@ -13,6 +13,7 @@ mod queue_id;
 mod reply;
 mod route;
 mod time;
+mod verp;
 
 pub use address::{Address, Domain};
 pub use delivery::{
@@ -26,3 +27,4 @@ pub use queue_id::{InvalidQueueId, QueueId, QueueName};
 pub use reply::{FixedReply, Reply};
 pub use route::{AddressClass, Nexthop, Resolved, Transport};
 pub use time::{Instant, WallTime};
+pub use verp::VerpDelimiters;

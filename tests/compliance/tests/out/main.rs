@@ -26,3 +26,4 @@ mod source;
 mod statuses;
 mod success;
 mod traffic;
+mod verp;

@@ -72,6 +72,7 @@ pub(crate) struct File {
     pub(crate) created: WallTime,
     pub(crate) warn_at: Option<WallTime>,
     pub(crate) sender: Address,
+    pub(crate) verp: Option<String>,
     pub(crate) people: Vec<Person>,
     pub(crate) bounce_log: usize,
     pub(crate) defer_log: usize,
@@ -174,6 +175,7 @@ impl World {
                 created: now,
                 warn_at: None,
                 sender: Address::from(sender),
+                verp: None,
                 people,
                 bounce_log: 0,
                 defer_log: 0,
@@ -330,7 +332,7 @@ impl World {
         self.later(Duration::ZERO, Event::Appended(append.ticket, result));
     }
 
-    fn notify(&mut self, id: QueueId, notice: Notice) {
+    fn notify(&mut self, id: QueueId, notice: Notice, each: &str) {
         let result = Self::trip(&mut self.faults.notify);
         if result.is_ok() {
             let file = self.files.get_mut(&id).unwrap();
@@ -352,7 +354,7 @@ impl World {
                 Notice::Success | Notice::Report => {}
             }
             if count > 0 {
-                self.note("finish", &format!("{id} {notice:?} notice x{count}"));
+                self.note("finish", &format!("{id} {notice:?} notice x{count}{each}"));
             }
         }
         self.later(Duration::ZERO, Event::Notified(id, result));
@@ -457,7 +459,10 @@ impl World {
                 }
             }
             Action::Append(append) => self.append(&append),
-            Action::Notify { id, notice, .. } => self.notify(id, notice),
+            Action::Notify { id, notice, verp, .. } => {
+                let each = if verp.is_some() { ", one each" } else { "" };
+                self.notify(id, notice, each);
+            }
             Action::ClearWarning(id) => self.files.get_mut(&id).unwrap().warn_at = None,
             Action::Defer { id, to, next_try } => {
                 let file = self.files.get_mut(&id).unwrap();
@@ -556,6 +561,7 @@ impl World {
             warn_at: file.warn_at,
             content_filter: Vec::new().into(),
             redirect: None,
+            verp_delimiters: file.verp.as_deref().map(Into::into),
             recipients: batch.recipients,
             next_offset: batch.next_offset,
             has_trace: false,
@@ -624,7 +630,10 @@ impl World {
             *peak = (*peak).max(*busy);
         }
         if !is_internal {
-            self.note("deliver", &format!("{} to {nexthop} x{}", request.queue_id, request.recipients.len()));
+            let sender = Some(&request.message.sender).filter(|sender| **sender != file.sender);
+            let from = sender.map(|sender| format!(" from {sender}")).unwrap_or_default();
+            let count = request.recipients.len();
+            self.note("deliver", &format!("{} to {nexthop} x{count}{from}", request.queue_id));
         }
         let default = Site { takes: Duration::from_secs(1), answer: Answer::Ok };
         let site = self.sites.get(&nexthop).copied().unwrap_or(default);

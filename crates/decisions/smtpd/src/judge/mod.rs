@@ -24,7 +24,8 @@ pub use policy::{Instance, NoPolicyServers, PolicyRequest, PolicyServer, PolicyS
 pub use stand_alone::StandAlone;
 
 use crate::{
-    Answer, Ask, Clock, Grants, Question, SmtpdSettings, Standing, Verdict, Verify, record::Witness,
+    Answer, Ask, Clock, Grants, MailChecks, Question, SmtpdSettings, Standing, Verdict, Verify,
+    record::Witness,
 };
 use access::AccessTables;
 use config::{Values, params as p};
@@ -101,6 +102,7 @@ pub struct Judge<R> {
     mynetworks: NameAddrList,
     local_header_rewrite_clients: Vec<RewriteClients>,
     smtpd_forbid_bare_newline_exclusions: NameAddrList,
+    smtpd_authorized_verp_clients: NameAddrList,
     smtpd_authorized_xclient_hosts: NameAddrList,
     smtpd_authorized_xforward_hosts: NameAddrList,
     smtpd_client_event_limit_exceptions: NameAddrList,
@@ -204,6 +206,10 @@ impl<R: Resolve> Judge<R> {
                 p::smtpd_forbid_bare_newline_exclusions,
                 "smtpd_forbid_bare_newline_exclusions",
             ),
+            smtpd_authorized_verp_clients: hosts(
+                p::smtpd_authorized_verp_clients,
+                "smtpd_authorized_verp_clients",
+            ),
             smtpd_authorized_xclient_hosts: hosts(
                 p::smtpd_authorized_xclient_hosts,
                 "smtpd_authorized_xclient_hosts",
@@ -260,14 +266,18 @@ impl<R: Resolve> Judge<R> {
             Ask::Screen(line) => Verdict { answer: self.screening.screen(&question, line).await, standing },
             Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
-            Ask::Mail { sender, size_bytes, is_smtputf8, address_only } => {
+            Ask::Mail { sender, size_bytes, is_smtputf8, checks } => {
                 if let Some(answer) = self.illegal(sender, &Address::null(), *is_smtputf8).await {
                     return Verdict { answer, standing };
                 }
                 self.note_smtputf8(&question, "sender", sender);
-                match address_only {
-                    true => Verdict { answer: Answer::Accept, standing },
-                    false => self.mail(&question, sender, *size_bytes).await,
+                match checks {
+                    MailChecks::All => self.mail(&question, sender, *size_bytes).await,
+                    MailChecks::Size => {
+                        let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
+                        Verdict { answer: refusal.map_or(Answer::Accept, Answer::Refuse), standing }
+                    }
+                    MailChecks::Address => Verdict { answer: Answer::Accept, standing },
                 }
             }
             Ask::Rcpt { recipient, address_only } => {
@@ -312,6 +322,7 @@ impl<R: Resolve> Judge<R> {
             self.settings.client_limits.are_any() && !is_in(&self.smtpd_client_event_limit_exceptions).await;
         let discard = self.screening.discard(question).await;
         let grants = Grants {
+            xverp: self.smtpd_authorized_verp_clients.matches(name, address).await.into(),
             xclient: self.smtpd_authorized_xclient_hosts.matches(name, address).await.into(),
             xforward: self.smtpd_authorized_xforward_hosts.matches(name, address).await.into(),
         };

@@ -2,8 +2,9 @@
 //! and no table is opened but those that change what is spoken: they may be ones that only mail_owner can read.
 
 use super::{screening::Screening, size_refusal};
-use crate::{Answer, Ask, Flushed, Grants, Question, SmtpdSettings, Verdict};
-use config::Values;
+use crate::{Answer, Ask, Flushed, Grant, Grants, MailChecks, Question, SmtpdSettings, Verdict};
+use config::{Values, params as p};
+use maps::{NameAddrList, parent_style};
 use std::rc::Rc;
 use world::Tables;
 
@@ -11,13 +12,18 @@ use world::Tables;
 pub struct StandAlone {
     settings: Rc<SmtpdSettings>,
     screening: Screening,
+    smtpd_authorized_verp_clients: NameAddrList,
 }
 
 impl StandAlone {
     /// `settings` are those of [`SmtpdSettings::load_stand_alone`].
     pub fn new(settings: Rc<SmtpdSettings>, values: &Values, tables: &dyn Tables) -> Self {
         let screening = Screening::open(&settings, values, tables);
-        Self { settings, screening }
+        let title = "smtpd_authorized_verp_clients";
+        let style = parent_style(values.text(p::parent_domain_matches_subdomains), title);
+        let clients = values.text(p::smtpd_authorized_verp_clients);
+        let smtpd_authorized_verp_clients = NameAddrList::open(title, style, clients, tables);
+        Self { settings, screening, smtpd_authorized_verp_clients }
     }
 
     /// Answers.
@@ -27,12 +33,12 @@ impl StandAlone {
             Ask::Connect => Answer::Client {
                 bare_newlines_allowed: true,
                 discard: self.screening.discard(&question).await,
-                grants: Grants::default(),
+                grants: Grants { xverp: self.may_xverp(&question).await, ..Grants::default() },
                 is_counted: false,
             },
             Ask::Screen(line) => self.screening.screen(&question, line).await,
             Ask::Unknown(line) => self.screening.unknown(line).await,
-            Ask::Mail { address_only: true, .. } => Answer::Accept,
+            Ask::Mail { checks: MailChecks::Address, .. } => Answer::Accept,
             Ask::Mail { sender, size_bytes, .. } => {
                 let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
                 refusal.map_or(Answer::AcceptLocal, Answer::Refuse)
@@ -44,5 +50,10 @@ impl StandAlone {
             }
         };
         Verdict { answer, standing }
+    }
+
+    async fn may_xverp(&self, question: &Question<'_>) -> Grant {
+        let client = &question.peer.client;
+        self.smtpd_authorized_verp_clients.matches(client.name.as_bytes(), &client.address).await.into()
     }
 }

@@ -332,6 +332,7 @@ impl Session {
     fn unknown_keyword(&self) -> Option<&'static str> {
         let (discard, grants) = (self.greeting.discard, self.greeting.grants);
         let lists = [
+            (EhloKeywords::VERP, grants.xverp, "XVERP"),
             (EhloKeywords::XCLIENT, grants.xclient, "XCLIENT"),
             (EhloKeywords::XFORWARD, grants.xforward, "XFORWARD"),
         ];
@@ -353,6 +354,7 @@ impl Session {
             // Writing to a Vec cannot fail.
             let _ = match (is_on && !discard.has(keyword), argument) {
                 (false, _) => Ok(()),
+                (true, 0) if keyword == EhloKeywords::VERP => write!(text, "\nXVERP"),
                 (true, 0) => write!(text, "\n{keyword}{}", attributes_of(keyword)),
                 (true, argument) => write!(text, "\n{keyword} {argument}"),
             };
@@ -362,6 +364,7 @@ impl Session {
         line(EhloKeywords::SIZE, true, limit);
         line(EhloKeywords::VRFY, !protocol.disable_vrfy_command, 0);
         line(EhloKeywords::ETRN, true, 0);
+        line(EhloKeywords::VERP, grants.xverp == Grant::Yes, 0);
         line(EhloKeywords::XCLIENT, grants.xclient == Grant::Yes, 0);
         line(EhloKeywords::XFORWARD, grants.xforward == Grant::Yes, 0);
         line(EhloKeywords::ENHANCEDSTATUSCODES, true, 0);

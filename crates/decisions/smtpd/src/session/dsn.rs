@@ -3,7 +3,7 @@
 use super::{Session, envelope::parameter_of};
 use crate::{EhloKeywords, replies};
 use bstr::{BString, ByteSlice};
-use types::{DsnNotify, DsnReturn, Reply};
+use types::{Dsn, DsnNotify, DsnReturn, Reply, VerpDelimiters};
 use wire::xtext;
 
 /// RET and ENVID of MAIL.
@@ -67,6 +67,17 @@ impl Session {
             },
             _ => Err(super::envelope::unsupported(text)),
         }
+    }
+
+    /// The value of XVERP (VERP_README).
+    pub(super) fn verp(&self, value: Option<&[u8]>) -> Result<VerpDelimiters, Reply> {
+        let protocol = &self.settings.protocol;
+        let Some(value) = value else { return Ok(protocol.default_verp_delimiters) };
+        let filter = &protocol.verp_delimiter_filter;
+        VerpDelimiters::parse(value, filter).ok_or_else(|| {
+            let text = format!("Error: XVERP needs two characters from {filter}");
+            Reply::new(501, Dsn::permanent(5, 4), text)
+        })
     }
 
     pub(super) fn offers_dsn(&self) -> bool {

@@ -4,11 +4,11 @@ use super::{
     Done, Opening, Session, State,
     dsn::{DsnOfMail, DsnOfRcpt},
 };
-use crate::{Answer, Ask, Effects, EhloKeywords, Transaction, path, replies};
+use crate::{Answer, Ask, Effects, EhloKeywords, Grant, MailChecks, Transaction, path, replies};
 use anvil::Event;
 use bstr::{BString, ByteSlice};
 use maillog::printable;
-use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply};
+use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply, VerpDelimiters};
 use wire::command::{Word, Words};
 
 /// What waits while a judge is asked.
@@ -41,6 +41,7 @@ pub(super) struct MailParameters {
     is_smtputf8: bool,
     has_auth: bool,
     dsn: DsnOfMail,
+    verp: Option<VerpDelimiters>,
 }
 
 /// What MAIL and RCPT have in common: `FROM:` or `TO:`, a path, parameters.
@@ -70,14 +71,17 @@ impl Session {
         let is_smtputf8 =
             self.offers_smtputf8() && words.clone().any(|word| word.text.eq_ignore_ascii_case(b"SMTPUTF8"));
         let mut parameters = MailParameters { is_smtputf8, ..MailParameters::default() };
-        let complaint = words
-            .map(|word| self.mail_parameter(&mut parameters, word.text))
-            .find_map(Result::err)
-            .map(Complaint::error);
+        let complaint =
+            words.map(|word| self.mail_parameter(&mut parameters, word.text)).find_map(Result::err);
+        let is_verp_of_nobody = parameters.verp.is_some() && sender.is_null();
+        let (complaint, checks) = match complaint {
+            Some(reply) => (Some(Complaint::error(reply)), MailChecks::Address),
+            None if is_verp_of_nobody => (Some(Complaint::error(replies::VERP_OF_NOBODY)), MailChecks::Size),
+            None => (None, MailChecks::All),
+        };
         // What a refused MAIL has left behind is none of this one's.
         self.standing.effects = Effects::default();
-        let address_only = complaint.is_some();
-        let ask = Ask::Mail { sender, size_bytes: parameters.size_bytes, is_smtputf8, address_only };
+        let ask = Ask::Mail { sender, size_bytes: parameters.size_bytes, is_smtputf8, checks };
         self.ask_with(ask, Pending::Mail { text: path.text.into(), parameters, complaint });
     }
 
@@ -93,6 +97,9 @@ impl Session {
             }
             Some(value) if is(b"SIZE") => parameters.size_bytes = parse_size(value)?,
             None if is(b"SMTPUTF8") && self.offers_smtputf8() => {}
+            _ if is(b"XVERP") && self.greeting.grants.xverp == Grant::Yes => {
+                parameters.verp = Some(self.verp(value)?);
+            }
             Some(_) if (is(b"RET") || is(b"ENVID")) && !self.offers_dsn() => {
                 return Err(replies::DSN_OFF.into());
             }
@@ -130,6 +137,7 @@ impl Session {
         transaction.is_smtputf8 = parameters.is_smtputf8;
         transaction.dsn_return = parameters.dsn.returns;
         transaction.dsn_envid = parameters.dsn.envid;
+        transaction.verp = parameters.verp;
         transaction.is_local_rewrite = answer == Answer::AcceptLocal;
         self.transaction = Some(transaction);
         if self.settings.protocol.smtpd_delay_open_until_valid_rcpt {

@@ -38,7 +38,11 @@ fn yes(ask: &Ask) -> Answer {
             Answer::Client {
                 bare_newlines_allowed: false,
                 discard,
-                grants: crate::Grants { xclient: crate::Grant::Yes, xforward: crate::Grant::Yes },
+                grants: crate::Grants {
+                    xverp: crate::Grant::Yes,
+                    xclient: crate::Grant::Yes,
+                    xforward: crate::Grant::Yes,
+                },
                 is_counted: true,
             }
         }

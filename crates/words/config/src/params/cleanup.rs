@@ -12,7 +12,7 @@ rows! {
     cleanup_replace_stray_cr_lf: flag(), "yes", "cleanup", Honoured("cleanup"), "Replaces lone CR and LF in content.";
     delay_warning_time: time(0, 0), "0h", "bounce,cleanup", Honoured("bounce, cleanup"), "After what time a sender hears that mail is delayed.";
     detect_8bit_encoding_header: flag(), "yes", "cleanup", Honoured("cleanup"), "Labels eight-bit content that lacks a label.";
-    disable_verp_bounces: flag(), "no", "cleanup,oqmgr,qmgr", NotYet, "Sends one bounce for all recipients of mail that asked for VERP.";
+    disable_verp_bounces: flag(), "no", "cleanup,oqmgr,qmgr", Honoured("cleanup, qmgr"), "Sends one bounce for all recipients of mail that asked for VERP.";
     duplicate_filter_limit: int(0, 0), "1000", "cleanup,local,showq", Honoured("cleanup, local, queue"), "How many addresses are remembered to drop repeated ones.";
     force_mime_input_conversion: flag(), "no", "cleanup", NotYet, "Converts 8-bit content to quoted-printable as soon as mail comes in.";
     full_name_encoding_charset: text(1, 0), "utf-8", "cleanup", Honoured("cleanup"), "The character set of full names that are not ASCII.";

@@ -21,7 +21,7 @@ rows! {
     default_delivery_status_filter: text(0, 0), "", "global", Honoured("deliver"), "Tables that change status codes and texts of deliveries, for all delivery agents.";
     default_privs: text(1, 0), "nobody", "global", Honoured("master"), "The user as whom commands and files of aliases are served if the alias table belongs to root.";
     default_process_limit: int(1, 0), "100", "global", Honoured("config, master, process, tables-net"), "How many processes of a service run if its row does not say.";
-    default_verp_delimiters: text(2, 2), "+=", "global", Honoured("commands"), "The two characters that a VERP sender is composed with.";
+    default_verp_delimiters: text(2, 2), "+=", "global", Honoured("commands, smtpd"), "The two characters that a VERP sender is composed with.";
     deliver_lock_attempts: int(1, 0), "20", "global", Honoured("local, master"), "How often a mailbox lock is tried.";
     deliver_lock_delay: time(1, 0), "1s", "global", Honoured("local, master"), "The pause between attempts to lock a mailbox.";
     disable_dns_lookups: flag(), "no", "global", Honoured("smtp"), "Takes hosts from the address tables only.";
@@ -96,5 +96,5 @@ rows! {
     strict_smtputf8: flag(), "no", "global", Honoured("smtpd"), "Wants SMTPUTF8 before it takes UTF-8.";
     tcp_windowsize: int(0, 0), "0", "global", NotYet, "The receive buffer of TCP sockets, for routers that cannot scale windows.";
     trigger_timeout: time(1, 0), "10s", "global", Honoured("deliver, postdrop, process, receive"), "How long waking another service may take.";
-    verp_delimiter_filter: text(1, 0), "-=+", "global", Honoured("commands"), "The characters that may be VERP delimiters.";
+    verp_delimiter_filter: text(1, 0), "-=+", "global", Honoured("cleanup, commands, qmgr, qmqpd, smtpd"), "The characters that may be VERP delimiters.";
 }

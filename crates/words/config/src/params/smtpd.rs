@@ -35,7 +35,7 @@ rows! {
     relay_recipient_maps: text(0, 0), "", "proxymap,smtpd", Honoured("smtpd"), "Tables of the recipients in relay_domains.";
     requiretls_esmtp_header: flag(), "yes", "cleanup,smtpd", NotYet, "Adds a header that carries REQUIRETLS through content filters.";
     sender_canonical_maps: text(0, 0), "", "cleanup,proxymap,smtpd", Honoured("cleanup, smtpd"), "Tables that rewrite senders.";
-    smtpd_authorized_verp_clients: text(0, 0), "$authorized_verp_clients", "smtpd", NotYet, "Clients that may ask for VERP with XVERP.";
+    smtpd_authorized_verp_clients: text(0, 0), "$authorized_verp_clients", "smtpd", Honoured("smtpd"), "Clients that may ask for VERP with XVERP.";
     smtpd_authorized_xclient_hosts: text(0, 0), "", "smtpd", Honoured("smtpd"), "Clients that may use XCLIENT.";
     smtpd_authorized_xforward_hosts: text(0, 0), "", "smtpd", Honoured("smtpd"), "Clients that may use XFORWARD.";
     smtpd_banner: text(1, 0), "$myhostname ESMTP $mail_name", "postscreen,smtpd", Honoured("smtpd"), "The greeting.";
