@@ -19,6 +19,8 @@ smtpd_recipient_restrictions = check_client_access cidr:$C/networks, reject_non_
     reject_rbl_client %s, reject_rbl_client %s
 """ % LISTS
 RULES = 200
+# Postfix's cleanup warns when the time of a fresh file is a tick ahead of the clock that it read; its mail is as good.
+HARMLESS = ("file system clock is", "resetting file time stamps")
 
 
 class Restricted(h.SUT):
@@ -47,6 +49,7 @@ def run(peer, variant, n, sessions, size):
         time.sleep(0.3)
         left = sut.drained()
         with open(os.path.join(sut.dir, "maillog"), errors="replace") as lines:
-            amiss = [line.rstrip() for line in lines if "reject" in line or "warning" in line]
+            amiss = [line.rstrip() for line in lines if "reject" in line or "warning" in line
+                     and not any(text in line for text in HARMLESS)]
         return dict(ok=left == 0 and all_done and log.poll() == 50 + n and not amiss, n=n, sessions=sessions,
                     per_s=round(n / m.secs, 1), left_in_queue=left, refused=len(amiss), amiss=amiss[:3], **m.numbers(n))
