@@ -50,12 +50,12 @@ fn dialogues(which: Which) -> Vec<(PathBuf, Dialogue)> {
 
 #[test]
 fn postfix_says_what_the_dialogues_say() {
-    alone("postfix_says_what_the_dialogues_say", "", |names| ask(Which::Postfix, names, 260));
+    alone("postfix_says_what_the_dialogues_say", "", |names| ask(Which::Postfix, names, 290));
 }
 
 #[test]
 fn posthaste_says_what_the_dialogues_say() {
-    alone("posthaste_says_what_the_dialogues_say", "", |names| ask(Which::Posthaste, names, 270));
+    alone("posthaste_says_what_the_dialogues_say", "", |names| ask(Which::Posthaste, names, 300));
 }
 
 /// RFC 2034: the class of an enhanced status code is that of the reply. Without one are the greeting, what answers EHLO and

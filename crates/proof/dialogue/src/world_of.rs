@@ -27,15 +27,34 @@ struct TextTable {
 
 impl Tables for TextTables {
     fn open(&self, name: &str) -> Rc<dyn Table> {
-        let inner = name.strip_prefix("inline:").unwrap_or_default();
-        let inner = inner.trim().trim_start_matches('{').trim_end_matches('}');
-        let pairs = inner.split(',').filter_map(|pair| pair.split_once('='));
-        let trim = |(key, value): (&str, &str)| {
-            let strip = |text: &str| text.trim_matches([' ', '{', '}']).to_owned();
-            (strip(key).to_ascii_lowercase(), strip(value))
-        };
+        let inner = name.strip_prefix("inline:{").and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+        let pairs = entries(inner).filter_map(|pair| pair.split_once('='));
+        let trim = |(key, value): (&str, &str)| (key.trim().to_ascii_lowercase(), value.trim().to_owned());
         Rc::new(TextTable { name: name.to_owned(), pairs: pairs.map(trim).collect() })
     }
+}
+
+/// Where the brace stands that closes one before the text.
+fn closing_brace(text: &str) -> usize {
+    let mut depth = 1;
+    let closes = |c: char| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0
+    };
+    text.find(closes).unwrap_or(text.len())
+}
+
+/// `key=value` or `{ key = value }`, with commas or spaces between them.
+fn entries(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        text = text.trim_start_matches([' ', ',']);
+        let (entry, rest) = match text.strip_prefix('{') {
+            Some(braced) => braced.split_at(closing_brace(braced)),
+            None => text.split_at(text.find([' ', ',']).unwrap_or(text.len())),
+        };
+        text = rest.strip_prefix('}').unwrap_or(rest);
+        (!entry.is_empty()).then_some(entry)
+    })
 }
 
 impl Table for TextTable {
