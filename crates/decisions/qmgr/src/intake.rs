@@ -64,6 +64,10 @@ impl Scan {
         self.all |= self.is_running;
     }
 
+    fn is_under_way(&self) -> bool {
+        self.again || self.is_running || !self.names.is_empty()
+    }
+
     /// Begins the scan that was asked for.
     fn prepare(&mut self) {
         if self.again && !self.is_running && !self.is_asked && self.names.is_empty() {
@@ -90,6 +94,15 @@ struct Claim {
     recipients_max: i64,
 }
 
+/// How far new mail was taken up, for those who let in more (postconf(5) in_flow_delay).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Intaken {
+    /// Messages of `incoming` that were taken up since the start.
+    pub count: u64,
+    /// There are more, or there may be.
+    pub is_behind: bool,
+}
+
 /// What waits to become active.
 pub(crate) struct Intake {
     arrivals: VecDeque<QueueId>,
@@ -99,6 +112,8 @@ pub(crate) struct Intake {
     /// Recipients that the claims under way may bring.
     reserved: i64,
     deferred_first: bool,
+    /// Claims of new mail since the start.
+    taken: u64,
 }
 
 impl Intake {
@@ -110,11 +125,17 @@ impl Intake {
             claims: HashMap::new(),
             reserved: 0,
             deferred_first: false,
+            taken: 0,
         }
     }
 
     pub(crate) fn claim_count(&self) -> usize {
         self.claims.len()
+    }
+
+    /// As long as `incoming` is being gone through, there may be more in it.
+    pub(crate) fn intaken(&self) -> Intaken {
+        Intaken { count: self.taken, is_behind: !self.arrivals.is_empty() || self.incoming.is_under_way() }
     }
 
     /// A new message; when too many wait, the directory is the better memory.
@@ -231,6 +252,7 @@ impl Intake {
         let room = settings.qmgr_message_recipient_limit - core.recipient_count - self.reserved;
         let recipients_max = room.max(settings.qmgr_message_recipient_minimum).min(RECIPIENTS_MAX);
         self.reserved += recipients_max;
+        self.taken += u64::from(from == QueueName::Incoming);
         self.claims.insert(id, Claim { why, recipients_max });
         step.act(Action::Claim { id, from, recipients_max: usize::try_from(recipients_max).unwrap_or(1) });
     }

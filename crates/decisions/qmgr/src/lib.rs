@@ -38,5 +38,6 @@ pub use event::{
     Action, AgentFailure, Append, ClaimFailure, Claimed, Disposition, Event, Found, LogLine, LogName,
     MoreRecipients, Notice, Routed, Ticket, Triggers,
 };
+pub use intake::Intaken;
 pub use scheduler::Scheduler;
 pub use settings::{Feedback, SchedulerSettings, TransportSettings};

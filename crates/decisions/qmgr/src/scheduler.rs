@@ -5,7 +5,7 @@ use types::{Instant, QueueId, WallTime};
 use crate::{
     core::{Core, Message, Step, Wake},
     event::{Action, ClaimFailure, Event},
-    intake::Intake,
+    intake::{Intake, Intaken},
     settings::SchedulerSettings,
     slab::Key,
 };
@@ -53,6 +53,12 @@ impl Scheduler {
     #[must_use]
     pub fn active_count(&self) -> usize {
         self.core.messages.len() + self.intake.claim_count()
+    }
+
+    /// How far new mail was taken up.
+    #[must_use]
+    pub fn intaken(&self) -> Intaken {
+        self.intake.intaken()
     }
 
     /// Recipients in memory.

@@ -149,3 +149,29 @@ fn stories() {
     }
     assert!(failed.is_empty(), "{failed}");
 }
+
+/// What those hear who ask whether they may let in more (postconf(5) in_flow_delay).
+#[test]
+fn it_is_behind_for_as_long_as_new_mail_waits() {
+    let one = |name: &str| (name.to_owned(), "1".to_owned());
+    let names = ["qmgr_message_active_limit", "qmgr_message_recipient_limit"];
+    let mut world = World::new(&names.map(one), &[]);
+    let after = |seconds| Instant::from_nanos(0) + Duration::from_secs(seconds);
+    let intaken = |world: &mut World, seconds| {
+        world.run(after(seconds));
+        (world.scheduler.intaken().count, world.scheduler.intaken().is_behind)
+    };
+    assert_eq!(intaken(&mut world, 1), (0, false));
+    command(&mut world, &["site", "x", "ok", "10"]);
+    for name in ["N1", "N2", "N3"] {
+        command(&mut world, &["arrive", name, "to=x"]);
+    }
+    // The active queue has one place; each keeps it for ten seconds.
+    assert_eq!(intaken(&mut world, 5), (1, true));
+    assert_eq!(intaken(&mut world, 15), (2, true));
+    assert_eq!(intaken(&mut world, 25), (3, false));
+    // Whether there is anything that nobody announced is known when the directory has been gone through.
+    world.later(Duration::ZERO, Event::Trigger(Triggers::INCOMING));
+    assert_eq!(intaken(&mut world, 26), (3, true));
+    assert_eq!(intaken(&mut world, 60), (3, false));
+}

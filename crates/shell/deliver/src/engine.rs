@@ -87,6 +87,11 @@ impl<W: World> Engine<W> {
                 Event::Trigger(asked) if self.is_handed_over.get() => self.shared.word.ask(&asked.letters()),
                 event => self.step(event),
             }
+            if self.shared.flow.is_asked() {
+                let mut state = self.scheduler.borrow().intaken();
+                state.is_behind |= self.shared.events.has_arrivals();
+                self.shared.flow.tell(state);
+            }
         }
     }
 

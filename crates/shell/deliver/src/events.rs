@@ -76,6 +76,11 @@ impl Events {
         self.0.borrow_mut().pop()
     }
 
+    /// Whether arrivals wait that the scheduler does not know of.
+    pub(crate) fn has_arrivals(&self) -> bool {
+        self.0.borrow().arrivals > 0
+    }
+
     /// The next event; [`Event::Timer`] when `wake_at` comes first.
     pub(crate) async fn next(&self, world: &impl World, wake_at: Option<Instant>) -> Event {
         if let Some(event) = self.pop() {

@@ -20,6 +20,7 @@ mod context;
 mod delivery;
 mod engine;
 mod events;
+mod flow;
 mod flush;
 mod injecting;
 mod live;

@@ -1,6 +1,6 @@
 //! What all parts of this process share.
 
-use crate::{events::Events, flush::Sites, verifying::VerifyServices};
+use crate::{events::Events, flow::Flow, flush::Sites, verifying::VerifyServices};
 use config::params as p;
 use process::{Faults, Process, Stop, Wakeups, Word};
 use queue::{Queue, showq::ShowqSettings};
@@ -16,6 +16,8 @@ pub(crate) struct Shared<W: World> {
     pub(crate) wakeups: Wakeups,
     pub(crate) showq: ShowqSettings,
     pub(crate) events: Events,
+    /// For those who ask whether we keep up.
+    pub(crate) flow: Flow,
     /// To the queue manager of the next generation, once this one has handed over.
     pub(crate) word: Word<W>,
     /// What flush(8) knows.
@@ -41,6 +43,7 @@ impl<W: World> Shared<W> {
             wakeups: Wakeups::default(),
             showq: ShowqSettings::load(process.values()),
             events: Events::new(active_limit),
+            flow: Flow::default(),
             word: Word::new(world.clone(), process),
             sites: Sites::new(process, &openers),
             logger: process.logger("deliver"),

@@ -1,13 +1,14 @@
 //! Words from outside: that mail has arrived, that the queue is to be flushed, what the queue or a table holds.
 
 use crate::{
+    flow::Asker,
     flush,
     proxymap::{self, Proxymap},
     shared::Shared,
     verifying,
 };
 use net::{Permit, Slots, accept_all};
-use process::Process;
+use process::{Process, first, flow};
 use qmgr::{Event, Triggers};
 use std::{collections::HashMap, io, rc::Rc, time::Duration};
 use sys::control::ServedRow;
@@ -162,7 +163,8 @@ async fn listen<W: World>(
     shared.stop.cut(accept_all(&shared.world, &listener, &slots, serve, trouble)).await;
 }
 
-/// Single letters are Postfix's requests; `+ID` and a line end is `receive`'s word that a message is there.
+/// Single letters are Postfix's requests; `+ID` and a line end is `receive`'s word that a message is there, and
+/// [`flow::ASK`] its question whether it may go on.
 async fn queue_manager<W: World>(
     shared: &Shared<W>,
     mut stream: W::Stream,
@@ -170,32 +172,60 @@ async fn queue_manager<W: World>(
 ) -> io::Result<()> {
     let mut buffer = vec![0; 4096];
     let mut line: Option<Vec<u8>> = None;
-    while let Some(read) = shared.world.timeout(limit, stream.read(&mut buffer)).await {
-        let count = read?;
-        if count == 0 {
-            break;
-        }
-        // Said a thousand times in one breath, it is still one wish.
-        let mut asked = Triggers::default();
-        for &byte in buffer.get(..count).unwrap_or_default() {
-            match (&mut line, byte) {
-                (None, b'+') => line = Some(Vec::with_capacity(QueueId::LEN_MAX)),
-                (None, letter) => asked.add(letter),
-                (Some(id), b'\n') => {
-                    if let Some(id) = std::str::from_utf8(id).ok().and_then(|text| text.parse().ok()) {
-                        shared.events.push(Event::Arrived(id));
-                    }
-                    line = None;
+    let mut asker: Option<Asker<'_>> = None;
+    loop {
+        let read = stream.read(&mut buffer);
+        let turn = match &mut asker {
+            None => Ok(shared.world.timeout(limit, read).await.unwrap_or(Ok(0))),
+            // Whoever waits for an answer has nothing to say meanwhile.
+            Some(asker) => first(read, asker.news()).await,
+        };
+        match turn {
+            Ok(count) => {
+                let said = buffer.get(..count?).unwrap_or_default();
+                if said.is_empty() {
+                    return Ok(());
                 }
-                (Some(id), byte) if id.len() < QueueId::LEN_MAX => id.push(byte),
-                (Some(_), _) => line = None,
+                if take_words(shared, said, &mut line) && asker.is_none() {
+                    asker = Some(shared.flow.ask());
+                    // So that there is news even if nothing happens.
+                    shared.events.push(Event::Timer);
+                }
+            }
+            Err((taken, is_behind)) => {
+                let answer = flow::answer(taken, is_behind);
+                let written = shared.world.timeout(limit, stream.write_all(&answer)).await;
+                written.unwrap_or(Err(io::ErrorKind::TimedOut.into()))?;
+                asker = asker.filter(|_| is_behind);
             }
         }
-        if asked != Triggers::default() {
-            shared.events.push(Event::Trigger(asked));
+    }
+}
+
+/// Takes what was said. `line`: what has come of an id. True if an answer is wanted.
+fn take_words<W: World>(shared: &Shared<W>, said: &[u8], line: &mut Option<Vec<u8>>) -> bool {
+    let mut is_asked = false;
+    // Said a thousand times in one breath, it is still one wish.
+    let mut asked = Triggers::default();
+    for &byte in said {
+        match (&mut *line, byte) {
+            (None, b'+') => *line = Some(Vec::with_capacity(QueueId::LEN_MAX)),
+            (None, flow::ASK) => is_asked = true,
+            (None, letter) => asked.add(letter),
+            (Some(id), b'\n') => {
+                if let Some(id) = std::str::from_utf8(id).ok().and_then(|text| text.parse().ok()) {
+                    shared.events.push(Event::Arrived(id));
+                }
+                *line = None;
+            }
+            (Some(id), byte) if id.len() < QueueId::LEN_MAX => id.push(byte),
+            (Some(_), _) => *line = None,
         }
     }
-    Ok(())
+    if asked != Triggers::default() {
+        shared.events.push(Event::Trigger(asked));
+    }
+    is_asked
 }
 
 /// showq(8): the queue as attributes, in batches, as fast as the client reads.

@@ -7,6 +7,7 @@
 mod content;
 mod control;
 mod faults;
+pub mod flow;
 mod host;
 mod inject;
 mod intake;

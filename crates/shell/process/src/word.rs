@@ -1,6 +1,10 @@
 //! The word to the queue manager that something has arrived. It may be lost: the queue manager also looks by itself.
+//! On the same connection it says, when it is asked, how far it has come ([`crate::flow`]).
 
-use crate::{Log, Process};
+use crate::{
+    Log, Process, Trigger, first,
+    flow::{self, Flow},
+};
 use config::params as p;
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -26,6 +30,9 @@ const LOOK: &[u8] = b"I";
 /// Most bytes that wait to be sent; what is more is found by a scan.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
+/// How much of an answer is read at once.
+const ANSWER_BYTES: usize = 64;
+
 /// Sends queue ids over one lasting connection, many in one write.
 #[derive(Clone)]
 pub struct Word<W: World>(Rc<Inner<W>>);
@@ -40,6 +47,11 @@ struct Inner<W: World> {
     is_sending: Cell<bool>,
     /// At the last attempt nobody listened: not even master is there.
     is_unheard: Cell<bool>,
+    /// Everything is said; what is waited for is an answer.
+    is_listening: Cell<bool>,
+    /// There is more to say.
+    more: Trigger,
+    flow: Flow,
 }
 
 /// What is to be said.
@@ -79,7 +91,28 @@ impl<W: World> Word<W> {
             waiting: RefCell::default(),
             is_sending: Cell::new(false),
             is_unheard: Cell::new(false),
+            is_listening: Cell::new(false),
+            more: Trigger::default(),
+            flow: Flow::load(process.values()),
         }))
+    }
+
+    /// To be called before a new message is begun: while more comes in than the queue manager takes up, it waits here, for
+    /// `in_flow_delay` at most.
+    pub async fn admit(&self) {
+        let has_token = self.0.flow.take();
+        if self.0.flow.wants_answer() {
+            self.ask(&[flow::ASK]);
+        }
+        if !has_token {
+            // In a box: sessions that wait for their clients need no room for it.
+            Box::pin(self.0.flow.wait(&self.0.world)).await;
+        }
+    }
+
+    /// From now on nobody is held back: a process that is about to end has no more mail to come.
+    pub fn admit_all(&self) {
+        self.0.flow.let_all_in();
     }
 
     /// A message was committed.
@@ -108,7 +141,8 @@ impl<W: World> Word<W> {
     /// Waits until nothing is left to be said, or nobody is there to hear it: a queue manager that comes later looks by
     /// itself.
     pub async fn sent(&self) {
-        while self.0.is_sending.get() && !self.0.is_unheard.get() {
+        let is_saying = || self.0.is_sending.get() && !self.0.is_listening.get();
+        while is_saying() && !self.0.is_unheard.get() {
             self.0.world.sleep(LINGER).await;
         }
     }
@@ -117,6 +151,8 @@ impl<W: World> Word<W> {
         if !self.0.is_sending.replace(true) {
             let inner = Rc::clone(&self.0);
             self.0.world.spawn(async move { inner.send_all().await });
+        } else if self.0.is_listening.replace(false) {
+            self.0.more.pull();
         }
     }
 }
@@ -145,15 +181,20 @@ impl<W: World> Inner<W> {
             let mut waiting = self.waiting.borrow_mut();
             waiting.ids.clear();
             waiting.ask(LOOK);
+            if self.flow.is_asked() {
+                waiting.ask(&[flow::ASK]);
+            }
         }
     }
 
-    /// A FIFO, as master.cf files of older days have it, takes requests only.
+    /// A FIFO, as master.cf files of older days have it, takes requests only, and gives no answers.
     fn send_to_fifo(&self) -> io::Result<()> {
         // Opened for reading too, so that nobody listening is not waited for.
         let fifo =
             rustix::fs::open(&self.path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?;
+        self.flow.unanswerable();
         let mut waiting = self.waiting.borrow_mut();
+        waiting.letters.retain(|letter| *letter != flow::ASK);
         if !waiting.ids.is_empty() {
             waiting.ask(LOOK);
         }
@@ -170,6 +211,10 @@ impl<W: World> Inner<W> {
     async fn send_to(&self, mut stream: W::Stream) -> io::Result<()> {
         loop {
             if self.waiting.borrow().is_empty() {
+                if self.flow.is_asked() {
+                    self.listen(&mut stream).await?;
+                    continue;
+                }
                 self.world.sleep(LINGER).await;
                 if self.waiting.borrow().is_empty() {
                     return Ok(());
@@ -185,6 +230,26 @@ impl<W: World> Inner<W> {
                 self.waiting.borrow_mut().ask(&letters);
             }
             written?;
+        }
+    }
+
+    /// Waits for a part of the answer, or until there is more to say.
+    async fn listen(&self, stream: &mut W::Stream) -> io::Result<()> {
+        self.is_listening.set(true);
+        let mut answer = [0; ANSWER_BYTES];
+        let heard = first(self.more.wait(), stream.read(&mut answer)).await;
+        self.is_listening.set(false);
+        match heard {
+            Ok(()) => Ok(()),
+            Err(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(Ok(count)) => {
+                self.flow.heard(answer.get(..count).unwrap_or_default());
+                if self.flow.wants_answer() {
+                    self.waiting.borrow_mut().ask(&[flow::ASK]);
+                }
+                Ok(())
+            }
+            Err(Err(error)) => Err(error),
         }
     }
 }

@@ -149,6 +149,7 @@ impl<W: World> Receive<W> {
     /// `deadline`. What pickup has half taken would be taken again by the next generation, so it is finished too.
     pub async fn drain(&self, deadline: Duration) {
         self.shared.stop.set();
+        self.shared.word.admit_all();
         let world = &self.shared.world;
         let finished = async {
             while !self.services.is_idle() {

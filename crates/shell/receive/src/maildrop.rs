@@ -7,7 +7,7 @@
 use cleanup::{ClientSettings, Fault, Refusal, Source as Origin, Start};
 use config::{Values, params as p};
 use maillog::{Event, Logger, PickupEvent};
-use process::{CleanupRow, Ended, Intake, Log, Notifier, Stop, Zone};
+use process::{CleanupRow, Ended, Intake, Log, Notifier, Stop, Word, Zone};
 use queue::{Queue, QueueFile};
 use queue_format::{Reader, RecordType};
 use std::{io, rc::Rc};
@@ -34,8 +34,8 @@ pub struct Maildrop<W: World> {
     cleanup: CleanupRow,
     client: Rc<ClientSettings>,
     notifier: Notifier<W>,
-    /// Called with what was committed.
-    arrived: Box<dyn Fn(QueueId)>,
+    /// To the queue manager.
+    word: Option<Word<W>>,
     /// `syslog_name/pickup`
     tag: String,
     /// `mail_owner`, where that user exists: whose files were queued before.
@@ -77,17 +77,17 @@ impl<W: World> Maildrop<W> {
             cleanup,
             client: Rc::new(ClientSettings::load(values)),
             notifier,
-            arrived: Box::new(|_| {}),
+            word: None,
             tag: process::tag(values, "pickup"),
             owner: owner.map(|owner| owner.uid),
             line_length_limit: usize::try_from(values.int(p::line_length_limit)).unwrap_or(2048),
         }
     }
 
-    /// Whom to tell of a message that was committed.
+    /// To whom messages are told of that were committed, and who may hold back others.
     #[must_use]
-    pub fn on_arrival(self, arrived: impl Fn(QueueId) + 'static) -> Self {
-        Self { arrived: Box::new(arrived), ..self }
+    pub fn with_word(self, word: Word<W>) -> Self {
+        Self { word: Some(word), ..self }
     }
 
     /// Takes everything that is there.
@@ -148,6 +148,9 @@ impl<W: World> Maildrop<W> {
                 return Err(Kept::Malformed(theirs, "file has more than one name".to_owned()));
             }
         }
+        if let Some(word) = &self.word {
+            word.admit().await;
+        }
         let now = self.world.wall();
         let start = |id| Start {
             arrival: now,
@@ -164,7 +167,11 @@ impl<W: World> Maildrop<W> {
         self.copy(&file, &mut intake, logger).await?;
         let failed = |why: &str| format!("maildrop/{id}: error writing {own_id}: {why}");
         match intake.finish(&self.world).await.map_err(disk)? {
-            Ended::Queued(id) => (self.arrived)(id),
+            Ended::Queued(id) => {
+                if let Some(word) = &self.word {
+                    word.arrived(id);
+                }
+            }
             Ended::Discarded => {}
             Ended::Refused(refusal) => return Err(refused(&refusal, failed)),
             Ended::MustBounce(unaccepted) => {

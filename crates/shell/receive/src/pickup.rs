@@ -40,9 +40,7 @@ pub(crate) fn start<W: World>(
     let injector =
         Injector::new(around(), log(), libraries.cleanup(&bounce)?, &bounce, move |id| word.arrived(id));
     let notifier = Notifier::load(&bounce, &shared.log, Rc::new(injector));
-    let word = shared.word.clone();
-    let maildrop =
-        Maildrop::new(around(), log(), values, own, notifier).on_arrival(move |id| word.arrived(id));
+    let maildrop = Maildrop::new(around(), log(), values, own, notifier).with_word(shared.word.clone());
     let pickup = Rc::new(Pickup {
         shared: Rc::clone(shared),
         maildrop,

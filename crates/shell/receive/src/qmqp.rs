@@ -116,7 +116,7 @@ impl<W: World> Connection<W> {
     async fn turn(&mut self, session: &mut Session) -> bool {
         let world = self.shared.world.clone();
         match session.step(world.now()) {
-            Action::Open => session.opened(self.open()),
+            Action::Open => session.opened(self.open().await),
             Action::Read { deadline } => self.read(session, deadline).await,
             Action::Commit(message) => {
                 let outcome = self.commit(message).await;
@@ -153,8 +153,9 @@ impl<W: World> Connection<W> {
         session.release_space();
     }
 
-    fn open(&mut self) -> Option<QueueId> {
+    async fn open(&mut self) -> Option<QueueId> {
         let (shared, service) = (&self.shared, &self.service);
+        shared.word.admit().await;
         let now = shared.world.wall();
         let start = |id| Start {
             arrival: now,

@@ -36,6 +36,7 @@ impl<W: World> Attendant for Queueing<W> {
     async fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply> {
         let shared = &self.shared;
         shared.faults.at("session");
+        shared.word.admit().await;
         let now = shared.world.wall();
         let start = |id| Start {
             arrival: now,

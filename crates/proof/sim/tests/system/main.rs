@@ -5,6 +5,7 @@
 mod book;
 mod deliver;
 mod fair;
+mod flow;
 mod machine;
 mod mailboxes;
 mod policy;

@@ -46,7 +46,7 @@ rows! {
     header_size_limit: int(1, 0), "102400", "global", Honoured("cleanup, commands, smtp"), "How long a header may be before the rest is cut.";
     helpful_warnings: flag(), "yes", "global", Honoured("qmgr, smtp"), "Warns about common mistakes.";
     import_environment: text(0, 0), "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR", "global,master,postalias,postcat,postdrop,postfix,postkick,postlock,postlog,postmap,postmulti,postqueue,postsuper,posttls-finger,sendmail", Honoured("master"), "Which variables of the environment are kept.";
-    in_flow_delay: time(0, 10), "1s", "global", NotYet, "How long new mail is held back while more comes in than goes out.";
+    in_flow_delay: time(0, 10), "1s", "global", Honoured("process"), "How long new mail is held back while more comes in than goes out.";
     inet_interfaces: text(0, 0), "all", "global,master,postconf,smtpd", Honoured("config, master"), "The addresses that mail is received on.";
     inet_protocols: text(0, 0), "all", "global,master,postconf,postscreen,qmqpd,smtpd", Honoured("config, master, receive, smtp"), "The protocols used: ipv4, ipv6 or both.";
     internal_mail_filter_classes: text(0, 0), "", "global", NotYet, "Which mail made by the system itself is filtered like mail from outside.";
