@@ -2,7 +2,9 @@
 //! client hears, what is logged of it, what is remembered.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod actions;
 mod lifecycle;
+mod places;
 mod talk;
 
 use compliance::{
@@ -280,15 +282,15 @@ fn listed(which: Which) -> Vec<String> {
         postscreen_dnsbl_reply_map = inline:{ {worse.test = a list of ours} }";
     let system = screened(which, settings);
     run(&system);
-    // What lists have said comes in any order.
-    let mut told = converse(&system, LISTED);
-    for text in &mut told {
-        let (head, tail) = text.split_at(text.find("dnsblog: ").unwrap_or(text.len()));
-        let mut lines: Vec<_> = tail.lines().collect();
-        lines.sort_unstable();
-        *text = format!("{head}{}", lines.join("\n"));
-    }
-    told
+    converse(&system, LISTED).iter().map(|text| sorted(text)).collect()
+}
+
+/// What lists have said comes in any order: behind the rest.
+fn sorted(text: &str) -> String {
+    let (mut of_lists, others): (Vec<_>, Vec<_>) =
+        text.lines().partition(|line| line.starts_with("dnsblog: "));
+    of_lists.sort_unstable();
+    [others, of_lists].concat().join("\n")
 }
 
 #[test]
