@@ -4,6 +4,7 @@
 
 mod actions;
 mod lifecycle;
+mod lists;
 mod places;
 mod talk;
 

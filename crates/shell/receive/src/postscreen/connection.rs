@@ -77,7 +77,7 @@ impl<W: World> Postscreen<W> {
                     let heard = self.early(&mut stream, (deadline, listens), lists).await;
                     self.tell_early(&mut session, course, heard, lookup.as_deref()).await
                 }
-                Course::Commands { deadline } => match session.take_unread() {
+                Course::Commands { deadline } => match unread(&mut session, &mut stream) {
                     unread if !unread.is_empty() => session.commands(self.moment(), &unread).await,
                     _ => self.command(&mut session, &mut stream, deadline).await,
                 },
@@ -171,11 +171,11 @@ impl<W: World> Postscreen<W> {
         &self,
         target: Rc<SmtpService>,
         mut session: Session,
-        stream: W::Stream,
+        mut stream: W::Stream,
         (ends, log): ((SocketAddr, SocketAddr), Logger),
     ) {
         let world = &self.shared.world;
-        let stream = Unread::new(session.take_unread(), stream);
+        let stream = Unread::new(unread(&mut session, &mut stream), stream);
         let passing = session.passing();
         let place = match target.slots.try_take() {
             Some(place) => place,
@@ -209,6 +209,18 @@ impl<W: World> Postscreen<W> {
             drop(place);
         });
     }
+}
+
+/// What was said too early, with what has come since: whoever reads it next sees all of it at once, as it is one in the socket
+/// that Postfix has only looked into.
+fn unread(session: &mut Session, stream: &mut impl Stream) -> Vec<u8> {
+    let mut bytes = session.take_unread();
+    if !bytes.is_empty()
+        && let Heard::Bytes(more) = read(stream, CHUNK.saturating_sub(bytes.len()))
+    {
+        bytes.extend(more);
+    }
+    bytes
 }
 
 /// What is there to be read.
