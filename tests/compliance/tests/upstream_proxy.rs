@@ -162,24 +162,41 @@ struct HaProxy {
 
 impl HaProxy {
     fn before(server: SocketAddr) -> Self {
-        let directory = tempfile::tempdir().unwrap();
         let versions = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
-        let mut text =
-            "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n".to_owned();
-        for (word, address) in ["send-proxy", "send-proxy-v2"].into_iter().zip(versions) {
-            text.push_str(&format!("listen {word}\n bind {address}\n server mx {server} {word}\n"));
+        let listen =
+            |(word, address)| format!("listen {word}\n bind {address}\n server mx {server} {word}\n");
+        let text: String = ["send-proxy", "send-proxy-v2"].into_iter().zip(versions).map(listen).collect();
+        let this = Self::start(&text, versions);
+        for address in versions {
+            compliance::wire::wait_for("HAProxy listens", || std::net::TcpStream::connect(address).is_ok());
         }
+        this
+    }
+
+    /// One that only looks after a server's health: with both versions of the header, and with none.
+    fn checking(server: SocketAddr, option: &str) -> Self {
+        let port = server.port();
+        let ways = ["send-proxy check", "send-proxy-v2 check", &format!("send-proxy check port {port}")];
+        // HAProxy wants something to listen on.
+        let mut text = format!("listen nothing\n bind 127.0.0.1:{}\n", free_port());
+        for (number, way) in ways.iter().enumerate() {
+            let mx = format!("server mx {server} {way} inter 500ms");
+            text.push_str(&format!("backend number{number}\n timeout check 9s\n {option}\n {mx}\n"));
+        }
+        Self::start(&text, [server; 2])
+    }
+
+    fn start(sections: &str, versions: [SocketAddr; 2]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let defaults = "defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n";
         let path = directory.path().join("haproxy.cfg");
-        fs::write(&path, text).unwrap();
+        fs::write(&path, format!("{defaults}{sections}")).unwrap();
         let child = Command::new("/usr/sbin/haproxy")
             .args(["-db", "-q", "-f"])
             .arg(&path)
             .stdin(Stdio::null())
             .spawn()
             .expect("haproxy is installed (make prepare)");
-        for address in versions {
-            compliance::wire::wait_for("HAProxy listens", || std::net::TcpStream::connect(address).is_ok());
-        }
         Self { child, _directory: directory, versions }
     }
 }
@@ -217,4 +234,135 @@ fn haproxy_says_whose_connection_it_is() {
     let postfix = through_haproxy(Which::Postfix);
     assert_eq!(postfix, through_haproxy(Which::Posthaste));
     assert!(postfix.contains(&"454 4.7.1 <b@example.org>: Relay access denied".to_owned()), "{postfix:?}");
+}
+
+/// A system with a postscreen that wants a proxy before it.
+fn screened_behind_proxy(which: Which) -> (System, SocketAddr) {
+    let system = System::prepare(which, SETTINGS);
+    let port = free_port();
+    system.add_services(&format!(
+        "127.0.0.1:{port} inet n - n - 1 postscreen -o syslog_name=proxied -o postscreen_greet_wait=1s\n  \
+         -o postscreen_upstream_proxy_protocol=haproxy -o postscreen_access_list=permit_mynetworks\n\
+         smtpd pass - - n - - smtpd -o syslog_name=passed\ndnsblog unix - - n - 0 dnsblog\n"
+    ));
+    system.run();
+    (system, SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+/// What clients are told who come through HAProxy and postscreen to smtpd, and what both log of them.
+fn screened_through_haproxy(which: Which) -> Vec<String> {
+    let (system, server) = screened_behind_proxy(which);
+    let proxy = HaProxy::before(server);
+    let mut told = Vec::new();
+    for (number, address) in (18..).zip(proxy.versions) {
+        let client = Ipv4Addr::new(127, 0, 0, number);
+        let mut talk = Talk::from(client, address).unwrap();
+        told.extend(talk.reply());
+        for line in [
+            "EHLO client.example.com",
+            "MAIL FROM:<a@example.com>",
+            "RCPT TO:<b@example.org>",
+            "RCPT TO:<b@mx.test>",
+            "QUIT",
+        ] {
+            told.push(talk.say(line));
+        }
+        let of_client = || {
+            let log = system.log();
+            let lines = log.lines().filter(|line| line.contains(&format!("[{client}]")));
+            let words =
+                lines.filter_map(|line| Some(line.split_once("mx ")?.1.split_once(": ")?.1.to_owned()));
+            let without_id = |line: String| match line.split_once(": client=") {
+                Some((_, client)) => format!("ID: client={client}"),
+                None => line,
+            };
+            words.map(|line| without_id(without_ports(&line))).collect::<Vec<_>>()
+        };
+        system
+            .wait_until("it has gone", || of_client().iter().any(|line| line.starts_with("disconnect from")));
+        told.extend(of_client());
+    }
+    told
+}
+
+/// A line without the ports of clients and servers, which the system chose.
+fn without_ports(line: &str) -> String {
+    let mut pieces = line.split("]:");
+    let first = pieces.next().unwrap_or_default().to_owned();
+    pieces.fold(first, |text, piece| text + "]:~" + piece.trim_start_matches(|c: char| c.is_ascii_digit()))
+}
+
+#[test]
+fn haproxy_says_to_postscreen_whose_connection_it_is() {
+    let postfix = screened_through_haproxy(Which::Postfix);
+    assert_eq!(postfix, screened_through_haproxy(Which::Posthaste));
+    for line in [
+        "CONNECT from [127.0.0.18]:~ to [127.0.0.1]:~",
+        "PASS NEW [127.0.0.19]:~",
+        "connect from unknown[127.0.0.19]:~",
+    ] {
+        assert!(postfix.iter().any(|told| told == line), "{line} is missing in {postfix:#?}");
+    }
+}
+
+/// What is logged of a proxy that looks after a server's health: each line once.
+fn checked((system, server): &(System, SocketAddr), option: &str, wanted: &[&str]) -> Vec<String> {
+    let _proxy = HaProxy::checking(*server, option);
+    let lines = || {
+        let log = system.log();
+        let lines = log.lines().filter(|line| line.contains(" proxied/") || line.contains(" passed/"));
+        let words = lines.filter_map(|line| Some(line.split_once("]: ")?.1.to_owned()));
+        let kept = words.filter(|line| !line.starts_with("cache "));
+        let plain = |line: String| match without_ports(&line).split_once("HANGUP after ") {
+            Some((_, text)) => format!("HANGUP after TIME {}", text.split_once(' ').unwrap_or_default().1),
+            // 3.7 names the proxy where 3.12 says that it knows nothing.
+            None => without_ports(&line).replace("unknown[unknown]:~unknown", "unknown[127.0.0.1]:~"),
+        };
+        let mut lines: Vec<_> = kept.map(plain).collect();
+        lines.sort();
+        lines.dedup();
+        lines
+    };
+    system.wait_until("all ways are logged", || {
+        let lines = lines();
+        wanted.iter().all(|text| lines.iter().any(|line| line.contains(text)))
+    });
+    lines()
+}
+
+/// How HAProxy asks a mail server whether it is well.
+const CHECK: &str = "option smtpchk EHLO check.test";
+
+#[test]
+fn haproxys_health_checks_are_answered() {
+    let wanted = ["haproxy read: timeout error", "ehlo=1 quit=1 commands=2", "commands=0/0"];
+    let [postfix, posthaste] =
+        [Which::Postfix, Which::Posthaste].map(|which| checked(&behind_proxy(which), CHECK, &wanted));
+    assert_eq!(postfix, posthaste);
+}
+
+/// HAProxy takes the first half of the greeting for a bad one: postscreen's health is asked for by connecting only.
+#[test]
+fn haproxys_health_checks_of_postscreen_end_early() {
+    let wanted = ["haproxy read: time limit exceeded", "HANGUP", "DISCONNECT"];
+    let [postfix, posthaste] = [Which::Postfix, Which::Posthaste]
+        .map(|which| checked(&screened_behind_proxy(which), CHECK, &wanted));
+    assert_eq!(postfix, posthaste);
+}
+
+/// Checks that only connect and reset the connection, with a header and without. Postfix 3.7's smtpd ends by some of
+/// them, with `fatal:`.
+#[test]
+fn checks_that_say_nothing_cost_nothing() {
+    for (system, mark) in [
+        (behind_proxy(Which::Posthaste), "lost connection after CONNECT"),
+        (screened_behind_proxy(Which::Posthaste), "HANGUP"),
+    ] {
+        let lines = checked(&system, "", &[mark]);
+        let is_trouble = |line: &&String| ["fatal", "panic", "error"].iter().any(|word| line.contains(word));
+        assert_eq!(lines.iter().find(is_trouble), None, "{lines:#?}");
+        let mut talk = Talk::to(system.1);
+        talk.send(b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
+        assert!(talk.reply().is_some_and(|reply| reply.contains("220")));
+    }
 }
