@@ -36,13 +36,13 @@ fn machine(which: Which, settings: &str, services: &str) -> Machine {
     machine
 }
 
-fn start(machine: &Machine) {
+pub(crate) fn start(machine: &Machine) {
     machine.command("postfix", &["start"]);
     machine.wait_until("port 25 answers", || machine.connect().is_some());
 }
 
 /// One SMTP session of a client; the replies to its commands.
-fn session(machine: &Machine, client: &str, commands: &[String]) -> Vec<String> {
+pub(crate) fn session(machine: &Machine, client: &str, commands: &[String]) -> Vec<String> {
     let client: IpAddr = client.parse().unwrap();
     let stream = machine.inside(move || {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
@@ -68,7 +68,7 @@ fn session(machine: &Machine, client: &str, commands: &[String]) -> Vec<String> 
     replies
 }
 
-fn mail(sender: &str, recipients: &[&str]) -> Vec<String> {
+pub(crate) fn mail(sender: &str, recipients: &[&str]) -> Vec<String> {
     let envelope = ["EHLO client.pass.test".to_owned(), format!("MAIL FROM:<{sender}>")];
     let recipients = recipients.iter().map(|recipient| format!("RCPT TO:<{recipient}@debian.test>"));
     let content = ["DATA", "Subject: x\r\n\r\ntext\r\n.", "QUIT"].map(str::to_owned);
@@ -94,10 +94,10 @@ fn headers(machine: &Machine, user: &str, names: &[&str]) -> Vec<String> {
 }
 
 /// postgrey as its own user.
-struct Postgrey(Child);
+pub(crate) struct Postgrey(Child);
 
 impl Postgrey {
-    fn start(machine: &Machine) -> Self {
+    pub(crate) fn start(machine: &Machine) -> Self {
         for name in ["spool/postgrey", "postgrey"] {
             fs::create_dir(machine.path(name)).unwrap();
             let owned = Command::new("chown").arg("postgrey:postgrey").arg(machine.path(name)).status();

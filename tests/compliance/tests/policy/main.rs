@@ -9,4 +9,5 @@
 
 mod connections;
 mod delegates;
+mod guide;
 mod hostile;
