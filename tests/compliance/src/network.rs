@@ -15,6 +15,18 @@ const INSIDE: &str = "TEST_NETWORK_IS_OURS";
 /// # Panics
 /// The body does, or this is not root.
 pub fn alone(test: &str, zone: &str, body: impl FnOnce(&Server)) {
+    inside(test, "timeout:1 attempts:1", || {
+        let server = Server::start_at(([127, 0, 0, 1], 53).into(), zone).expect("port 53 of our own network");
+        body(&server);
+    });
+}
+
+/// Runs `body` in a network of its own, where it is the one who answers at 127.0.0.1 port 53. `options` are those of
+/// resolv.conf(5).
+///
+/// # Panics
+/// The body does, or this is not root.
+pub fn inside(test: &str, options: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_none() {
         let this = std::env::current_exe().expect("a test knows its own file");
         let output = Command::new("unshare")
@@ -39,10 +51,9 @@ pub fn alone(test: &str, zone: &str, body: impl FnOnce(&Server)) {
         run("mount", &["--bind", path, &format!("/etc/{name}")]);
     };
     set_mode(directory.path(), 0o755);
-    replace("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+    replace("resolv.conf", &format!("nameserver 127.0.0.1\noptions {options}\n"));
     replace("hosts", "127.0.0.1 localhost\n::1 localhost\n");
-    let server = Server::start_at(([127, 0, 0, 1], 53).into(), zone).expect("port 53 of our own network");
-    body(&server);
+    body();
 }
 
 fn set_mode(path: &Path, mode: u32) {

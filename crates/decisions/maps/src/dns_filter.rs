@@ -86,7 +86,7 @@ fn as_text(record: &Record, record_type: RecordType) -> String {
             let digits: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("{usage} {selector} {matching} {digits}")
         }
-        RecordData::Txt(text) => String::from_utf8_lossy(text).into_owned(),
+        RecordData::Txt(text) => world::printable(text),
     };
     format!("{}. {} IN {} {data}", record.name, record.ttl_seconds, record_type.as_str())
 }

@@ -185,9 +185,10 @@ pub async fn peer_name(peer: Peer, dns: &dyn Dns, log: &Logger) -> Peer {
         DnsAnswer::TryAgain(_) => {
             (NameStatus::Temporary, ": Temporary failure in name resolution".to_owned())
         }
-        DnsAnswer::NoData => (NameStatus::Forged, ": No address associated with hostname".to_owned()),
+        DnsAnswer::NoData | DnsAnswer::Invalid(_) => {
+            (NameStatus::Forged, ": No address associated with hostname".to_owned())
+        }
         DnsAnswer::NoName => (NameStatus::Forged, ": Name or service not known".to_owned()),
-        DnsAnswer::Invalid(trouble) => (NameStatus::Forged, format!(": {trouble}")),
     };
     log.warning(&format!("hostname {name} does not resolve to address {}{why}", peer.client.address));
     Peer { reverse_name: name, reverse_name_status: NameStatus::Verified, name_status: status, ..peer }

@@ -10,6 +10,9 @@ use std::{cell::RefCell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duratio
 use types::Trouble;
 use world::{Answer, Dns, DnsAnswer, Endpoint, RecordType, Stream, World};
 
+/// How often a name may lead to another that must be asked for (as in Postfix).
+const QUERIES_MAX: usize = 10;
+
 /// The resolver of one executor. Clones share the cache.
 pub struct Resolver<W: World> {
     world: W,
@@ -33,6 +36,34 @@ impl<W: World> Resolver<W> {
     }
 
     async fn ask(&self, name: &str, record_type: RecordType) -> DnsAnswer {
+        let mut asked = name.to_owned();
+        let (mut lifetime_max, mut was_authentic) = (Duration::MAX, true);
+        for _ in 0..QUERIES_MAX {
+            match self.ask_servers(&asked, record_type).await {
+                Some(Outcome::Alias(alias)) => {
+                    asked = alias.name;
+                    lifetime_max = lifetime_max.min(Duration::from_secs(alias.lifetime_seconds.into()));
+                    was_authentic &= alias.is_authentic;
+                }
+                Some(Outcome::Answer(mut answer, lifetime)) => {
+                    if let DnsAnswer::Records { is_authentic, .. } = &mut answer {
+                        *is_authentic &= was_authentic;
+                    }
+                    let key = (name.to_ascii_lowercase(), record_type);
+                    let lifetime = lifetime.min(lifetime_max);
+                    self.cache.borrow_mut().put(self.world.now(), key, answer.clone(), lifetime);
+                    return answer;
+                }
+                Some(Outcome::NextServer | Outcome::Truncated) | None => {
+                    return DnsAnswer::TryAgain(trouble(name, record_type, "Host not found, try again"));
+                }
+            }
+        }
+        DnsAnswer::NoName
+    }
+
+    /// One question to all servers in turn, until one answers.
+    async fn ask_servers(&self, name: &str, record_type: RecordType) -> Option<Outcome> {
         let conf = &self.conf;
         let servers = conf.servers.len();
         let first = if conf.rotate { usize::try_from(self.world.random() % 64).unwrap_or(0) } else { 0 };
@@ -42,14 +73,13 @@ impl<W: World> Resolver<W> {
                 // libresolv's: each round waits longer, and the servers share the time of later rounds.
                 let shared = if round == 0 { 1 } else { u32::try_from(servers).unwrap_or(1) };
                 let limit = (conf.timeout * 2u32.saturating_pow(round) / shared).max(Duration::from_secs(1));
-                if let Some((answer, lifetime)) = self.ask_server(*server, name, record_type, limit).await {
-                    let key = (name.to_ascii_lowercase(), record_type);
-                    self.cache.borrow_mut().put(self.world.now(), key, answer.clone(), lifetime);
-                    return answer;
+                let outcome = self.ask_server(*server, name, record_type, limit).await;
+                if outcome.is_some() {
+                    return outcome;
                 }
             }
         }
-        DnsAnswer::TryAgain(trouble(name, record_type, "Host not found, try again"))
+        None
     }
 
     /// One question to one server; `None` when it has nothing to say that could be used.
@@ -59,7 +89,7 @@ impl<W: World> Resolver<W> {
         name: &str,
         record_type: RecordType,
         limit: Duration,
-    ) -> Option<(DnsAnswer, Duration)> {
+    ) -> Option<Outcome> {
         let conf = &self.conf;
         // The low bits are as random as the others.
         let id = (self.world.random() & 0xffff) as u16;
@@ -69,16 +99,16 @@ impl<W: World> Resolver<W> {
         if !conf.use_vc {
             let reply = self.world.exchange(server, &query, is_answer, limit).await.ok()?;
             match packet::decode(&reply, name, record_type, conf.trust_ad) {
-                Outcome::Answer(answer, lifetime) => return Some((answer, lifetime)),
                 Outcome::NextServer => return None,
                 Outcome::Truncated => {}
+                outcome => return Some(outcome),
             }
         }
         let asking = self.ask_by_tcp(server, &query, limit);
         let reply = self.world.timeout(limit, asking).await?.ok().filter(|reply| is_answer(reply))?;
         match packet::decode(&reply, name, record_type, conf.trust_ad) {
-            Outcome::Answer(answer, lifetime) => Some((answer, lifetime)),
             Outcome::NextServer | Outcome::Truncated => None,
+            outcome => Some(outcome),
         }
     }
 

@@ -94,6 +94,13 @@ impl RecordData {
     }
 }
 
+/// The text of a TXT record as replies and log lines may show it: what is not printable is a blank.
+#[must_use]
+pub fn printable(text: &[u8]) -> String {
+    let show = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { ' ' };
+    text.iter().map(show).collect()
+}
+
 /// One record of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

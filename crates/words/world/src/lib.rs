@@ -18,6 +18,6 @@ pub mod testing;
 pub use answer::Answer;
 pub use directory::{UserEntry, Users};
 pub use disk::{Disk, DiskFile, FileKind, FileStatus, OpenMode};
-pub use dns::{Dns, DnsAnswer, MxRecord, Record, RecordData, RecordType};
+pub use dns::{Dns, DnsAnswer, MxRecord, Record, RecordData, RecordType, printable};
 pub use io::{Accept, BindFailed, Endpoint, Stream, Walk, World};
 pub use table::{Caution, Table, TableOwner, Tables};

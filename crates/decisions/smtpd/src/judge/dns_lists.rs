@@ -152,13 +152,13 @@ impl<R: Resolve> Walk<'_, R> {
         let texts: Vec<String> = texts
             .into_iter()
             .filter_map(|record| match record.data {
-                RecordData::Txt(text) => Some(text.to_str_lossy().into_owned()),
+                RecordData::Txt(text) => Some(world::printable(&text)),
                 _ => None,
             })
             .collect();
         let mut text = texts.join(" / ");
-        let end = (0..=TEXT_MAX.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-        text.truncate(end.unwrap_or(0));
+        // It is ASCII.
+        text.truncate(TEXT_MAX);
         text
     }
 
