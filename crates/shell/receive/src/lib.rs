@@ -24,6 +24,7 @@ mod postscreen;
 mod qmqp;
 mod queueing;
 mod service;
+mod services;
 mod session;
 mod spawn;
 mod stand_alone;
@@ -36,19 +37,16 @@ pub use maildrop::Maildrop;
 pub use stand_alone::smtpd;
 
 use net::{Builder, Listener, Live, Slots};
-use out_of_order::OutOfOrder;
 use process::{
-    Assigned, Control, Faults, Libraries, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone,
-    first,
+    Assigned, Control, Faults, Lookups, Process, Stop, SystemDisk, Trigger, Wakeups, Word, Zone, first,
 };
-use qmqp::QmqpService;
 use queue::{Queue, RealDisk};
-use service::{Row, SmtpService};
+use services::Services;
 use spawn::Spawner;
 use statistics::Statistics;
 use std::{cell::Cell, future::pending, os::fd::OwnedFd, rc::Rc, time::Duration};
 use sys::{
-    control::{EndpointKind, ServedRow, ToChild, ToMaster},
+    control::{ServedRow, ToChild, ToMaster},
     startup::Startup,
 };
 use world::{Accept, World};
@@ -107,37 +105,21 @@ pub struct Receive<W: World> {
     services: Services<W>,
 }
 
-/// What is under way in each service.
-struct Services<W: World> {
-    sessions: Vec<Slots>,
-    pickups: Vec<Slots>,
-    /// Caches of postscreen.
-    results: Vec<postscreen::CachedResults<W>>,
-}
-
-impl<W: World> Services<W> {
-    fn is_idle(&self) -> bool {
-        self.sessions.iter().chain(&self.pickups).all(|slots| slots.taken() == 0)
-    }
-}
-
 impl<W: World> Receive<W> {
-    /// Begins to serve rows of master.cf, each with what it listens on.
-    ///
-    /// # Errors
-    /// A setting that cannot be used.
+    /// Begins to serve rows of master.cf, each with what it listens on. One whose settings cannot be used serves nobody, and
+    /// says why.
     pub fn start<L: Accept<Stream = W::Stream>>(
         world: &W,
         queue: Queue<W::Disk>,
         process: &Process,
         rows: Vec<(ServedRow, Vec<L>)>,
-    ) -> Result<Self, String> {
+    ) -> Self {
         let shared = Rc::new(Shared::new(world, queue, process));
         keep_pool_full(&shared);
         Statistics::start(&shared);
         shared.word.look();
-        let services = start_rows(&shared, process, rows)?;
-        Ok(Self { shared, services })
+        let services = Services::start(&shared, process, rows);
+        Self { shared, services }
     }
 
     /// The wake-up time of a service has come.
@@ -225,7 +207,7 @@ async fn serve(
     let lookups = Lookups::new(&world, &control, process);
     process.set_slow(Rc::clone(&lookups) as _);
     let helpers = Helpers { lookups, spawner };
-    let receive = Receive::start(&world, queue, process, rows)?;
+    let receive = Receive::start(&world, queue, process, rows);
     control.send(&ToMaster::Ready).await.map_err(|error| error.to_string())?;
     let limit = match master_says_go(&receive, &control, &helpers).await {
         Go::AtOnce => {
@@ -242,67 +224,6 @@ async fn serve(
     // Nobody listens any more when master is gone, and that is no trouble of ours.
     let _ = control.send(&ToMaster::Drained).await;
     Ok(())
-}
-
-fn start_rows<W: World, L: Accept<Stream = W::Stream>>(
-    shared: &Rc<Shared<W>>,
-    process: &Process,
-    rows: Vec<(ServedRow, Vec<L>)>,
-) -> Result<Services<W>, String> {
-    let mut services = Services { sessions: Vec::new(), pickups: Vec::new(), results: Vec::new() };
-    let libraries = Libraries::new(process, &shared.openers);
-    let inside = Rc::new(postscreen::Inside::default());
-    for (row, listeners) in rows {
-        let values = process.row_values(&row);
-        if let Some(wrong) = OutOfOrder::of(process, &row).map(Rc::new) {
-            for listener in listeners {
-                shared.world.spawn(Rc::clone(&wrong).refuse(Rc::clone(shared), listener));
-            }
-            continue;
-        }
-        match row.program.as_str() {
-            "smtpd" => {
-                let named = Row::of(process, &row);
-                let service = Rc::new(SmtpService::new(shared, (process, &libraries), named, &values)?);
-                services.sessions.push(service.slots.clone());
-                if row.kind == EndpointKind::Pass {
-                    // postscreen's clients come by a function call; nobody else's are taken.
-                    inside.add_smtpd(&row.service, service);
-                    continue;
-                }
-                for listener in listeners {
-                    shared.world.spawn(session::accept(Rc::clone(shared), Rc::clone(&service), listener));
-                }
-            }
-            "postscreen" => {
-                let (slots, results) = postscreen::start(shared, process, &values, &inside, listeners)?;
-                services.sessions.push(slots);
-                services.results.push(results);
-            }
-            "dnsblog" => inside.add_dnsblog(&row.service, &values),
-            "qmqpd" => {
-                let service = QmqpService::new(shared, (process, &libraries), &row, &values)?;
-                let service = Rc::new(service);
-                services.sessions.push(service.slots.clone());
-                for listener in listeners {
-                    shared.world.spawn(qmqp::accept(Rc::clone(shared), Rc::clone(&service), listener));
-                }
-            }
-            "pickup" => {
-                let service = row.service.as_str();
-                services.pickups.push(pickup::start(
-                    shared,
-                    (process, &libraries),
-                    service,
-                    &values,
-                    listeners,
-                )?);
-            }
-            // Their work is done by function calls; a row that is here by placement needs no loop.
-            _ => {}
-        }
-    }
-    Ok(services)
 }
 
 /// Master's word to go.

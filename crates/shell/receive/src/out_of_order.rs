@@ -21,16 +21,30 @@ pub(crate) struct OutOfOrder {
 }
 
 impl OutOfOrder {
-    /// `None` for a service in good order.
+    /// `None` for a service whose parameters all have values that they can have.
     pub(crate) fn of(process: &Process, row: &ServedRow) -> Option<Self> {
+        process.out_of_order(row).map(|why| Self::new(process, row, why))
+    }
+
+    /// A service that could not begin.
+    pub(crate) fn new(process: &Process, row: &ServedRow, why: String) -> Self {
         let values = process.row_values(row);
-        Some(Self {
+        Self {
             tag: process::tag(&values, &row.program),
-            why: process.out_of_order(row)?,
+            why,
             slots: Slots::new(process.row_limit(row)),
             service_throttle_time: values.time(p::service_throttle_time),
             said: Cell::new(None),
-        })
+        }
+    }
+
+    /// Says why, unless that was said not long ago.
+    pub(crate) fn say<W: World>(&self, shared: &Shared<W>) {
+        let now = shared.world.now();
+        if self.said.get().is_none_or(|at| now.since(at) >= self.service_throttle_time) {
+            self.said.set(Some(now));
+            shared.log.session(&self.tag).write(Severity::Fatal, &self.why);
+        }
     }
 
     /// Until the process stops.
@@ -41,11 +55,7 @@ impl OutOfOrder {
     ) {
         let logger = shared.log.session(&self.tag);
         let let_go = |stream: W::Stream, _: Option<SocketAddr>, _: Permit| {
-            let now = shared.world.now();
-            if self.said.get().is_none_or(|at| now.since(at) >= self.service_throttle_time) {
-                self.said.set(Some(now));
-                logger.write(Severity::Fatal, &self.why);
-            }
+            self.say(&shared);
             drop(stream);
         };
         let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));

@@ -23,13 +23,12 @@ struct Pickup<W: World> {
     log: Logger,
 }
 
-/// Starts the service. Its place is taken for as long as it works on a file.
+/// Starts the service. Its place is taken for as long as it works on a file. It takes the listeners unless there is an error.
 pub(crate) fn start<W: World>(
     shared: &Rc<Shared<W>>,
     (process, libraries): (&Process, &Libraries<'_>),
-    service: &str,
-    values: &Values,
-    listeners: Vec<impl Accept<Stream = W::Stream>>,
+    (service, values): (&str, &Values),
+    listeners: &mut Vec<impl Accept<Stream = W::Stream>>,
 ) -> Result<Slots, String> {
     let around = || (shared.world.clone(), shared.queue.clone());
     let log = || (shared.log.clone(), Zone::new(process.host.zone.clone()));
@@ -51,7 +50,7 @@ pub(crate) fn start<W: World>(
         looking: Slots::new(1),
         log: shared.log.session(&process::tag(values, "pickup")),
     });
-    for listener in listeners {
+    for listener in std::mem::take(listeners) {
         let pickup = Rc::clone(&pickup);
         shared.world.spawn(async move { pickup.listen(listener).await });
     }

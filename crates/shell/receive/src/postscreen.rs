@@ -55,13 +55,13 @@ struct Postscreen<W: World> {
     tag: String,
 }
 
-/// Starts the service; its places are taken by the sessions that it tests.
+/// Starts the service; its places are taken by the sessions that it tests. It takes the listeners unless there is an error.
 pub(crate) fn start<W: World>(
     shared: &Rc<Shared<W>>,
     process: &Process,
     values: &Values,
     inside: &Rc<Inside>,
-    listeners: Vec<impl Accept<Stream = W::Stream>>,
+    listeners: &mut Vec<impl Accept<Stream = W::Stream>>,
 ) -> Result<(Slots, CachedResults<W>), String> {
     let tag = process::tag(values, "postscreen");
     let logger = shared.log.session(&tag);
@@ -86,7 +86,7 @@ pub(crate) fn start<W: World>(
         sessions: Slots::new(0),
         tag,
     });
-    for listener in listeners {
+    for listener in std::mem::take(listeners) {
         shared.world.spawn(Rc::clone(&service).accept(listener));
     }
     Ok((service.sessions.clone(), service.results.clone()))

@@ -273,8 +273,7 @@ impl Machine {
         if process.row_wakeup("pickup").is_some() {
             rows.push(served("pickup", EndpointKind::Unix, "pickup", &sockets.pickup));
         }
-        let receive = Receive::start(&receive_process, queue(), &process, rows);
-        let receive = Rc::new(receive.expect("the settings are good"));
+        let receive = Rc::new(Receive::start(&receive_process, queue(), &process, rows));
         Generation { receive_process, deliver_process, receive, deliver }
     }
 
@@ -293,9 +292,12 @@ impl Machine {
     }
 
     /// # Errors
-    /// A bug that was caught.
+    /// A bug that was caught, or a service that could not begin.
     pub(crate) fn check_log(&self) -> Result<(), String> {
         let lines = self.log.borrow();
-        lines.iter().find(|line| line.contains("panic: ")).map_or(Ok(()), |line| Err(line.clone()))
+        lines
+            .iter()
+            .find(|line| ["panic: ", "fatal: "].iter().any(|bad| line.contains(bad)))
+            .map_or(Ok(()), |line| Err(line.clone()))
     }
 }
