@@ -102,6 +102,8 @@ pub enum Restriction {
     Nobody(Rc<str>),
     /// A name of `smtpd_restriction_classes`.
     Class(Rc<Rules>),
+    /// What follows `permit`, `reject` or `defer`, as the list names it: nobody gets there, and the log says so.
+    Ignored(Rc<str>),
     /// What cannot be carried out: whoever reaches it is answered 451 4.3.5. The text is a warning.
     Unusable(Rc<str>),
 }
@@ -316,6 +318,13 @@ fn sleep(seconds: Option<&str>) -> Option<Restriction> {
     Some(Restriction::Sleep(seconds.parse().unwrap_or(u32::MAX)))
 }
 
+/// What stands behind the last of `rules`, if that is the end.
+fn ignored(rules: &[Restriction], words: &[&str]) -> Option<Restriction> {
+    use Restriction as R;
+    let is_end = matches!(rules.last(), Some(R::Permit | R::Reject | R::Defer));
+    words.first().filter(|_| is_end).map(|next| R::Ignored((*next).into()))
+}
+
 fn unknown(name: &str) -> String {
     if name.eq_ignore_ascii_case(POLICY) {
         return NO_POLICY_SERVICE.to_owned();
@@ -372,6 +381,7 @@ impl<'v> Parser<'v> {
             };
             let is_unusable = matches!(rule, Restriction::Unusable(_));
             rules.push(rule);
+            rules.extend(ignored(&rules, words.as_slice()));
             // Nobody gets past it, and what follows may be its arguments.
             if is_unusable {
                 break;
@@ -555,6 +565,7 @@ impl RestrictionLists {
                 None => known(name).or_else(class).ok_or_else(|| unknown(name)),
             };
             rules.push(rule.unwrap_or_else(|text| Restriction::Unusable(text.into())));
+            rules.extend(ignored(&rules, words.as_slice()));
         }
         rules.into()
     }
@@ -659,8 +670,9 @@ mod tests {
         assert_eq!(sender[..], [access(recipient, 1), access(etrn, 2)]);
         let class: Rc<Rules> = Rc::new([access(None, 2), Restriction::Reject]);
         let named = lists.named_by_table("by_table, permit nothing");
-        assert_eq!(named[..2], [Restriction::Class(class), Restriction::Permit]);
-        assert!(matches!(&named[2], Restriction::Unusable(why) if why.contains("unknown")));
+        let ignored = Restriction::Ignored("nothing".into());
+        assert_eq!(named[..3], [Restriction::Class(class), Restriction::Permit, ignored]);
+        assert!(matches!(&named[3], Restriction::Unusable(why) if why.contains("unknown")));
     }
 
     #[test]

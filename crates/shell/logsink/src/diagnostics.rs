@@ -24,6 +24,7 @@ impl Diagnostics {
             format: Format::Postfix,
             host: String::new(),
             postlog_socket: PathBuf::new(),
+            has_utf8: true,
             wait_limit: own::MAILLOG_WAIT_LIMIT.default,
         };
         Self::with(program, &settings)

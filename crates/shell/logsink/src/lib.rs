@@ -48,6 +48,7 @@ pub struct LogSink {
     format: Format,
     facility: Facility,
     host: String,
+    has_utf8: bool,
     dropped: Cell<u64>,
     stamp: RefCell<Stamp>,
     /// A line being made; kept for its memory.
@@ -115,6 +116,7 @@ impl LogSink {
             format: settings.format,
             facility: settings.facility,
             host: settings.host.clone(),
+            has_utf8: settings.has_utf8,
             dropped: Cell::new(0),
             stamp: RefCell::default(),
             text: RefCell::default(),
@@ -133,7 +135,9 @@ impl LogSink {
     fn render(&self, into: &mut String, line: Line<'_>) {
         let Line { severity, tag, session, text } = line;
         let text = text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text);
-        let line = Line { text, ..line };
+        let plain = (!self.has_utf8 && !text.is_ascii()).then(|| without_utf8(text));
+        let line = Line { text: plain.as_deref().unwrap_or(text), ..line };
+        let text = line.text;
         let (prefix, host) = (severity.prefix(), &self.host);
         self.renew_stamp();
         let stamp = self.stamp.borrow();
@@ -181,6 +185,11 @@ impl LogSink {
             target => target.write(text.as_bytes()).is_ok(),
         }
     }
+}
+
+/// As Postfix shows text where smtputf8_enable is off.
+fn without_utf8(text: &str) -> String {
+    text.bytes().map(|byte| if byte.is_ascii() { char::from(byte) } else { '?' }).collect()
 }
 
 impl Sink for LogSink {

@@ -81,6 +81,8 @@ pub struct LogSettings {
     pub host: String,
     /// `public/postlog` below `queue_directory`.
     pub postlog_socket: PathBuf,
+    /// `smtputf8_enable`: UTF-8 is text; where it is not, each byte of it is shown as `?`.
+    pub has_utf8: bool,
     /// `maillog_wait_limit`: how long to wait for a logger that does not read; 0 for not at all.
     pub wait_limit: Duration,
 }
@@ -112,6 +114,7 @@ impl LogSettings {
             format,
             host: host.split('.').next().unwrap_or(host).to_owned(),
             postlog_socket: format!("{}/public/postlog", values.text(p::queue_directory)).into(),
+            has_utf8: values.bool(p::smtputf8_enable),
             wait_limit: values.own_time(&own::MAILLOG_WAIT_LIMIT),
         })
     }

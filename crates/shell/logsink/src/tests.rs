@@ -135,6 +135,23 @@ fn wrong_settings_are_refused_with_their_names() {
 }
 
 #[test]
+fn text_that_is_not_ascii_is_hidden_where_smtputf8_enable_is_off() {
+    let directory = temporary("utf8");
+    let path = directory.join("mail.log");
+    let check = |smtputf8_enable, expected: &str| {
+        let (file, prefix) = (path.to_str().unwrap(), directory.to_str().unwrap());
+        let pairs =
+            [("maillog_file", file), ("maillog_file_prefixes", prefix), ("smtputf8_enable", smtputf8_enable)];
+        LogSink::open(&settings(&pairs).unwrap()).unwrap().write(line("to=<é@mx.test>"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with(expected), "{text}");
+    };
+    check("yes", "warning: to=<é@mx.test>\n");
+    check("no", "warning: to=<??@mx.test>\n");
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn a_datagram_of_a_user_cannot_forge_a_second_line() {
     let path = temporary("postlog").join("file");
     append_datagram(&File::create(&path).unwrap(), b"one\ntwo").unwrap();

@@ -1,6 +1,10 @@
 //! Lines of postscreen(8) and dnsblog(8).
 
-use crate::{address::External, delivery::Seconds, smtpd::Escaped};
+use crate::{
+    address::External,
+    delivery::Seconds,
+    smtpd::{Escaped, SAMPLE_MAX, Start},
+};
 use bstr::BStr;
 use std::{
     fmt,
@@ -8,9 +12,6 @@ use std::{
     time::Duration,
 };
 use types::{Address, Reply};
-
-/// Bytes of escaped text that a line shows.
-const SAMPLE_MAX: usize = 100;
 
 /// What happened to a client of postscreen.
 #[derive(Clone, Debug)]
@@ -140,16 +141,6 @@ struct Place(SocketAddr);
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}]:{}", self.0.ip(), self.0.port())
-    }
-}
-
-struct Start<T>(T);
-
-/// No more than [`SAMPLE_MAX`] characters.
-impl<T: fmt::Display> fmt::Display for Start<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.to_string();
-        text.chars().take(SAMPLE_MAX).try_for_each(|c| fmt::Write::write_char(f, c))
     }
 }
 

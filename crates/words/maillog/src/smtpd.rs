@@ -1,5 +1,6 @@
 //! Lines of smtpd(8).
 
+use crate::address::External;
 use bstr::BStr;
 use std::fmt;
 use types::{Address, Dsn, QueueId, Reply};
@@ -99,7 +100,7 @@ pub enum SmtpdEvent<'a> {
         /// MAIL FROM, when there was one.
         sender: Option<&'a Address>,
         /// RCPT TO, when there was one.
-        recipient: Option<&'a BStr>,
+        recipient: Option<&'a Address>,
         /// `SMTP` or `ESMTP`, when greeted.
         protocol: Option<&'a str>,
         /// HELO argument, when greeted.
@@ -163,8 +164,30 @@ pub enum SmtpdEvent<'a> {
         /// What is answered.
         fitting: Dsn,
     },
+    /// `smtpd_command_filter` has replaced a command.
+    ReplacedCommand {
+        /// Who.
+        client: &'a Client,
+        /// What it said.
+        old: &'a BStr,
+        /// What is carried out.
+        new: &'a BStr,
+    },
     /// Keywords that are left out of an EHLO reply.
     DiscardingEhloKeywords(&'a str),
+}
+
+/// How much of a client's words is logged.
+pub(crate) const SAMPLE_MAX: usize = 100;
+
+/// No more than [`SAMPLE_MAX`] characters.
+pub(crate) struct Start<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Start<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        text.chars().take(SAMPLE_MAX).try_for_each(|c| fmt::Write::write_char(f, c))
+    }
 }
 
 impl fmt::Display for SmtpdEvent<'_> {
@@ -210,20 +233,30 @@ impl fmt::Display for SmtpdEvent<'_> {
             Self::FittedStatus { given, class, fitting } => {
                 write!(f, "mapping DSN status {given} into {class} status {fitting}")
             }
-            Self::DiscardingEhloKeywords(keywords) => write!(f, "discarding EHLO keywords: {keywords}"),
-            Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo } => {
-                write_id(f, *id)?;
-                write!(f, "{what}: {stage} from {client}: ")?;
-                match reply.code {
-                    0 => write!(f, "{};", reply.text)?,
-                    _ => write!(f, "{reply};")?,
-                }
-                optional(f, " from=<", sender.as_ref(), ">")?;
-                optional(f, " to=<", recipient.as_ref(), ">")?;
-                optional(f, " proto=", protocol.as_ref(), "")?;
-                optional(f, " helo=<", helo.as_ref(), ">")
+            Self::ReplacedCommand { client, old, new } => {
+                write!(f, "{client}: replacing command \"{}\" with \"{}\"", Start(old), Start(new))
             }
+            Self::DiscardingEhloKeywords(keywords) => write!(f, "discarding EHLO keywords: {keywords}"),
+            Self::Reject { .. } => self.write_reject(f),
         }
+    }
+}
+
+impl SmtpdEvent<'_> {
+    fn write_reject(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo } = self else {
+            return Ok(());
+        };
+        write_id(f, *id)?;
+        write!(f, "{what}: {stage} from {client}: ")?;
+        match reply.code {
+            0 => write!(f, "{};", reply.text)?,
+            _ => write!(f, "{reply};")?,
+        }
+        optional(f, " from=<", sender.map(External), ">")?;
+        optional(f, " to=<", recipient.map(External), ">")?;
+        optional(f, " proto=", protocol.as_ref(), "")?;
+        optional(f, " helo=<", helo.as_ref(), ">")
     }
 }
 

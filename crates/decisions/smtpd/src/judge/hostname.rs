@@ -58,16 +58,16 @@ fn is_literal(text: &[u8]) -> bool {
     }
 }
 
-/// `reject_invalid_helo_hostname`, and `reject_non_fqdn_helo_hostname` when `want_full`.
-pub(super) fn judge_helo(name: &[u8], want_full: bool) -> Result<(), &'static str> {
-    if let Some(inner) = name.strip_prefix(b"[") {
-        let inner = inner.strip_suffix(b"]").unwrap_or(inner);
-        let is_good = want_full || is_literal(inner) || is_address(inner);
-        return if is_good { Ok(()) } else { Err("invalid ip address") };
+/// `reject_invalid_helo_hostname`, and `reject_non_fqdn_helo_hostname` when `want_full`: that one takes UTF-8 in a
+/// transaction that declared it.
+pub(super) fn judge_helo(name: &[u8], want_full: bool, is_smtputf8: bool) -> Result<(), &'static str> {
+    if name.starts_with(b"[") {
+        let inner = name.strip_prefix(b"[").and_then(|inner| inner.strip_suffix(b"]"));
+        return if inner.is_some_and(is_literal) { Ok(()) } else { Err("invalid ip address") };
     }
     let name = without_final_dot(name);
     if want_full {
-        let is_full = is_valid(name, false) && name.contains(&b'.');
+        let is_full = is_valid(name, is_smtputf8) && name.contains(&b'.');
         return if is_full { Ok(()) } else { Err("need fully-qualified hostname") };
     }
     if is_valid(name, false) || is_address(name) { Ok(()) } else { Err("Invalid name") }
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn helo_names_are_judged_as_postfix_judges_them() {
         let check = |name: &str, want_full: bool, expected: Result<(), &str>| {
-            assert_eq!(judge_helo(name.as_bytes(), want_full), expected, "{name}");
+            assert_eq!(judge_helo(name.as_bytes(), want_full, false), expected, "{name}");
         };
         check("mx.example.com", true, Ok(()));
         check("mx.example.com.", true, Ok(()));
@@ -240,6 +240,10 @@ mod tests {
         check("[192.0.2.1]", false, Ok(()));
         check("[IPv6:::1]", false, Ok(()));
         check("[300.0.2.1]", false, Err("invalid ip address"));
+        check("[::1]", false, Err("invalid ip address"));
+        check("[192.0.2.1", true, Err("invalid ip address"));
+        check("[localhost]", true, Err("invalid ip address"));
+        check("[192.0.2.1]", true, Ok(()));
         check("a..b", false, Err("Invalid name"));
     }
 

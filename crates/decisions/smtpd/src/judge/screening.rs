@@ -2,11 +2,16 @@
 //! does not get to see.
 
 use crate::{Answer, EhloKeywords, Question, SmtpdSettings};
-use bstr::ByteSlice;
+use bstr::{BString, ByteSlice};
 use config::{Values, params as p};
-use maps::{Maps, StringList};
+use maillog::{Event, SmtpdEvent};
+use maps::{Maps, StringList, casefold};
+use std::rc::Rc;
 use types::{Dsn, Lookup, Reply};
-use world::Tables;
+use world::{Table, Tables};
+
+/// How much of a command is logged.
+const SAMPLE_MAX: usize = 100;
 
 pub(super) struct Screening {
     myhostname: String,
@@ -14,7 +19,7 @@ pub(super) struct Screening {
     smtpd_discard_ehlo_keyword_address_maps: Maps,
     smtpd_noop_commands: StringList,
     smtpd_forbidden_commands: StringList,
-    smtpd_command_filter: Maps,
+    smtpd_command_filter: Option<Rc<dyn Table>>,
 }
 
 impl Screening {
@@ -27,7 +32,9 @@ impl Screening {
             smtpd_discard_ehlo_keyword_address_maps: maps(p::smtpd_discard_ehlo_keyword_address_maps),
             smtpd_noop_commands: strings(p::smtpd_noop_commands),
             smtpd_forbidden_commands: strings(p::smtpd_forbidden_commands),
-            smtpd_command_filter: maps(p::smtpd_command_filter),
+            smtpd_command_filter: Some(values.text(p::smtpd_command_filter))
+                .filter(|name| !name.is_empty())
+                .map(|name| tables.open(name)),
         }
     }
 
@@ -45,21 +52,37 @@ impl Screening {
     }
 
     pub(super) async fn screen(&self, question: &Question<'_>, line: &[u8]) -> Answer {
-        let line = line.trim_ascii_start();
-        match self.smtpd_command_filter.find(line).await {
-            Lookup::Found(replacement) => return Answer::Replace(replacement.into()),
-            Lookup::Absent => {}
-            Lookup::TryAgain(trouble) => {
-                question.log.warning(&trouble.to_string());
-                let text = format!("{} Server local data error", self.myhostname);
-                return Answer::Refuse(Reply::new(421, Dsn::temporary(3, 0), text));
-            }
-        }
-        let name = first_word(line);
+        let replacement = match self.filtered(question, line).await {
+            Ok(replacement) => replacement,
+            Err(reply) => return Answer::Refuse(reply),
+        };
+        let name = first_word(replacement.as_ref().map_or(line, |line| line.as_slice()));
         // A list that cannot be read lists nothing: this is a convenience, not a protection.
-        match self.smtpd_noop_commands.matches(name).await {
-            Ok(true) => Answer::Noop,
-            _ => Answer::Accept,
+        match (self.smtpd_noop_commands.matches(name).await, replacement) {
+            (Ok(true), _) => Answer::Noop,
+            (_, Some(replacement)) => Answer::Replace(replacement),
+            (_, None) => Answer::Accept,
+        }
+    }
+
+    /// What `smtpd_command_filter` has in place of a line. An empty line is a replacement, too.
+    async fn filtered(&self, question: &Question<'_>, line: &[u8]) -> Result<Option<BString>, Reply> {
+        let Some(table) = &self.smtpd_command_filter else { return Ok(None) };
+        let key = line.trim_ascii_start();
+        let folded = (!table.is_pattern()).then(|| casefold(key));
+        match table.lookup(folded.as_deref().unwrap_or(key)).await {
+            Lookup::Found(replacement) => {
+                let (client, old, new) = (&question.peer.client, line.into(), replacement.as_bstr());
+                question.log.event(&Event::Smtpd(SmtpdEvent::ReplacedCommand { client, old, new }));
+                Ok(Some(replacement.into()))
+            }
+            Lookup::Absent => Ok(None),
+            Lookup::TryAgain(trouble) => {
+                let start = line.get(..SAMPLE_MAX).unwrap_or(line).as_bstr();
+                question.log.warning(&format!("{} lookup error for \"{start}\": {trouble}", table.name()));
+                let text = format!("{} Server local data error", self.myhostname);
+                Err(Reply::new(421, Dsn::temporary(3, 0), text))
+            }
         }
     }
 

@@ -117,6 +117,8 @@ impl<R: Resolve> Judge<R> {
         };
         if !self.has_space() {
             let reply = Reply::new(452, Dsn::temporary(3, 1), "Insufficient system storage");
+            // As Postfix logs it.
+            walk.sender = None;
             let status = walk.reject(Fault::Ours, reply);
             let free = (self.free_bytes)();
             question.log.warning(&format!(
@@ -308,9 +310,13 @@ impl<R: Resolve> Walk<'_, R> {
         let outer = self.depth;
         self.depth += 1;
         let mut status = Status::Dunno;
-        for rule in rules {
+        let mut rest = rules.iter();
+        while let Some(rule) = rest.next() {
             if self.standing.effects.is_discarded {
                 break;
+            }
+            if matches!(rule, Restriction::Ignored(_)) {
+                continue;
             }
             if *rule == Restriction::WarnIfReject {
                 if self.warn_if_reject == 0 {
@@ -326,6 +332,9 @@ impl<R: Resolve> Walk<'_, R> {
                     Err(trouble) => self.trouble(&trouble, subject.name),
                 },
             };
+            if let Some(Restriction::Ignored(next)) = rest.as_slice().first() {
+                self.say_ignored(rule, next);
+            }
             self.end_warning();
             let is_settled = self.defer_if_permit.is_some() && self.defer_if_reject.is_some();
             if status != Status::Dunno || is_settled {
@@ -335,6 +344,17 @@ impl<R: Resolve> Walk<'_, R> {
         self.depth = outer;
         self.end_warning();
         status
+    }
+
+    fn say_ignored(&self, rule: &Restriction, next: &str) {
+        let end = match rule {
+            Restriction::Permit => "permit",
+            Restriction::Reject => "reject",
+            _ => "defer",
+        };
+        if self.warn_if_reject == 0 || *rule == Restriction::Permit {
+            self.question.log.warning(&format!("restriction `{next}' after `{end}' is ignored"));
+        }
     }
 
     fn end_warning(&mut self) {
@@ -396,7 +416,7 @@ impl<R: Resolve> Walk<'_, R> {
                 None => Status::Dunno,
             },
             Rule::RejectMultiRecipientBounce => self.multi_recipient_bounce(subject),
-            Rule::WarnIfReject | Rule::Class(_) => Status::Dunno,
+            Rule::WarnIfReject | Rule::Ignored(_) | Rule::Class(_) => Status::Dunno,
             Rule::Unusable(why) => {
                 self.question.log.warning(why);
                 self.server_error()
@@ -465,7 +485,8 @@ impl<R: Resolve> Walk<'_, R> {
         let subject = Subject { name, class: HELO };
         let dsn = Dsn::permanent(5, 2);
         let want_full = *rule == Restriction::RejectNonFqdnHeloHostname;
-        match hostname::judge_helo(name, want_full) {
+        let is_smtputf8 = self.question.transaction.is_some_and(|transaction| transaction.is_smtputf8);
+        match hostname::judge_helo(name, want_full, is_smtputf8) {
             Ok(()) => Status::Dunno,
             Err(text @ "need fully-qualified hostname") => {
                 self.refuse(codes.non_fqdn_reject_code, dsn, subject, text)
@@ -641,7 +662,7 @@ impl<R: Resolve> Walk<'_, R> {
             client: &question.peer.client,
             reply,
             sender: self.sender.or_else(|| transaction.map(|transaction| &transaction.sender)),
-            recipient: self.recipient.map(Address::as_bstr),
+            recipient: self.recipient,
             protocol: Some(question.protocol),
             helo: self.helo,
         }));

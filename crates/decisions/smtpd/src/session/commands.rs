@@ -6,7 +6,7 @@ use bstr::{BString, ByteSlice};
 use maillog::printable;
 use maillog::{Event, SessionEnd, SmtpdEvent};
 use std::io::Write;
-use types::{Dsn, Instant, Reply};
+use types::{Address, Dsn, Instant, Reply};
 use wire::{
     command::{Verb, Words},
     line::{self, Line},
@@ -125,9 +125,9 @@ impl Session {
         }));
     }
 
-    fn first_recipient(&self) -> Option<&bstr::BStr> {
+    fn first_recipient(&self) -> Option<&Address> {
         let first = self.transaction.as_ref()?.recipients.first()?;
-        Some(first.address.as_bstr())
+        Some(&first.address)
     }
 
     fn count_nonsense(&mut self) {

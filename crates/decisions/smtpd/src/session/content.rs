@@ -347,6 +347,7 @@ impl Session {
             let id = self.id_or_noqueue();
             let client = &self.peer.client;
             self.warn(format_args!("{id}: too much BDAT content -- disabling further input from {client}"));
+            self.reset_transaction();
             self.end.reason = Some(maillog::SessionEnd::LostConnection);
             return self.hang_up();
         }
