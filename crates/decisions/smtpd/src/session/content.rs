@@ -225,8 +225,9 @@ impl Session {
 
     pub(super) fn end_of_data_judged(&mut self, answer: Answer) {
         if let Answer::Refuse(reply) = answer {
+            self.reply(&reply);
             self.reset_transaction();
-            return self.refuse(&reply);
+            return self.finish_command(Done::Bad);
         }
         self.state = State::Committing;
     }
@@ -237,17 +238,21 @@ impl Session {
             true => format!("Ok: {} bytes queued as {id}", self.content.size_bytes),
             false => format!("Ok: queued as {id}"),
         };
-        // The shell has taken the message, or dropped it.
-        self.forget_transaction();
-        match outcome {
+        let done = match outcome {
             Ok(()) => {
                 self.errors.error_count = 0;
                 self.errors.junk_commands = 0;
                 self.reply(&Reply::new(250, Dsn::success(0, 0), text));
-                self.finish_command(Done::Good);
+                Done::Good
             }
-            Err(reply) => self.refuse(&reply),
-        }
+            Err(reply) => {
+                self.reply(&reply);
+                Done::Bad
+            }
+        };
+        // The shell has taken the message, or dropped it.
+        self.forget_transaction();
+        self.finish_command(done);
     }
 
     fn refuse_content(&mut self) {

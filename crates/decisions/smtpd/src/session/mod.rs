@@ -40,7 +40,7 @@ pub struct Session {
     line: Vec<u8>,
     output: Output,
     /// Refusals that are not yet as the client gets them, and what was said after them.
-    undressed: VecDeque<Ask>,
+    undressed: VecDeque<Undressed>,
     /// The time of the step in progress.
     now: Instant,
     /// When the present request must be complete (`smtpd_per_request_deadline`).
@@ -66,6 +66,13 @@ pub struct Session {
     tickets: Tickets,
     /// The client's connections and commands count for its limits.
     is_counted: bool,
+}
+
+/// A reply that is not yet as the client gets it.
+struct Undressed {
+    ask: Ask,
+    /// The transaction that it ended.
+    about: Option<Box<Transaction>>,
 }
 
 /// What the session is doing.
@@ -399,8 +406,12 @@ impl Session {
     }
 
     fn question(&self) -> Option<Question<'_>> {
-        let ((Some(ask), _) | (None, State::Asked(ask, _))) = (self.undressed.front(), &self.state) else {
-            return None;
+        let (ask, transaction) = match (self.undressed.front(), &self.state) {
+            (Some(Undressed { ask, about: Some(about) }), _) => (ask, Some(&**about)),
+            (Some(Undressed { ask, about: None }), _) | (None, State::Asked(ask, _)) => {
+                (ask, self.transaction.as_ref())
+            }
+            (None, _) => return None,
         };
         Some(Question {
             ask,
@@ -408,8 +419,8 @@ impl Session {
             helo: self.greeting.helo(),
             protocol: self.greeting.protocol(),
             place: self.place,
-            transaction: self.transaction.as_ref(),
-            queue_id: self.queue_id(),
+            transaction,
+            queue_id: transaction.and_then(|transaction| transaction.queue_id),
             size_bytes: self.size_bytes(ask),
             has_improper_pipelining: self.errors.pipelining_noticed,
             standing: &self.standing,
@@ -457,8 +468,14 @@ impl Session {
         self.forget_transaction();
     }
 
+    /// What is still to be said about it is said with what was known of it.
     fn forget_transaction(&mut self) {
-        self.transaction = None;
+        let transaction = self.transaction.take();
+        if let (Some(last @ Undressed { about: None, .. }), Some(transaction)) =
+            (self.undressed.back_mut(), transaction)
+        {
+            last.about = Some(Box::new(transaction));
+        }
         self.forwarded = None;
         self.content = Content::default();
         self.standing.effects = Effects::default();
@@ -488,7 +505,7 @@ impl Session {
 
     fn reply(&mut self, reply: &Reply) {
         if self.must_dress(reply.code) {
-            self.undressed.push_back(Ask::Reply(reply.clone()));
+            self.undressed.push_back(Undressed { ask: Ask::Reply(reply.clone()), about: None });
         } else {
             self.reply_as_it_is(reply);
         }

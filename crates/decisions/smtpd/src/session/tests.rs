@@ -24,6 +24,8 @@ struct Bench {
     slept: Duration,
     actions: usize,
     open: bool,
+    /// The queue takes nothing.
+    is_full: bool,
 }
 
 fn settings(own: &[(&str, &str)]) -> Rc<SmtpdSettings> {
@@ -68,6 +70,7 @@ impl Bench {
             slept: Duration::ZERO,
             actions: 0,
             open: false,
+            is_full: false,
         }
     }
 
@@ -88,8 +91,13 @@ impl Bench {
                 }
                 Action::Write { bytes, .. } => self.replies.extend_from_slice(bytes),
                 Action::Judge(question) => {
-                    let verdict = Verdict::new(yes(question.ask));
-                    self.session.judged(verdict);
+                    let mut answer = yes(question.ask);
+                    if let Answer::Reply(reply) = &mut answer
+                        && let Some(transaction) = question.transaction
+                    {
+                        reply.text += &format!(" for {}", transaction.sender);
+                    }
+                    self.session.judged(Verdict::new(answer));
                 }
                 Action::Open(_) => {
                     assert!(!std::mem::replace(&mut self.open, true), "a message is open already");
@@ -106,7 +114,8 @@ impl Bench {
                 Action::End(_) => {
                     assert!(std::mem::take(&mut self.open), "no message is open");
                     self.messages.push(std::mem::take(&mut self.content));
-                    self.session.finished(Ok(()));
+                    let refusal = || Reply::new(451, Dsn::temporary(3, 0), "Error: full");
+                    self.session.finished(if self.is_full { Err(refusal()) } else { Ok(()) });
                 }
                 Action::Abort => assert!(std::mem::take(&mut self.open), "no message is open"),
                 Action::Sleep(span) => self.slept += span,
@@ -139,6 +148,19 @@ fn errors_are_answered_slowly_after_the_soft_limit() {
     let mut bench = Bench::new(&[("smtpd_soft_error_limit", "2"), ("smtpd_error_sleep_time", "3s")]);
     bench.run(b"FOO\r\nFOO\r\nFOO\r\nQUIT\r\n", 5);
     assert_eq!(bench.slept, Duration::from_secs(6));
+}
+
+#[test]
+fn a_refusal_after_the_content_knows_the_transaction_that_it_ends() {
+    let check = |content: &str, is_full: bool, expected: &str| {
+        let mut bench = Bench { is_full, ..Bench::new(&[("smtpd_reject_footer", "x")]) };
+        let replies = bench.run(format!("{ENVELOPE}DATA\r\n{content}.\r\nBOGUS\r\n").as_bytes(), 1);
+        assert!(replies.contains(&format!("{expected}\r\n500-5.5.2 Error: command")), "{replies}");
+        assert!(replies.ends_with(" footer\r\n"), "{replies}");
+    };
+    check("x\r\n", true, "451-4.3.0 Error: full\r\n451 4.3.0 footer for a@b.c");
+    let large = "x\r\n".repeat(200);
+    check(&large, false, "552-5.3.4 Error: message file too big\r\n552 5.3.4 footer for a@b.c");
 }
 
 #[test]
