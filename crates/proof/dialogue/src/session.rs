@@ -6,7 +6,7 @@ use crate::{
     world_of::{Lines, TextDns, TextTables, values},
 };
 use maillog::Logger;
-use rewrite::{RewriteSettings, Rewriter};
+use rewrite::{RewriteSettings, Rewriter, own_addresses};
 use smtpd::{
     Action, Answer, FlushService, Flushed, Judge, NoClock, NoVerify, Peer, Session, SmtpdSettings,
     Surroundings, Verdict,
@@ -125,7 +125,7 @@ impl Run {
             local_time: Rc::new(|| "Nov 21 20:15:00".to_owned()),
             policies: Rc::new(Services(Rc::clone(&policies))),
             local: rewriter.locality(),
-            own_addresses: Rc::new([IpAddr::from([127, 0, 0, 1])]),
+            own_addresses: own_addresses(&values).into(),
             free_bytes: Rc::new(|| 1 << 40),
             verify: Rc::new(NoVerify),
             clock: Rc::new(NoClock),
