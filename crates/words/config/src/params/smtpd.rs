@@ -18,7 +18,7 @@ rows! {
     error_notice_recipient: text(1, 0), "postmaster", "smtp,smtpd", NotYet, "Who gets copies of sessions that went wrong.";
     header_from_format: text(1, 0), "standard", "bounce,cleanup,smtp,smtpd", Honoured("bounce, cleanup"), "How a From header is written that had to be made.";
     invalid_hostname_reject_code: int(0, 0), "501", "smtpd", Honoured("smtpd"), "The reply code for a malformed HELO name.";
-    maps_rbl_domains: text(0, 0), "", "smtpd", NotYet, "DNS block lists of the old restriction reject_maps_rbl.";
+    maps_rbl_domains: text(0, 0), "", "smtpd", NoEffect("Postfix 3.9 removed reject_maps_rbl, which alone used it: name each list with reject_rbl_client"), "DNS block lists of the old restriction reject_maps_rbl.";
     maps_rbl_reject_code: int(0, 0), "554", "smtpd", Honoured("smtpd"), "The reply code to what a DNS block list names.";
     non_fqdn_reject_code: int(0, 0), "504", "smtpd", Honoured("smtpd"), "The reply code for a name that is not complete.";
     notify_classes: text(0, 0), "resource, software", "bounce,smtp,smtpd", Honoured("bounce"), "What the postmaster is told about.";
