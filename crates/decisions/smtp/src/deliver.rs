@@ -150,7 +150,7 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
             if self.ledger.left().is_empty() {
                 return;
             }
-            let parsed = Destination::parse(text, &settings.tcp_port, &settings.known_tcp_ports);
+            let parsed = Destination::parse(text, &settings.tcp_port, &settings.tcp_ports);
             let destination = match parsed {
                 Ok(destination) => destination,
                 Err(invalid) => {

@@ -1,5 +1,6 @@
 //! The next hop as text: `example.com`, `[mail.example.com]:587`, `[192.0.2.1]`, `[ipv6:2001:db8::1]:24`.
 
+use config::TcpPorts;
 use std::fmt;
 
 /// One next hop, parsed.
@@ -28,12 +29,8 @@ impl fmt::Display for InvalidDestination {
 impl std::error::Error for InvalidDestination {}
 
 impl Destination {
-    /// Parses one next hop; `default_service` is `smtp_tcp_port`, `known_ports` is `known_tcp_ports` as pairs.
-    pub fn parse(
-        text: &str,
-        default_service: &str,
-        known_ports: &[(String, u16)],
-    ) -> Result<Self, InvalidDestination> {
+    /// Parses one next hop; `default_service` is `smtp_tcp_port`.
+    pub fn parse(text: &str, default_service: &str, ports: &TcpPorts) -> Result<Self, InvalidDestination> {
         let invalid = |why: &str| InvalidDestination(format!("{why} in server description: {text}"));
         let (host, service, is_literal) = if let Some(rest) = text.strip_prefix('[') {
             let (host, after) = rest.split_once(']').ok_or_else(|| invalid("missing \"]\""))?;
@@ -53,7 +50,7 @@ impl Destination {
             return Err(invalid("missing host"));
         }
         let service = if service.is_empty() { default_service } else { service };
-        let port = port_of(service, text, known_ports)?;
+        let port = port_of(service, text, ports)?;
         let host = match host.get(..5) {
             Some(tag) if tag.eq_ignore_ascii_case("ipv6:") => host.get(5..).unwrap_or_default(),
             _ => host,
@@ -62,23 +59,13 @@ impl Destination {
     }
 }
 
-fn port_of(service: &str, text: &str, known_ports: &[(String, u16)]) -> Result<u16, InvalidDestination> {
-    if !service.is_empty() && service.bytes().all(|b| b.is_ascii_digit()) {
-        let port = service.parse().ok().filter(|port| *port > 0);
-        return port.ok_or_else(|| {
-            InvalidDestination(format!("bad network port: {service} for destination: {text}"))
-        });
-    }
-    let known = known_ports.iter().find(|(name, _)| name == service).map(|(_, port)| *port);
-    known
-        .or(match service {
-            "lmtp" => Some(24),
-            "smtp" | "mail" => Some(25),
-            "smtps" | "submissions" => Some(465),
-            "submission" => Some(587),
-            _ => None,
+fn port_of(service: &str, text: &str, ports: &TcpPorts) -> Result<u16, InvalidDestination> {
+    ports.number(service).ok_or_else(|| {
+        InvalidDestination(match service.bytes().all(|b| b.is_ascii_digit()) {
+            true => format!("bad network port: {service} for destination: {text}"),
+            false => format!("unknown service: {service}/tcp"),
         })
-        .ok_or_else(|| InvalidDestination(format!("unknown service: {service}/tcp")))
+    })
 }
 
 #[cfg(test)]
@@ -87,7 +74,8 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: Option<(&str, u16, bool)>) {
-        let parsed = Destination::parse(text, "smtp", &[("odd".into(), 99)]);
+        let ports = TcpPorts::new("smtp=25, submission=587, odd=99", &"imap 143/tcp imap2\n".into());
+        let parsed = Destination::parse(text, "smtp", &ports);
         let found = parsed.as_ref().ok().map(|d| (d.host.as_str(), d.port, d.is_literal));
         assert_eq!(found, expected, "{text}: {parsed:?}");
     }
@@ -98,6 +86,7 @@ mod tests {
         check("example.com:587", Some(("example.com", 587, false)));
         check("example.com:submission", Some(("example.com", 587, false)));
         check("example.com:odd", Some(("example.com", 99, false)));
+        check("example.com:imap2", Some(("example.com", 143, false)));
         check("[example.com]", Some(("example.com", 25, true)));
         check("[192.0.2.1]:2525", Some(("192.0.2.1", 2525, true)));
         check("[ipv6:2001:db8::1]:24", Some(("2001:db8::1", 24, true)));

@@ -3,6 +3,7 @@
 mod load;
 
 use crate::{Features, PixWorkarounds, VerifyTarget};
+use config::TcpPorts;
 use message::ScannerLimits;
 use std::{net::IpAddr, time::Duration};
 use types::{BodyEncoding, MessageAttributes};
@@ -172,8 +173,8 @@ pub struct SmtpSettings {
     pub helo_name: String,
     /// `smtp_tcp_port`
     pub tcp_port: String,
-    /// `known_tcp_ports`
-    pub known_tcp_ports: Vec<(String, u16)>,
+    /// What names of ports stand for.
+    pub tcp_ports: TcpPorts,
     /// `relayhost`
     pub relayhost: String,
     /// `smtp_fallback_relay`

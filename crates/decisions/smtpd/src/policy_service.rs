@@ -1,6 +1,6 @@
 //! `check_policy_service`: where a policy server is and how it is asked (SMTPD_POLICY_README).
 
-use config::{Values, params as p, split_list, split_name_value, time_in_seconds};
+use config::{TcpPorts, Values, params as p, split_list, split_name_value, time_in_seconds};
 use std::{path::PathBuf, time::Duration};
 
 /// Where a policy server listens.
@@ -57,7 +57,7 @@ impl PolicyService {
         } else {
             (name, Vec::new())
         };
-        let (server, endpoint) = endpoint(server)?;
+        let (server, endpoint) = endpoint(server, &values.tcp_ports())?;
         let count = |id| u32::try_from(values.int(id).max(0)).unwrap_or(u32::MAX);
         let mut service = Self {
             name: name.to_owned(),
@@ -98,26 +98,27 @@ impl PolicyService {
     }
 }
 
-fn endpoint(service: &str) -> Result<(&str, PolicyEndpoint), String> {
+fn endpoint<'s>(service: &'s str, ports: &TcpPorts) -> Result<(&'s str, PolicyEndpoint), String> {
     let (transport, server) = service
         .split_once(':')
         .filter(|(transport, server)| !transport.is_empty() && !server.is_empty())
         .ok_or_else(|| format!("need service transport:endpoint instead of \"{service}\""))?;
     let endpoint = match transport {
         "unix" | "local" => PolicyEndpoint::Unix(server.into()),
-        "inet" => inet(server)
-            .ok_or_else(|| format!("bad service \"{service}\"; need inet:host:port with a port number"))?,
+        "inet" => inet(server, ports).ok_or_else(|| {
+            format!("bad service \"{service}\"; need inet:host:port with a number, or a name in known_tcp_ports or /etc/services")
+        })?,
         _ => return Err(format!("invalid transport name: {transport} in service: {service}")),
     };
     Ok((server, endpoint))
 }
 
 /// `host:port`; without a host, this one.
-fn inet(server: &str) -> Option<PolicyEndpoint> {
+fn inet(server: &str, ports: &TcpPorts) -> Option<PolicyEndpoint> {
     let (host, port) = server.rsplit_once(':').unwrap_or(("", server));
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let host = if host.is_empty() { "localhost" } else { host };
-    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let port = ports.number(port)?;
     Some(PolicyEndpoint::Inet { host: host.to_owned(), port })
 }
 
@@ -166,6 +167,8 @@ mod tests {
             (plain.timeout.as_secs(), plain.max_idle.as_secs(), plain.max_ttl.as_secs()),
             (7, 300, 1000)
         );
+        let named = PolicyEndpoint::Inet { host: "h".into(), port: 25 };
+        assert_eq!(parse("inet:h:smtp").unwrap().endpoint, named);
         assert_eq!(plain.default_action, "451 4.3.5 Server configuration problem");
         let text = "{ inet:[::1]:9998, timeout=10, max_idle=1m max_ttl = 3, { default_action = 451 4.3.5 See, x } ,\
                     request_limit=1 try_limit=3 retry_delay=5s policy_context=submission}";
@@ -197,7 +200,7 @@ mod tests {
         check("{ unix:a, policy_context= }", "bad string length");
         check("udp:a:1", "invalid transport name: udp");
         check("unix:", "need service transport:endpoint");
-        check("inet:host:0", "port number");
-        check("inet:host:policyd", "port number");
+        check("inet:host:0", "need inet:host:port");
+        check("inet:host:policyd", "need inet:host:port");
     }
 }

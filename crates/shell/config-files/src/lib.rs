@@ -11,6 +11,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use config::{Configuration, Environment, HostAddress, Invalid, MainCf, Paths};
@@ -212,13 +213,20 @@ fn authorize(directory: &Path) -> Result<(), Trouble> {
     }
 }
 
-/// The host's name and interfaces, and this process.
+/// The host's name, interfaces and services, and this process.
 #[must_use]
 pub fn environment() -> Environment {
-    Environment { interfaces: interfaces(), has_ipv6: has_ipv6(), ..environment_without_interfaces() }
+    // Without the file there are the names of known_tcp_ports.
+    let services = fs::read("/etc/services").map(|text| config::decode(&text).into()).unwrap_or_default();
+    Environment {
+        interfaces: interfaces(),
+        has_ipv6: has_ipv6(),
+        services,
+        ..environment_without_interfaces()
+    }
 }
 
-/// The host's name and this process, for those who ask for interfaces only when they need them.
+/// The host's name and this process, for those who ask for the rest only when they need it.
 #[must_use]
 pub fn environment_without_interfaces() -> Environment {
     let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -230,6 +238,7 @@ pub fn environment_without_interfaces() -> Environment {
         interfaces: Vec::new(),
         has_ipv6: true,
         hosts: HashMap::new(),
+        services: Arc::default(),
         process_id: std::process::id(),
         process_name,
     }

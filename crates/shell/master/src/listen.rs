@@ -2,7 +2,7 @@
 //!
 //! A reload binds what is new before it closes what is gone, and keeps the rest untouched, so that no client is refused.
 
-use config::{Endpoint, Protocols, ServiceRow, ServiceType};
+use config::{Endpoint, Protocols, ServiceRow, ServiceType, TcpPorts};
 use rustix::fs::{FileType, Mode, OFlags};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::{
@@ -33,7 +33,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) protocols: Protocols,
     /// Ports by name.
-    pub(crate) known_tcp_ports: &'a [(String, u16)],
+    pub(crate) tcp_ports: &'a TcpPorts,
     pub(crate) queue_directory: &'a Path,
     /// Owner of local sockets, when we are root.
     pub(crate) owner: Option<Identity>,
@@ -102,7 +102,7 @@ fn local_trouble(row: &ServiceRow, path: &Path, error: &io::Error) -> String {
 
 fn places(row: &ServiceRow, around: &Surroundings<'_>) -> Result<Vec<Place>, String> {
     let (host, port) = match &row.endpoint {
-        Endpoint::Inet { host, port } => (host, port_number(port, around.known_tcp_ports)?),
+        Endpoint::Inet { host, port } => (host, port_number(port, around.tcp_ports)?),
         Endpoint::Local(path) => {
             return Ok(vec![Place::Local(row.service_type, around.queue_directory.join(path))]);
         }
@@ -138,21 +138,11 @@ fn resolve(host: &str, protocols: Protocols) -> Option<Vec<SocketAddr>> {
     (!addresses.is_empty()).then_some(addresses)
 }
 
-/// A number, or a name of known_tcp_ports or `/etc/services`.
-fn port_number(port: &str, known: &[(String, u16)]) -> Result<u16, String> {
-    if let Ok(number) = port.parse::<u16>() {
-        return if number == 0 { Err("bad port: 0".to_owned()) } else { Ok(number) };
-    }
-    if let Some((_, number)) = known.iter().find(|(name, _)| name == port) {
-        return Ok(*number);
-    }
-    let services = fs::read_to_string("/etc/services").unwrap_or_default();
-    let listed = services.lines().find_map(|line| {
-        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
-        let (name, number) = (words.next()?, words.next()?.strip_suffix("/tcp")?);
-        (name == port || words.any(|alias| alias == port)).then(|| number.parse().ok())?
-    });
-    listed.ok_or_else(|| format!("unknown service: {port}/tcp"))
+fn port_number(port: &str, ports: &TcpPorts) -> Result<u16, String> {
+    ports.number(port).ok_or_else(|| match port.parse() {
+        Ok(0_u16) => "bad port: 0".to_owned(),
+        _ => format!("unknown service: {port}/tcp"),
+    })
 }
 
 fn listen_patiently(address: SocketAddr, around: &Surroundings<'_>) -> io::Result<OwnedFd> {

@@ -1,6 +1,6 @@
 //! What master takes from the configuration.
 
-use config::{Configuration, Interface, Values, own, params as p};
+use config::{Configuration, Interface, TcpPorts, Values, own, params as p};
 use logsink::LogSettings;
 use std::{
     net::{IpAddr, SocketAddr, SocketAddrV6},
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) default_process_limit: u32,
     pub(crate) max_use: u32,
     pub(crate) virtual_minimum_uid: u32,
-    pub(crate) known_tcp_ports: Vec<(String, u16)>,
+    pub(crate) tcp_ports: TcpPorts,
     /// `lookup_time_limit`: how long the user database may take to say who a user is.
     pub(crate) lookup_time_limit: Duration,
     /// `reload_drain_time_limit`: how long an old generation may finish its sessions.
@@ -62,7 +62,7 @@ impl Settings {
             default_process_limit: number(p::default_process_limit),
             max_use: number(p::max_use).max(1),
             virtual_minimum_uid: number(p::virtual_minimum_uid),
-            known_tcp_ports: config::known_tcp_ports(values.text(p::known_tcp_ports)).0,
+            tcp_ports: values.tcp_ports(),
             lookup_time_limit,
             reload_drain_time_limit: values.own_time(&own::RELOAD_DRAIN_TIME_LIMIT),
             mail_version: values.text(p::mail_version).to_owned(),

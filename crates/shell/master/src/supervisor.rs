@@ -475,7 +475,7 @@ fn bind(
     let mut around = Surroundings {
         addresses: settings.addresses(),
         protocols,
-        known_tcp_ports: &settings.known_tcp_ports,
+        tcp_ports: &settings.tcp_ports,
         queue_directory: &settings.queue_directory,
         owner: settings.owner,
         backlog: 0,

@@ -36,7 +36,7 @@ mod tcp;
 mod template;
 
 use client::Client;
-use config::{Values, own, params as p};
+use config::{TcpPorts, Values, own, params as p};
 use maillog::Logger;
 pub use server::Server;
 use source_file::MainSettings;
@@ -91,6 +91,7 @@ struct Remote<W: World> {
     world: W,
     hosts: Rc<dyn Dns>,
     limits: Limits,
+    ports: TcpPorts,
     main: MainSettings,
     slow: Rc<dyn Slow>,
     logger: Logger,
@@ -104,7 +105,7 @@ impl<W: World> Remote<W> {
         if let Some(client) = self.clients.borrow().get(&key) {
             return Ok(Rc::clone(client));
         }
-        let parsed = Server::parse(server).map_err(OpenError::new)?;
+        let parsed = Server::parse(server, &self.ports).map_err(OpenError::new)?;
         let client = Client::new(self.world.clone(), Rc::clone(&self.hosts), parsed, timing, self.limits);
         let client = Rc::new(client);
         self.clients.borrow_mut().insert(key, Rc::clone(&client));
@@ -162,6 +163,7 @@ pub fn openers<W: World>(
         world: world.clone(),
         hosts,
         limits: Limits::load(values),
+        ports: values.tcp_ports(),
         main: source_file::main_settings(values),
         slow: Rc::clone(&slow),
         logger,

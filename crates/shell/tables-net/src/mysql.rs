@@ -13,6 +13,7 @@ use crate::{
     source_file::SourceFile,
     sql::{self, Driver, Row},
 };
+use config::TcpPorts;
 use connection::{Connection, Login, Way};
 use option_file::OptionFile;
 use std::rc::Rc;
@@ -116,7 +117,7 @@ pub(crate) fn open<W: World>(
         database: source.needed("dbname")?.to_owned(),
         charset: source.text("charset", "utf8mb4").to_owned(),
     };
-    let targets = sql::targets("mysql", &source, |host| server(host, &options))?;
+    let targets = sql::targets("mysql", &source, |host| server(host, &options, &remote.ports))?;
     let (demand, wanted) =
         transport::wanted(&source, &options).map_err(|why| OpenError::new(format!("mysql:{why}")))?;
     let security = wanted.map(|wanted| Security::new(wanted, &remote.logger)).transpose();
@@ -131,7 +132,7 @@ pub(crate) fn open<W: World>(
 }
 
 /// `unix:pathname`, `inet:host:port`, `host` or `host:port`; `localhost` is the socket, as for libmysqlclient.
-fn server(word: &str, options: &OptionFile) -> Result<Server, String> {
+fn server(word: &str, options: &OptionFile, ports: &TcpPorts) -> Result<Server, String> {
     if let Some(path) = word.strip_prefix("unix:") {
         return Ok(Server::Unix(path.into()));
     }
@@ -144,7 +145,7 @@ fn server(word: &str, options: &OptionFile) -> Result<Server, String> {
         return Ok(Server::Unix(options.get("socket").unwrap_or(SOCKET).into()));
     }
     match port.or_else(|| options.get("port")) {
-        Some(port) => Server::parse_inet(&format!("{host}:{port}")),
+        Some(port) => Server::parse_inet(&format!("{host}:{port}"), ports),
         None => Ok(Server::Inet { host: host.trim_matches(['[', ']']).to_owned(), port: PORT }),
     }
 }
@@ -156,13 +157,16 @@ mod tests {
     #[test]
     fn where_servers_are() {
         let options = OptionFile::of("[client]\nport=3307\nsocket = /tmp/s\n", "client");
+        let ports = TcpPorts::new("", &"mysql 3306/tcp\n".into());
         let inet = |host: &str, port| Server::Inet { host: host.into(), port };
-        let check = |word: &str, expected: Server| assert_eq!(server(word, &options), Ok(expected), "{word}");
+        let check =
+            |word: &str, expected: Server| assert_eq!(server(word, &options, &ports), Ok(expected), "{word}");
         check("localhost", Server::Unix("/tmp/s".into()));
         check("unix:/run/x", Server::Unix("/run/x".into()));
         check("inet:db.example:1", inet("db.example", 1));
+        check("db.example:mysql", inet("db.example", 3306));
         check("db.example", inet("db.example", 3307));
-        assert_eq!(server("db", &OptionFile::default()), Ok(inet("db", 3306)));
-        assert!(server("db:x", &options).is_err());
+        assert_eq!(server("db", &OptionFile::default(), &ports), Ok(inet("db", 3306)));
+        assert!(server("db:x", &options, &ports).is_err());
     }
 }

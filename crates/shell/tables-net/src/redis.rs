@@ -16,6 +16,7 @@ use crate::{
     source_file::SourceFile,
     sql::{self, Driver, Row},
 };
+use config::TcpPorts;
 use resp::{Connection, Value};
 use std::rc::Rc;
 use tables::OpenError;
@@ -93,7 +94,7 @@ pub(crate) fn open<W: World>(
 ) -> Result<Rc<dyn Table>, OpenError> {
     let source = SourceFile::read(name, &[sql::SETTINGS, &["database"]].concat(), &remote.main)?;
     source.needed("query")?;
-    let targets = sql::targets("redis", &source, server)?;
+    let targets = sql::targets("redis", &source, |word| server(word, &remote.ports))?;
     let driver = Redis {
         user: source.text("user", "").to_owned(),
         password: source.text("password", "").to_owned(),
@@ -104,10 +105,10 @@ pub(crate) fn open<W: World>(
 }
 
 /// `unix:pathname`, `inet:host:port`, `host:port`, or a host with Redis's port.
-fn server(word: &str) -> Result<Server, String> {
+fn server(word: &str, ports: &TcpPorts) -> Result<Server, String> {
     let name = word.strip_prefix("inet:").unwrap_or(word);
     if word.starts_with("unix:") || name.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']')) {
-        return Server::parse(word);
+        return Server::parse(word, ports);
     }
     Ok(Server::Inet { host: name.trim_matches(['[', ']']).to_owned(), port: PORT })
 }

@@ -1,5 +1,6 @@
 //! Where a server listens.
 
+use config::TcpPorts;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -25,20 +26,21 @@ pub enum Server {
 
 impl Server {
     /// Parses `inet:host:port`, `unix:pathname`, or `host:port`; hosts that are IPv6 addresses stand in brackets.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, ports: &TcpPorts) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(("inet", rest)) => Self::parse_inet(rest),
-            _ => Self::parse_inet(text),
+            Some(("inet", rest)) => Self::parse_inet(rest, ports),
+            _ => Self::parse_inet(text, ports),
         }
     }
 
     /// Parses `host:port`.
-    pub(crate) fn parse_inet(text: &str) -> Result<Self, String> {
-        let usage = || format!("bad server address \"{text}\"; need \"host:port\" with a port number");
+    pub(crate) fn parse_inet(text: &str, ports: &TcpPorts) -> Result<Self, String> {
+        let usage =
+            || format!("bad server address \"{text}\"; need \"host:port\" with a number or a known name");
         let (host, port) = text.rsplit_once(':').ok_or_else(usage)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(usage)?;
+        let port = ports.number(port).ok_or_else(usage)?;
         // Postfix takes this machine where no host is named.
         let host = if host.is_empty() { "localhost" } else { host };
         Ok(Self::Inet { host: host.to_owned(), port })
@@ -102,9 +104,10 @@ mod tests {
 
     #[test]
     fn addresses_of_servers() {
+        let ports = TcpPorts::new("smtp=25", &"ldap 389/tcp\n".into());
         let inet = |host: &str, port| Ok(Server::Inet { host: host.into(), port });
         let check = |text: &str, expected: Result<Server, ()>| {
-            assert_eq!(Server::parse(text).map_err(|_| ()), expected, "{text}");
+            assert_eq!(Server::parse(text, &ports).map_err(|_| ()), expected, "{text}");
         };
         check("inet:mail.example:25", inet("mail.example", 25));
         check("127.0.0.1:7777", inet("127.0.0.1", 7777));
@@ -112,7 +115,9 @@ mod tests {
         check(":25", inet("localhost", 25));
         check("unix:/run/x", Ok(Server::Unix("/run/x".into())));
         check("inet:mail.example", Err(()));
-        check("inet:mail.example:smtp", Err(()));
+        check("inet:mail.example:smtp", inet("mail.example", 25));
+        check("mail.example:ldap", inet("mail.example", 389));
+        check("inet:mail.example:nosuch", Err(()));
         check("unix:", Err(()));
         check("host:0", Err(()));
     }

@@ -30,7 +30,7 @@ struct TcpTable<W: World> {
 }
 
 pub(crate) fn open<W: World>(remote: &Remote<W>, name: &str) -> Result<Rc<dyn Table>, OpenError> {
-    Server::parse_inet(name).map_err(OpenError::new)?;
+    Server::parse_inet(name, &remote.ports).map_err(OpenError::new)?;
     Ok(Rc::new(TcpTable {
         name: format!("tcp:{name}"),
         server: name.to_owned(),

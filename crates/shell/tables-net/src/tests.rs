@@ -230,8 +230,11 @@ fn names_that_are_no_servers() {
     let place = Place::new(mirror);
     for (name, why) in [
         ("socketmap:x", "socketmap requires server:socketmap argument"),
-        ("socketmap:inet:host:x", "bad server address \"host\"; need \"host:port\" with a port number"),
-        ("tcp:host", "bad server address \"host\"; need \"host:port\" with a port number"),
+        (
+            "socketmap:inet:host:x",
+            "bad server address \"host\"; need \"host:port\" with a number or a known name",
+        ),
+        ("tcp:host", "bad server address \"host\"; need \"host:port\" with a number or a known name"),
     ] {
         assert!(matches!(place.ask(name, &["a"], second())[..], [Lookup::TryAgain(_)]), "{name}");
         assert_eq!(place.logged(), [why], "{name}");

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
 };
 
 use crate::text::Tokens;
@@ -62,6 +63,8 @@ pub struct Environment {
     pub has_ipv6: bool,
     /// The addresses of the names in inet_interfaces and proxy_interfaces, without brackets; none for a name that nobody knows.
     pub hosts: HashMap<String, Vec<HostAddress>>,
+    /// The services database (services(5)): names of ports.
+    pub services: Arc<str>,
     /// `$process_id`.
     pub process_id: u32,
     /// `$process_name`.
@@ -82,6 +85,7 @@ impl Environment {
             interfaces,
             has_ipv6: true,
             hosts: hosts.into(),
+            services: Arc::default(),
             process_id: 1,
             process_name: "test".to_owned(),
         }

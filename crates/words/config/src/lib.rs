@@ -40,7 +40,7 @@ pub use main_cf::{Entry, MainCf, split_name_value};
 pub use master_cf::{Endpoint, MasterCf, ServiceRow, ServiceType};
 pub use namespace::{About, Finding, Host, LEGACY, Namespace, Sources, is_client_parameter};
 pub use number::{compatibility_level, feedback, time_in_seconds, time_unit};
-pub use ports::known_tcp_ports;
+pub use ports::TcpPorts;
 pub use punycode::{domain_to_ascii, domain_to_utf8};
 pub use report::{Invalid, Report, Severity};
 pub use spawn::SpawnCommand;

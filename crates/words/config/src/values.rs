@@ -18,6 +18,7 @@ use crate::{
     number,
     own::{self, Own},
     params::{self, COMPUTED, Id, Kind},
+    ports::TcpPorts,
     text,
 };
 
@@ -318,6 +319,12 @@ impl Values {
 
     pub(crate) fn checked_proxies(&self) -> Result<Vec<IpAddr>, String> {
         self.environment().proxy_addresses(self.inet_protocols(), self.text(params::proxy_interfaces))
+    }
+
+    /// What names of TCP ports stand for.
+    #[must_use]
+    pub fn tcp_ports(&self) -> TcpPorts {
+        TcpPorts::new(self.text(params::known_tcp_ports), &self.environment().services)
     }
 
     /// What the program knows about its host.

@@ -30,7 +30,7 @@ impl SmtpSettings {
             myhostname: own(v.text(p::myhostname)),
             helo_name: own(pick!(v, protocol, text, smtp_helo_name, lmtp_lhlo_name)),
             tcp_port: own(pick!(v, protocol, text, smtp_tcp_port, lmtp_tcp_port)),
-            known_tcp_ports: config::known_tcp_ports(v.text(p::known_tcp_ports)).0,
+            tcp_ports: v.tcp_ports(),
             relayhost: own(v.text(p::relayhost)),
             fallback_relay: pick!(v, protocol, list, smtp_fallback_relay, lmtp_fallback_relay)
                 .into_iter()

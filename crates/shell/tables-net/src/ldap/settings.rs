@@ -8,6 +8,7 @@ use crate::{
     source_file::{MainSettings, SourceFile},
     template::{Template, Templates},
 };
+use config::TcpPorts;
 use ldap3_proto::proto::{LdapBindCred, LdapDerefAliases, LdapSearchScope, SaslCredentials};
 use std::time::Duration;
 use tables::OpenError;
@@ -155,7 +156,7 @@ fn servers(source: &SourceFile) -> Result<Vec<Place>, String> {
         let has_port =
             place.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
         let place = if has_port { place.to_owned() } else { format!("{place}:{port}") };
-        let server = Server::parse_inet(&place)?;
+        let server = Server::parse_inet(&place, &TcpPorts::default())?;
         let host = if let Server::Inet { host, .. } = &server { host.clone() } else { String::new() };
         Ok(Place { shown: format!("{scheme}://{place}"), server, host, is_tls: scheme == "ldaps" })
     };

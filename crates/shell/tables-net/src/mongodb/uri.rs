@@ -9,6 +9,7 @@ use crate::{
     security::{Demand, Named, Wanted},
     sql,
 };
+use config::TcpPorts;
 use std::time::Duration;
 
 /// MongoDB's port.
@@ -241,7 +242,7 @@ pub(super) fn host(text: &str) -> Result<(String, Server), String> {
     let has_port = text.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
     let server = match text {
         "" => return Err("a host is missing".to_owned()),
-        _ if has_port => Server::parse_inet(&name)?,
+        _ if has_port => Server::parse_inet(&name, &TcpPorts::default())?,
         _ => Server::Inet { host: name.trim_matches(['[', ']']).to_owned(), port: PORT },
     };
     Ok((name, server))

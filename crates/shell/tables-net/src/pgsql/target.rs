@@ -2,6 +2,7 @@
 
 use super::transport::Transport;
 use crate::{Server, escapes::decode_text};
+use config::TcpPorts;
 use std::path::Path;
 
 /// PostgreSQL's port.
@@ -80,7 +81,7 @@ fn server(name: &str, port: Option<u16>) -> Result<Server, String> {
     }
     let has_port = name.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.ends_with(']'));
     match (has_port, port) {
-        (true, None) => Server::parse_inet(name),
+        (true, None) => Server::parse_inet(name, &TcpPorts::default()),
         _ => {
             let host = name.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(name);
             Ok(Server::Inet { host: host.to_owned(), port: port.unwrap_or(PORT) })

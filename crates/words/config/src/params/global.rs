@@ -53,7 +53,7 @@ rows! {
     ipc_idle: time(1, 0), "5s", "global", Honoured("receive"), "After what idle time a connection between two daemons is closed.";
     ipc_timeout: time(1, 0), "3600s", "global", Honoured("deliver"), "How long a delivery agent may take over one mailbox before its mail is deferred.";
     ipc_ttl: time(1, 0), "1000s", "global", NoEffect("clean-up and rewriting are function calls; there are no connections between daemons to close"), "After what time a connection between two daemons is closed.";
-    known_tcp_ports: text(0, 0), "lmtp=24, smtp=25, smtps=submissions=465, submission=587", "global", Honoured("master, smtp"), "Numbers of service names that no file needs to be asked for.";
+    known_tcp_ports: text(0, 0), "lmtp=24, smtp=25, smtps=submissions=465, submission=587", "global", Honoured("config"), "Numbers of service names that no file needs to be asked for.";
     line_length_limit: int(512, 0), "2048", "global", Honoured("cleanup, commands, postdrop, receive, smtp, smtpd"), "How long a line is read in one piece.";
     mail_name: text(1, 0), "Postfix", "global,smtpd", Honoured("bounce, cleanup, postdrop, receive"), "The system's name in greetings and headers.";
     mail_owner: text(1, 0), "postfix", "global,postfix,qmqpd,smtpd", Honoured("commands, master, postdrop, receive"), "The user that owns the queue.";
