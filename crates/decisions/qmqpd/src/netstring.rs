@@ -10,8 +10,11 @@ pub(crate) enum Bad {
 }
 
 /// Reads the length of a netstring, up to its colon.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Length(usize);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Length {
+    value: usize,
+    has_digits: bool,
+}
 
 impl Length {
     /// Takes bytes off `input`; the length once it is complete.
@@ -19,10 +22,12 @@ impl Length {
         while let Some((&byte, rest)) = input.split_first() {
             *input = rest;
             match byte {
-                b':' => return Ok(Some(self.0)),
+                b':' => return Ok(Some(self.value)),
                 b'0'..=b'9' => {
-                    let more = self.0.checked_mul(10).and_then(|n| n.checked_add(usize::from(byte - b'0')));
-                    self.0 = more.filter(|&n| isize::try_from(n).is_ok()).ok_or(Bad::Size)?;
+                    let digit = usize::from(byte - b'0');
+                    let more = self.value.checked_mul(10).and_then(|n| n.checked_add(digit));
+                    self.value = more.filter(|&n| isize::try_from(n).is_ok()).ok_or(Bad::Size)?;
+                    self.has_digits = true;
                 }
                 _ => return Err(Bad::Format),
             }
@@ -54,7 +59,7 @@ impl Reader {
 
     /// Nothing was read yet.
     pub(crate) fn is_fresh(&self) -> bool {
-        matches!(self.state, State::Length(Length(0))) && self.data.is_empty()
+        matches!(self.state, State::Length(Length { has_digits: false, .. }))
     }
 
     /// Nothing but the comma is missing.

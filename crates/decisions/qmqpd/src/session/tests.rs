@@ -182,3 +182,12 @@ proptest! {
         prop_assert_eq!(outcome.log.last().map(String::as_str), Some("disconnect from list.example[192.0.2.7]"));
     }
 }
+
+#[test]
+fn the_end_is_not_in_the_middle_of_a_length() {
+    let strings = [b"0:,".as_slice(), b"1:a,", b"1:b,"].concat();
+    let reply = |end: &[u8]| run(&[], Ok(true), (&[b"99:", &strings[..], end].concat(), 1), &Ok(())).reply;
+    assert_eq!(reply(b","), "18:KOk: queued as ABC,");
+    assert!(reply(b"0,").contains("netstring format error while receiving recipient address"));
+    assert!(reply(b"00,").contains("netstring format error"));
+}
