@@ -82,6 +82,18 @@ impl World for SimWorld {
         self.inner.sleep_until(at).await;
     }
 
+    async fn give_way(&self) {
+        let mut has_waited = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut has_waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.inner.spawn(self.owner, task);
     }

@@ -103,8 +103,7 @@ impl<W: World> Inner<W> {
                 number = at;
                 self.judge(&key, &value, keep, count).await;
             }
-            // Others' turn.
-            self.world.sleep(Duration::ZERO).await;
+            self.world.give_way().await;
         }
     }
 

@@ -211,6 +211,10 @@ impl<D: Disk> World for Live<D> {
         }
     }
 
+    async fn give_way(&self) {
+        tokio::task::yield_now().await;
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         let panic = Rc::clone(&self.0.panic);
         let mut task = Box::pin(task);

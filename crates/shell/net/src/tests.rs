@@ -276,3 +276,26 @@ fn the_hook_is_called_before_the_loop_waits() {
     .unwrap();
     assert!(turns.load(std::sync::atomic::Ordering::Relaxed) > 0);
 }
+
+/// A task that always has something to do, and another whose connection has something for it.
+#[test]
+fn who_gives_way_lets_others_hear_their_clients() {
+    live(|live| async move {
+        let (mut client, mut server) = pair(&live).await;
+        let heard = Rc::new(Cell::new(false));
+        let told = Rc::clone(&heard);
+        live.spawn(async move {
+            server.readable().await.unwrap();
+            told.set(true);
+        });
+        live.give_way().await;
+        client.write_all(b"x").await.unwrap();
+        // The kernel hands a loopback's bytes over at once, or soon.
+        let mut turns = 0;
+        while !heard.get() {
+            turns += 1;
+            assert!(turns < 1_000_000, "the other task has no turn");
+            live.give_way().await;
+        }
+    });
+}

@@ -7,7 +7,7 @@
 use cleanup::{ClientSettings, Fault, Refusal, Source as Origin, Start};
 use config::{Values, params as p};
 use maillog::{Event, Logger, PickupEvent};
-use process::{CleanupRow, Ended, Intake, Log, Notifier, Stop, Word, Zone};
+use process::{CleanupRow, Ended, Intake, Log, Notifier, Stint, Stop, Word, Zone};
 use queue::{Queue, QueueFile};
 use queue_format::{Reader, RecordType};
 use std::{io, rc::Rc};
@@ -218,7 +218,7 @@ impl<W: World> Maildrop<W> {
         let is_requeued = self.owner == Some(uid) && file.status().mode & MODE_READABLE_BY_OTHERS == 0;
         let original = is_requeued.then(|| file.id());
         logger.event(&Event::Pickup(PickupEvent::Taken { id, uid, sender: &sender, original }));
-        copy_content(&mut reader, intake, uid, submitted).await?;
+        copy_content(&self.world, &mut reader, intake, (uid, submitted)).await?;
         while let Some((record_type, data)) = next(&mut reader, EXTRACTED, uid)? {
             let is_old_action = matches!(record_type.0, b'L' | b'>' | b'r' | b'e');
             if !is_old_action {
@@ -255,19 +255,21 @@ fn refused(refusal: &Refusal, failed: impl Fn(&str) -> String) -> Kept {
     }
 }
 
-async fn copy_content<D: world::Disk>(
-    reader: &mut Reader<&QueueFile<D>>,
-    intake: &mut Intake<D>,
-    uid: u32,
-    submitted: WallTime,
+async fn copy_content<W: World>(
+    world: &W,
+    reader: &mut Reader<&QueueFile<W::Disk>>,
+    intake: &mut Intake<W::Disk>,
+    (uid, submitted): (u32, WallTime),
 ) -> Result<(), Kept> {
     intake.cleanup.begin_pickup_content(uid, submitted);
+    let mut stint = Stint::default();
     while let Some((record_type, data)) = next(reader, CONTENT, uid)? {
         let is_complete = record_type == RecordType::LINE;
         if is_complete || record_type == RecordType::CONTINUED {
             intake.cleanup.content_record(&data, is_complete).await;
             intake.relieve().map_err(|error| Kept::disk(&error))?;
         }
+        stint.go_on(world, world.now()).await;
     }
     intake.cleanup.end_content().await;
     Ok(())

@@ -11,7 +11,7 @@ use dns::HostsFirst;
 use maillog::{Logger, Severity};
 use maps::{NameAddrList, parent_style};
 use net::{Permit, Slots, accept_all, contain};
-use process::{CleanupRow, Intake, Libraries, Process};
+use process::{CleanupRow, Intake, Libraries, Process, Stint};
 use qmqpd::{Action, Message, QmqpdSettings, Session};
 use smtpd::{Peer, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc};
@@ -206,7 +206,9 @@ impl<W: World> Connection<W> {
         let verp = message.verp.as_ref().map(<[u8; 2]>::as_slice);
         let sender = Address::new(message.sender.as_slice());
         intake.cleanup.open_qmqp(&client, &sender, verp).await;
+        let (mut stint, world) = (Stint::default(), &self.shared.world);
         for recipient in &message.recipients {
+            stint.go_on(world, world.now()).await;
             let address = Address::new(recipient.as_slice());
             intake.cleanup.recipient(&Recipient { address, ..Recipient::default() }).await;
             intake.relieve()?;
@@ -217,6 +219,7 @@ impl<W: World> Connection<W> {
         };
         intake.cleanup.begin_qmqp_content(&client, sole.as_ref());
         for record in message.records(self.service.settings.line_length_limit) {
+            stint.go_on(world, world.now()).await;
             intake.cleanup.content_record(&record.text, record.is_complete).await;
             intake.relieve()?;
         }

@@ -7,6 +7,7 @@ use crate::{
 };
 use maillog::{Logger, Severity};
 use net::{Permit, accept_all, contain};
+use process::Stint;
 use smtpd::{Action, Counters, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
@@ -137,7 +138,8 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
 
     async fn drive(mut self, mut session: Session) {
         let ended = {
-            let turns = pin!(async { while self.turn(&mut session).await {} });
+            let mut stint = Stint::default();
+            let turns = pin!(async { while self.turn(&mut session, &mut stint).await {} });
             contain(turns).await
         };
         if let Err(why) = ended {
@@ -151,18 +153,19 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
 
     /// One action; false when the session is over. What is not waiting for the client is kept in boxes while it lasts, so that
     /// an idle session is small.
-    async fn turn(&mut self, session: &mut Session) -> bool {
+    async fn turn(&mut self, session: &mut Session, stint: &mut Stint) -> bool {
         let world = self.world.clone();
-        match session.step(world.now()) {
+        let now = world.now();
+        match session.step(now) {
             Action::TryRead => match self.stream.try_read(session.read_space()) {
                 Ok(0) => session.closed(),
                 Ok(count) => session.received(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => session.received(0),
                 Err(_) => session.closed(),
             },
-            Action::Read { deadline } => self.read(session, deadline).await,
+            Action::Read { deadline } => self.read(session, deadline, (stint, now)).await,
             Action::Write { bytes, deadline } => {
-                let limit = deadline.since(world.now());
+                let limit = deadline.since(now);
                 match world.timeout(limit, self.stream.write_all(bytes)).await {
                     Some(Ok(())) => {}
                     Some(Err(_)) => session.closed(),
@@ -190,18 +193,21 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
         true
     }
 
-    /// An idle session holds no buffer: it waits first, and asks for space when there is something.
-    async fn read(&mut self, session: &mut Session, deadline: Instant) {
+    /// An idle session holds no buffer: it waits first, and asks for space when there is something. A session whose client
+    /// has more to say all the time lets the others have their turn.
+    async fn read(&mut self, session: &mut Session, deadline: Instant, (stint, now): (&mut Stint, Instant)) {
         match self.stream.try_read(session.read_space()) {
             Ok(0) => return session.closed(),
-            Ok(count) => return session.received(count),
+            Ok(count) => {
+                session.received(count);
+                return stint.go_on(&self.world, now).await;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(_) => return session.closed(),
         }
         session.release_space();
-        let world = &self.world;
-        let limit = deadline.since(world.now());
-        match world.timeout(limit, self.stream.readable()).await {
+        stint.rested();
+        match self.world.timeout(deadline.since(now), self.stream.readable()).await {
             Some(Ok(())) => {}
             Some(Err(_)) => return session.closed(),
             None => return session.timed_out(),

@@ -81,6 +81,8 @@ pub trait World: Clone + 'static {
     fn sleep(&self, span: Duration) -> impl Future<Output = ()> {
         self.sleep_until(self.now() + span)
     }
+    /// Lets all others go on that can, and those whose connections have something for them.
+    fn give_way(&self) -> impl Future<Output = ()>;
     /// Starts a task on this executor.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
     /// Connects, from a local address if one is given, within `limit`; [`BindFailed`] if that address cannot be had.
