@@ -7,7 +7,7 @@ use crate::{
 };
 use bstr::ByteSlice;
 use cleanup::{Cleanup, ForwardedClient, SmtpClient, Source, Start};
-use process::{Ended, Intake};
+use process::{Ended, Intake, Stint};
 use smtpd::{Effects, Envelope, Forwarded, Judge, Question, Verdict};
 use std::{io, rc::Rc};
 use types::{DsnNotify, QueueId, Recipient, Reply};
@@ -25,6 +25,13 @@ pub(crate) struct Queueing<W: World> {
 impl<W: World> Queueing<W> {
     pub(crate) fn new(shared: Rc<Shared<W>>, service: Rc<SmtpService>, judge: Rc<Judge<Routes>>) -> Self {
         Self { shared, service, judge, message: None }
+    }
+
+    /// The queue file cannot be written: the rest of the content is read and thrown away, and the end of data is answered with
+    /// 4xx.
+    fn give_up(&mut self, error: &io::Error) {
+        let Some(intake) = self.message.take() else { return };
+        warn_of_write(&self.shared, &self.service.cleanup.tag, intake.id(), error);
     }
 }
 
@@ -98,23 +105,27 @@ impl<W: World> Attendant for Queueing<W> {
         };
         apply_flags(&mut intake.cleanup, envelope.effects);
         intake.cleanup.open_smtp(&client, &transaction.sender).await;
+        let (mut stint, mut written) = (Stint::default(), Ok(()));
         for recipient in &transaction.recipients {
             intake.cleanup.recipient(recipient).await;
+            written = written.and_then(|()| intake.relieve());
+            stint.go_on(&self.shared.world, self.shared.world.now()).await;
         }
         let sole = match &transaction.recipients[..] {
             [only] => Some(&only.address),
             _ => None,
         };
         intake.cleanup.begin_smtp_content(&client, sole, &envelope.effects.prepend).await;
+        if let Err(error) = written {
+            self.give_up(&error);
+        }
     }
 
     async fn content(&mut self, bytes: &[u8]) {
         let Some(intake) = &mut self.message else { return };
         intake.cleanup.content(bytes).await;
         if let Err(error) = intake.relieve() {
-            warn_of_write(&self.shared, &self.service.cleanup.tag, intake.id(), &error);
-            // The rest of the content is read and thrown away; the end of data is answered with 4xx.
-            self.message = None;
+            self.give_up(&error);
         }
     }
 

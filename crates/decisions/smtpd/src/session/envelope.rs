@@ -8,6 +8,7 @@ use crate::{Answer, Ask, Effects, EhloKeywords, Grant, MailChecks, Transaction, 
 use anvil::Event;
 use bstr::{BString, ByteSlice};
 use maillog::printable;
+use message::{QuoteOptions, quote_822_local};
 use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply, VerpDelimiters};
 use wire::command::{Word, Words};
 
@@ -207,15 +208,10 @@ impl Session {
             Answer::AcceptAs(address) => address,
             _ => recipient,
         };
-        let dsn_orcpt = dsn.orcpt.unwrap_or_else(|| {
-            let original = text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(&text);
-            [b"rfc822;", original].concat().into()
-        });
         let recipient = Recipient {
-            original: recipient.clone(),
-            address: recipient,
-            dsn_orcpt,
+            dsn_orcpt: dsn.orcpt.unwrap_or_else(|| self.implied_orcpt(&recipient, &text)),
             dsn_notify: dsn.notify,
+            address: recipient,
             ..Recipient::default()
         };
         if self.queue_id().is_some() {
@@ -223,6 +219,17 @@ impl Session {
         } else {
             self.state = State::Opening(Opening::AfterRcpt(recipient));
         }
+    }
+
+    /// What the client said, where cleanup does not make the same of the address by itself: most recipients are kept once, not
+    /// three times.
+    fn implied_orcpt(&self, recipient: &Address, text: &[u8]) -> BString {
+        let original = text.strip_prefix(b"<").and_then(|t| t.strip_suffix(b">")).unwrap_or(text);
+        let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
+        if *original == *quoted && !self.peer.is_stand_alone {
+            return BString::default();
+        }
+        [b"rfc822;", original].concat().into()
     }
 
     pub(super) fn message_opened(&mut self, opening: Opening) {

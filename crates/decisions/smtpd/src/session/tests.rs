@@ -21,6 +21,7 @@ struct Bench {
     replies: Vec<u8>,
     content: Vec<u8>,
     messages: Vec<Vec<u8>>,
+    recipients: Vec<types::Recipient>,
     slept: Duration,
     actions: usize,
     open: bool,
@@ -67,6 +68,7 @@ impl Bench {
             replies: Vec::new(),
             content: Vec::new(),
             messages: Vec::new(),
+            recipients: Vec::new(),
             slept: Duration::ZERO,
             actions: 0,
             open: false,
@@ -105,6 +107,7 @@ impl Bench {
                 }
                 Action::Begin(envelope) => {
                     assert!(!envelope.transaction.recipients.is_empty());
+                    self.recipients.clone_from(&envelope.transaction.recipients);
                     self.content.clear();
                 }
                 Action::Content(bytes) => {
@@ -248,4 +251,24 @@ proptest! {
             prop_assert!(!line.contains(['\r', '\n']));
         }
     }
+}
+
+/// A thousand recipients of a session are to be kept, each as long as a line.
+#[test]
+fn a_recipient_is_kept_once_where_cleanup_can_say_the_rest() {
+    let check = |path: &str, orcpt: &str| {
+        let mut bench = Bench::new(&[("smtpd_forbid_unauth_pipelining", "no")]);
+        let input = format!("EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:{path}\r\nDATA\r\n.\r\n");
+        let replies = bench.run(input.as_bytes(), 1000);
+        let [recipient] = &bench.recipients[..] else { panic!("{replies}") };
+        assert!(recipient.original.is_null(), "{path}");
+        assert_eq!(recipient.dsn_orcpt, orcpt, "{path}");
+    };
+    check("<a@b.c>", "");
+    check("a@b.c", "");
+    check("<\"a b\"@c.d>", "");
+    check("<\"a\"@b.c>", "rfc822;\"a\"@b.c");
+    check("<@r:a@b.c>", "rfc822;@r:a@b.c");
+    check("<a.@b.c>", "rfc822;a.@b.c");
+    check("<a@b.c> ORCPT=x;a@b.c", "x;a@b.c");
 }
