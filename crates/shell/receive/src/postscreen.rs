@@ -15,7 +15,14 @@ use net::{Permit, Slots, accept_all, contain};
 use postscreen::Screening;
 use process::Process;
 pub(crate) use results::CachedResults;
-use std::{cell::RefCell, collections::HashMap, io, net::SocketAddr, pin::pin, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+};
 use tables::Registry;
 use types::WallTime;
 use world::{Accept, Stream, World};
@@ -51,6 +58,8 @@ struct Postscreen<W: World> {
     inside: Rc<Inside>,
     /// Without a limit: the settings have limits of their own.
     sessions: Slots,
+    /// Connections that have waited for smtpd so long that they do not count as doing so any more.
+    late: Cell<usize>,
     /// `syslog_name/postscreen`
     tag: String,
 }
@@ -84,6 +93,7 @@ pub(crate) fn start<W: World>(
         screening,
         inside: Rc::clone(inside),
         sessions: Slots::new(0),
+        late: Cell::new(0),
         tag,
     });
     for listener in std::mem::take(listeners) {

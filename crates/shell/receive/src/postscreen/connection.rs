@@ -12,7 +12,8 @@ use world::{Stream, World};
 /// How long a client may take to hear a reply; Postfix does not wait at all.
 const WRITE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a connection counts as waiting for smtpd; it waits on all the same.
+/// How long a connection counts as waiting for smtpd; it waits on all the same, as long as no more than
+/// `postscreen_post_queue_limit` do so.
 const HAND_OVER_LIMIT: Duration = Duration::from_secs(100);
 
 /// Bytes that are read at once after the greeting.
@@ -82,11 +83,11 @@ impl<W: World> Postscreen<W> {
                     _ => self.command(&mut session, &mut stream, deadline).await,
                 },
                 Course::HandOver => match self.pass_service() {
-                    Some(target) => {
+                    Ok(target) => {
                         drop(lookup);
                         return self.hand_over(target, session, stream, (ends, log)).await;
                     }
-                    None => session.cannot_pass(self.moment(), "No such file or directory"),
+                    Err(why) => session.cannot_pass(self.moment(), why),
                 },
                 Course::Close => return,
             }
@@ -161,9 +162,15 @@ impl<W: World> Postscreen<W> {
         }
     }
 
-    /// Where clients go that have passed.
-    fn pass_service(&self) -> Option<Rc<SmtpService>> {
-        self.inside.passes.borrow().get(&self.screening.settings.smtpd_service_name).cloned()
+    /// Where clients go that have passed, or why they cannot.
+    fn pass_service(&self) -> Result<Rc<SmtpService>, &'static str> {
+        let settings = &self.screening.settings;
+        let target = self.inside.passes.borrow().get(&settings.smtpd_service_name).cloned();
+        // The socket's backlog would be full.
+        if self.late.get() >= settings.limits.postscreen_post_queue_limit {
+            return Err("Resource temporarily unavailable");
+        }
+        target.ok_or("No such file or directory")
     }
 
     /// Waits for a place, as the socket's backlog would.
@@ -185,7 +192,10 @@ impl<W: World> Postscreen<W> {
                     let service = &self.screening.settings.smtpd_service_name;
                     log.warning(&format!("timeout sending connection to service private/{service}"));
                     drop((passing, session));
-                    return self.serve_with(target.slots.take().await, target, stream, ends);
+                    self.late.set(self.late.get() + 1);
+                    let place = target.slots.take().await;
+                    self.late.set(self.late.get().saturating_sub(1));
+                    return self.serve_with(place, target, stream, ends);
                 }
             },
         };

@@ -6,12 +6,13 @@ use config::{Values, params as p};
 use dnsbl::{Complaints, Listing};
 use maillog::{DnsblogEvent, Event, Logger};
 use postscreen::{DnsblAnswer, DnsblDomain, Score, Scoring, Screening, dnsbl_query};
-use process::{Process, Stop};
+use process::{Process, Stop, first};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     future::pending,
     net::IpAddr,
+    pin::pin,
     rc::{Rc, Weak},
     time::Duration,
 };
@@ -42,6 +43,8 @@ pub(super) struct Lookup {
     client: IpAddr,
     scoring: RefCell<Scoring>,
     is_complete: Stop,
+    /// Nobody waits for it any more.
+    is_abandoned: Stop,
     asked: Asked,
 }
 
@@ -60,6 +63,7 @@ impl Lookup {
 impl Drop for Lookup {
     fn drop(&mut self) {
         self.asked.borrow_mut().remove(&self.client);
+        self.is_abandoned.set();
     }
 }
 
@@ -71,6 +75,8 @@ pub(super) struct Lists<W: World> {
     inside: Rc<Inside>,
     dnsblog_service_name: String,
     asked: Asked,
+    /// Questions whose clients are gone.
+    orphans: Rc<Cell<usize>>,
 }
 
 impl<W: World> Lists<W> {
@@ -82,7 +88,8 @@ impl<W: World> Lists<W> {
     ) -> Self {
         let dns = Rc::new(process.host.resolver(&shared.world));
         let shared = Rc::clone(shared);
-        Self { shared, screening, dns, inside, dnsblog_service_name, asked: Asked::default() }
+        let (asked, orphans) = (Asked::default(), Rc::default());
+        Self { shared, screening, dns, inside, dnsblog_service_name, asked, orphans }
     }
 
     /// Asks all lists, unless that is under way.
@@ -95,6 +102,7 @@ impl<W: World> Lists<W> {
             client,
             scoring: RefCell::new(Scoring::new(lists.len())),
             is_complete: Stop::default(),
+            is_abandoned: Stop::default(),
             asked: Rc::clone(&self.asked),
         });
         self.asked.borrow_mut().insert(client, Rc::downgrade(&lookup));
@@ -114,6 +122,8 @@ impl<W: World> Lists<W> {
                 own_log: self.shared.log.session(&dnsblog.tag),
                 log: log.clone(),
                 lookup: Rc::downgrade(&lookup),
+                is_abandoned: lookup.is_abandoned.clone(),
+                orphans: Rc::clone(&self.orphans),
             };
             self.shared.world.spawn(question.ask(client, at));
         }
@@ -133,6 +143,8 @@ struct Question<W> {
     log: Logger,
     /// Sessions may end before it is answered.
     lookup: Weak<Lookup>,
+    is_abandoned: Stop,
+    orphans: Rc<Cell<usize>>,
 }
 
 impl<W: World> Question<W> {
@@ -141,7 +153,9 @@ impl<W: World> Question<W> {
         let lists = &dnsbl.postscreen_dnsbl_sites;
         let Some(list) = lists.get(at) else { return };
         let limit = dnsbl.postscreen_dnsbl_timeout;
-        let Some((records, ttl_seconds)) = self.world.timeout(limit, self.query(client, list)).await else {
+        let asking = self.world.timeout(limit, self.query(client, list));
+        let Some(asked) = self.while_wanted(asking).await else { return };
+        let Some((records, ttl_seconds)) = asked else {
             let (seconds, domain) = (limit.as_secs(), &list.list.domain);
             self.log.warning(&format!("dnsblog reply timeout {seconds}s for {domain}"));
             return;
@@ -154,6 +168,25 @@ impl<W: World> Question<W> {
             drop(scoring);
             lookup.is_complete.set();
         }
+    }
+
+    /// A question whose client is gone is still of use to the log, and to the name server's cache; but clients can come and go
+    /// faster than name servers answer: of more such questions than clients that may be tested, no answer is waited for.
+    async fn while_wanted<T>(&self, asking: impl Future<Output = T>) -> Option<T> {
+        let mut asking = pin!(asking);
+        if let Ok(answer) = first(asking.as_mut(), self.is_abandoned.cut(pending::<()>())).await {
+            return Some(answer);
+        }
+        let settings = &self.screening.settings;
+        let orphans_max =
+            settings.limits.postscreen_pre_queue_limit * settings.dnsbl.postscreen_dnsbl_sites.len();
+        if self.orphans.get() >= orphans_max {
+            return None;
+        }
+        self.orphans.set(self.orphans.get() + 1);
+        let answer = asking.await;
+        self.orphans.set(self.orphans.get().saturating_sub(1));
+        Some(answer)
     }
 
     /// The addresses under which a list has the client, and how long that is good for, in seconds.
