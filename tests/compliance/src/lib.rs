@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod client;
 pub mod dialogues;
+pub mod friend;
 pub mod machine;
 pub mod mongodb;
 pub mod network;

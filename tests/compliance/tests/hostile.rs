@@ -99,6 +99,21 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         ("BDAT, NOOP, BDAT", after_envelope("BDAT 3\r\na\r\nNOOP\r\nVRFY root\r\nBDAT 3 LAST\r\nb\r\n")),
         ("BDAT in the midst of a line", after_envelope("BDAT 5\r\nSubjeBDAT 9 LAST\r\nct: x\r\n\r\n")),
         ("BDAT CR, then LF", after_envelope("BDAT 2\r\na\rBDAT 2 LAST\r\n\nb")),
+        ("BDAT leading zeros", after_envelope("BDAT 0003\r\na\r\nBDAT 00 LAST")),
+        ("BDAT with a sign", after_envelope("BDAT +3\r\nBDAT 3+\r\nBDAT 3. LAST")),
+        ("BDAT and white space", after_envelope("bdat \t 3   last  \r\na\r\nNOOP")),
+        ("BDAT 2^63", after_envelope("BDAT 9223372036854775808\r\nBDAT 9223372036854775808 LAST")),
+        ("BDAT 2^64-1", after_envelope("BDAT 18446744073709551615\r\nRSET")),
+        ("BDAT zero again and again", after_envelope(&"BDAT 0\r\n".repeat(30))),
+        ("BDAT, RCPT", after_envelope("BDAT 3\r\na\r\nRCPT TO:<root@mx.test>\r\nBDAT 0 LAST")),
+        ("BDAT, EHLO", after_envelope("BDAT 3\r\na\r\nEHLO again.test\r\nBDAT 3 LAST\r\nb\r\nNOOP")),
+        ("BDAT, QUIT", after_envelope("BDAT 3\r\na\r\nQUIT")),
+        ("BDAT after the last", after_envelope("BDAT 3 LAST\r\na\r\nBDAT 3 LAST\r\nb\r\nBDAT 3\r\nc\r\n")),
+        ("BDAT with a dot", after_envelope("BDAT 9 LAST\r\na\r\n.\r\nb\r\nNOOP")),
+        ("BDAT with commands", after_envelope("BDAT 6 LAST\r\nRSET\r\nNOOP")),
+        ("DATA, BDAT", after_envelope("DATA\r\nx\r\n.\r\nBDAT 3 LAST\r\na\r\n")),
+        ("DATA with BDAT in it", after_envelope("DATA\r\nBDAT 3 LAST\r\nx\r\n.")),
+        ("DATA in BDAT, and a dot", after_envelope("BDAT 3\r\na\r\nDATA\r\nx\r\n.\r\nBDAT 0 LAST")),
         ("BDAT without a transaction", plain("EHLO c.test\r\nBDAT 4 LAST\r\nabcdQUIT\r\n")),
         ("BDAT that never comes", after_envelope("BDAT 1000 LAST\r\nabc")),
         ("unknown commands", plain(&format!("EHLO c.test\r\n{}QUIT\r\n", "XYZZY\r\n".repeat(25)))),
@@ -125,6 +140,54 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         script.extend_from_slice(b"\r\nNOOP\r\nQUIT\r\n");
         script
     };
+    let parameters = " A=B".repeat(480);
+    let routes = "@r.test,".repeat(200);
+    scripts.extend([
+        ("many parameters", plain(&format!("EHLO c.test\r\nMAIL FROM:<a@c.test>{parameters}\r\nQUIT\r\n"))),
+        (
+            "many sizes",
+            plain(&format!("EHLO c.test\r\nMAIL FROM:<a@c.test>{}\r\nQUIT\r\n", " SIZE=1".repeat(250))),
+        ),
+        (
+            "a long route",
+            after_envelope(&format!(
+                "RCPT TO:<{routes}@r.test:root@mx.test>\r\nRCPT TO:<{routes}root@mx.test>"
+            )),
+        ),
+        (
+            "many at signs",
+            after_envelope(&format!(
+                "RCPT TO:<{}>\r\nRCPT TO:<a{}mx.test>",
+                "@".repeat(900),
+                "@".repeat(900)
+            )),
+        ),
+        (
+            "many of ours",
+            after_envelope(&format!(
+                "RCPT TO:<root{}>\r\nRCPT TO:<root{}@mx.test>",
+                "@mx.test".repeat(100),
+                "%mx.test".repeat(100)
+            )),
+        ),
+        (
+            "many quotes",
+            after_envelope(&format!(
+                "RCPT TO:<{}@mx.test>\r\nRCPT TO:<{}@mx.test>",
+                "\"\"".repeat(400),
+                "\\".repeat(901)
+            )),
+        ),
+        (
+            "many brackets",
+            after_envelope(&format!(
+                "RCPT TO:{}root@mx.test{}\r\nRCPT TO:<{}@mx.test>",
+                "<".repeat(500),
+                ">".repeat(500),
+                "(".repeat(900)
+            )),
+        ),
+    ]);
     scripts.extend([("a line of 600", long(600)), ("a line of 2040", long(2040))]);
     scripts
 }
@@ -144,7 +207,7 @@ fn what_no_client_should_say_is_answered_as_postfix_answers() {
 }
 
 /// Line ends that one server takes for the end of a message and another does not.
-const ENDS: [&str; 16] = [
+const ENDS: [&str; 24] = [
     "\n.\n",
     "\n.\r\n",
     "\r\n.\n",
@@ -160,6 +223,14 @@ const ENDS: [&str; 16] = [
     "\n..\n",
     "\r\n..\r\n",
     "\n.\r",
+    "\n\n.\r\n",
+    "\r\n\r.\r\n",
+    "\n.\r\r\n",
+    "\r\n.\n.\r\n",
+    "\r\n\0\n.\r\n",
+    "\r\n.\r\0\n",
+    "\r\0\n.\r\n",
+    "\n\n.\n\n",
     "\r\n.\r\n",
 ];
 

@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 use compliance::{
+    friend::hand_in,
     system::{System, Which},
     wire::{Footprint, Received, Talk},
 };
@@ -22,26 +23,8 @@ fn relaying(which: Which, received: &Received, settings: &str) -> System {
     start(which, &relay)
 }
 
-/// Hands in one message and says whether it was taken.
-fn hand_in(system: &System, from: Ipv4Addr, recipient: &str) {
-    let mut talk = Talk::from(from, system.address()).expect("the server listens");
-    let greeting = talk.reply().unwrap_or_default();
-    assert!(greeting.starts_with("220"), "{greeting}\n{}", system.log());
-    let recipient = format!("RCPT TO:<{recipient}>");
-    for line in ["EHLO ok.test", "MAIL FROM:<ok@ok.test>", &recipient] {
-        let reply = talk.say(line);
-        assert!(reply.starts_with("250"), "{line}: {reply}\n{}", system.log());
-    }
-    assert!(talk.say("DATA").starts_with("354"));
-    let reply = talk.say("Subject: ok\r\n\r\nok\r\n.");
-    assert!(reply.starts_with("250"), "{reply}\n{}", system.log());
-    assert!(talk.say("QUIT").starts_with("221"));
-}
-
 /// Queue files that are made ahead of time, and as many threads' worth of descriptors again.
 const POOL: usize = 64;
-
-const FRIEND: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
 
 const SESSION: &str = "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<x@dest.test>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\n\
     MAIL FROM:<a@c.test>\r\nRCPT TO:<y@dest.test>\r\nBDAT 12\r\nSubject: y\r\nBDAT 5 LAST\r\n\r\ny\r\nQUIT\r\n";
@@ -50,20 +33,21 @@ const SESSION: &str = "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<x@dest.te
 fn a_client_may_go_at_any_byte() {
     let received = Received::default();
     let system = relaying(Which::Posthaste, &received, "");
-    hand_in(&system, FRIEND, "first@dest.test");
+    hand_in(&system, "first@dest.test");
     let before = Footprint::of(system.process("receive"));
     let mut promised = 1;
+    let complete = SESSION.find("\r\n.\r\n").expect("a message ends so") + 5;
     for length in 0..=SESSION.len() {
         let mut talk = Talk::to(system.address());
         talk.send(&SESSION.as_bytes()[..length]);
         talk.half_close();
         promised += String::from_utf8_lossy(&talk.rest()).matches("queued as").count();
-        // The same with a reset instead of a farewell, before the message is complete.
+        // The same with a reset instead of a farewell, before the first message is complete.
         let mut talk = Talk::to(system.address());
-        talk.send(&SESSION.as_bytes()[..length.min(80)]);
+        talk.send(&SESSION.as_bytes()[..length.min(complete - 1)]);
         talk.reset();
     }
-    hand_in(&system, FRIEND, "last@dest.test");
+    hand_in(&system, "last@dest.test");
     system.wait_until("all that was promised has come, and nothing else", || {
         received.messages().len() == promised + 1
     });
@@ -88,7 +72,7 @@ fn a_byte_at_a_time_is_a_session_too() {
     for (index, byte) in SESSION.as_bytes().iter().enumerate() {
         assert!(slow.send(&[*byte]));
         if index % 64 == 0 {
-            hand_in(&system, FRIEND, "friend@dest.test");
+            hand_in(&system, "friend@dest.test");
         }
     }
     let said = String::from_utf8_lossy(&slow.rest()).into_owned();
@@ -101,7 +85,7 @@ fn a_byte_at_a_time_is_a_session_too() {
 fn endless_input_ends() {
     let system = start(Which::Posthaste, "message_size_limit = 200000\n");
     let receive = system.process("receive");
-    hand_in(&system, FRIEND, "root@mx.test");
+    hand_in(&system, "root@mx.test");
     let before = Footprint::of(receive);
     let megabyte = vec![b'x'; 1 << 20];
 
@@ -131,7 +115,7 @@ fn endless_input_ends() {
 
     let after = Footprint::of(receive);
     assert!(after.memory_kib < before.memory_kib + 4 * 1024, "memory: {before:?}, then {after:?}");
-    hand_in(&system, FRIEND, "root@mx.test");
+    hand_in(&system, "root@mx.test");
     system.wait_until("nothing half is left", || system.queued("incoming") == 0);
 }
 
@@ -181,7 +165,7 @@ fn silent_connections_cost_little_and_keep_nobody_out() {
     const COUNT: u32 = 600;
     let system = start(Which::Posthaste, "default_process_limit = 1000\n");
     let receive = system.process("receive");
-    hand_in(&system, FRIEND, "root@mx.test");
+    hand_in(&system, "root@mx.test");
     let before = Footprint::of(receive);
     let mut silent: Vec<Talk> = Vec::new();
     for number in 0..COUNT {
@@ -196,7 +180,7 @@ fn silent_connections_cost_little_and_keep_nobody_out() {
         }
         silent.push(talk);
     }
-    hand_in(&system, FRIEND, "root@mx.test");
+    hand_in(&system, "root@mx.test");
     let full = Footprint::of(receive);
     let each_kib = full.memory_kib.saturating_sub(before.memory_kib) / u64::from(COUNT);
     // Programs that are not optimised need about 34: their tasks are large.
@@ -213,7 +197,7 @@ fn beyond_the_limit_clients_wait_for_those_who_time_out() {
     let silent: Vec<Talk> = (1..=40)
         .map(|d| Talk::from(Ipv4Addr::new(127, 8, 8, d), system.address()).expect("the backlog takes it"))
         .collect();
-    hand_in(&system, FRIEND, "root@mx.test");
+    hand_in(&system, "root@mx.test");
     let said: Vec<String> =
         silent.into_iter().map(|talk| String::from_utf8_lossy(&talk.rest()).into_owned()).collect();
     for text in said {

@@ -67,6 +67,11 @@ fn headers() -> Vec<Vec<u8>> {
     let v4 = [192, 0, 2, 7, 192, 0, 2, 25, 0x9c, 0x40, 0, 25];
     let v6 = [[0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7].as_slice(); 2].concat();
     let v6 = [v6.as_slice(), &[0x9c, 0x40, 0, 25]].concat();
+    let v6_in_v4 = [[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7].as_slice(); 2].concat();
+    let v6_in_v4 = [v6_in_v4.as_slice(), &[0x9c, 0x40, 0, 25]].concat();
+    let endless_extension = [v4.as_slice(), b"\x04\xff\xffabc"].concat();
+    let huge = [v4.as_slice(), &[0x04; 65_523]].concat();
+    let spaces = " ".repeat(100);
     let with_extension = [v4.as_slice(), b"\x04\x00\x03abc"].concat();
     vec![
         b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n".to_vec(),
@@ -83,6 +88,27 @@ fn headers() -> Vec<Vec<u8>> {
         binary(0x21, 0x11, &v4[..8]),
         binary(0x22, 0x11, &v4),
         binary(0x11, 0x11, &v4),
+        binary(0x21, 0x21, &v6_in_v4),
+        binary(0x21, 0x11, &endless_extension),
+        binary(0x21, 0x11, &huge),
+        binary(0x21, 0x11, &huge)[..100].to_vec(),
+        binary(0x21, 0x11, &huge[..520]),
+        binary(0x21, 0x11, &huge[..521]),
+        binary(0x21, 0x11, b""),
+        binary(0x21, 0x12, &v4),
+        binary(0x21, 0, b""),
+        binary(0x21, 0x32, &[b'x'; 216]),
+        binary(0x20, 0x11, &v4),
+        binary(0x20, 0xff, &huge[..300]),
+        binary(0x20, 0, &huge),
+        format!("PROXY TCP4 192.0.2.7 192.0.2.25 40000 25{spaces}\r\n").into_bytes(),
+        format!("PROXY{spaces}TCP4{spaces}192.0.2.7 192.0.2.25 40000 25 and more\r\n").into_bytes(),
+        b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7 192.0.2.25 040000 25\r\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7 192.0.2.25 -1 25\r\n".to_vec(),
+        b"PROXY TCP4 192.0.2.7\0 192.0.2.25 40000 25\r\n".to_vec(),
+        [b"PROXY TCP4 ".as_slice(), &[b'1'; 600]].concat(),
+        [b"PROXY TCP4 ".as_slice(), &[b'1'; 600], b"\r\n"].concat(),
         b"EHLO client.example.com\r\n".to_vec(),
         b"PROXY TCP4 192.0.2.7".to_vec(),
         binary(0x21, 0x11, &v4)[..20].to_vec(),

@@ -79,9 +79,10 @@ pub fn wanted(input: &[u8]) -> usize {
 fn parse_text(input: &[u8], families: Families) -> Progress {
     let unended = "missing protocol header terminator";
     let start = &input[..input.len().min(HEADER_SIZE_MAX)];
-    let Some(newline) = memchr::memchr(b'\n', start) else {
+    let Some(newline) = memchr::memchr2(b'\n', 0, start).filter(|at| start[*at] == b'\n') else {
         return match () {
-            () if start.len() == HEADER_SIZE_MAX => Progress::Bad(unended),
+            // A NUL ends it, as it ends a C string.
+            () if start.len() == HEADER_SIZE_MAX || start.contains(&0) => Progress::Bad(unended),
             // The terminator is what a version 1 header lacks; fewer bytes could be of either version.
             () if start.len() >= TEXT_START.len() => Progress::Incomplete(unended),
             () => Progress::Incomplete("short protocol header"),
