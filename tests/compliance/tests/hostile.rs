@@ -58,7 +58,6 @@ const ENVELOPE: &str = "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<root@mx.
 
 /// What a client may say that it should not. Each is sent in one piece.
 fn scripts() -> Vec<(&'static str, Vec<u8>)> {
-    let after_envelope = |text: &str| format!("{ENVELOPE}{text}\r\nQUIT\r\n").into_bytes();
     let plain = |text: &str| text.as_bytes().to_vec();
     let message = "DATA\r\nSubject: x\r\n\r\nx\r\n.";
     let mut scripts = vec![
@@ -99,21 +98,6 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         ("BDAT, NOOP, BDAT", after_envelope("BDAT 3\r\na\r\nNOOP\r\nVRFY root\r\nBDAT 3 LAST\r\nb\r\n")),
         ("BDAT in the midst of a line", after_envelope("BDAT 5\r\nSubjeBDAT 9 LAST\r\nct: x\r\n\r\n")),
         ("BDAT CR, then LF", after_envelope("BDAT 2\r\na\rBDAT 2 LAST\r\n\nb")),
-        ("BDAT leading zeros", after_envelope("BDAT 0003\r\na\r\nBDAT 00 LAST")),
-        ("BDAT with a sign", after_envelope("BDAT +3\r\nBDAT 3+\r\nBDAT 3. LAST")),
-        ("BDAT and white space", after_envelope("bdat \t 3   last  \r\na\r\nNOOP")),
-        ("BDAT 2^63", after_envelope("BDAT 9223372036854775808\r\nBDAT 9223372036854775808 LAST")),
-        ("BDAT 2^64-1", after_envelope("BDAT 18446744073709551615\r\nRSET")),
-        ("BDAT zero again and again", after_envelope(&"BDAT 0\r\n".repeat(30))),
-        ("BDAT, RCPT", after_envelope("BDAT 3\r\na\r\nRCPT TO:<root@mx.test>\r\nBDAT 0 LAST")),
-        ("BDAT, EHLO", after_envelope("BDAT 3\r\na\r\nEHLO again.test\r\nBDAT 3 LAST\r\nb\r\nNOOP")),
-        ("BDAT, QUIT", after_envelope("BDAT 3\r\na\r\nQUIT")),
-        ("BDAT after the last", after_envelope("BDAT 3 LAST\r\na\r\nBDAT 3 LAST\r\nb\r\nBDAT 3\r\nc\r\n")),
-        ("BDAT with a dot", after_envelope("BDAT 9 LAST\r\na\r\n.\r\nb\r\nNOOP")),
-        ("BDAT with commands", after_envelope("BDAT 6 LAST\r\nRSET\r\nNOOP")),
-        ("DATA, BDAT", after_envelope("DATA\r\nx\r\n.\r\nBDAT 3 LAST\r\na\r\n")),
-        ("DATA with BDAT in it", after_envelope("DATA\r\nBDAT 3 LAST\r\nx\r\n.")),
-        ("DATA in BDAT, and a dot", after_envelope("BDAT 3\r\na\r\nDATA\r\nx\r\n.\r\nBDAT 0 LAST")),
         ("BDAT without a transaction", plain("EHLO c.test\r\nBDAT 4 LAST\r\nabcdQUIT\r\n")),
         ("BDAT that never comes", after_envelope("BDAT 1000 LAST\r\nabc")),
         ("unknown commands", plain(&format!("EHLO c.test\r\n{}QUIT\r\n", "XYZZY\r\n".repeat(25)))),
@@ -140,9 +124,44 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         script.extend_from_slice(b"\r\nNOOP\r\nQUIT\r\n");
         script
     };
+    scripts.extend([("a line of 600", long(600)), ("a line of 2040", long(2040))]);
+    scripts.extend(chunks());
+    scripts.extend(long_arguments());
+    scripts
+}
+
+/// What may follow an envelope, and QUIT.
+fn after_envelope(text: &str) -> Vec<u8> {
+    format!("{ENVELOPE}{text}\r\nQUIT\r\n").into_bytes()
+}
+
+/// Sizes of chunks that are none, and chunks among other commands.
+fn chunks() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("BDAT leading zeros", after_envelope("BDAT 0003\r\na\r\nBDAT 00 LAST")),
+        ("BDAT with a sign", after_envelope("BDAT +3\r\nBDAT 3+\r\nBDAT 3. LAST")),
+        ("BDAT and white space", after_envelope("bdat \t 3   last  \r\na\r\nNOOP")),
+        ("BDAT 2^63", after_envelope("BDAT 9223372036854775808\r\nBDAT 9223372036854775808 LAST")),
+        ("BDAT 2^64-1", after_envelope("BDAT 18446744073709551615\r\nRSET")),
+        ("BDAT zero again and again", after_envelope(&"BDAT 0\r\n".repeat(30))),
+        ("BDAT, RCPT", after_envelope("BDAT 3\r\na\r\nRCPT TO:<root@mx.test>\r\nBDAT 0 LAST")),
+        ("BDAT, EHLO", after_envelope("BDAT 3\r\na\r\nEHLO again.test\r\nBDAT 3 LAST\r\nb\r\nNOOP")),
+        ("BDAT, QUIT", after_envelope("BDAT 3\r\na\r\nQUIT")),
+        ("BDAT after the last", after_envelope("BDAT 3 LAST\r\na\r\nBDAT 3 LAST\r\nb\r\nBDAT 3\r\nc\r\n")),
+        ("BDAT with a dot", after_envelope("BDAT 9 LAST\r\na\r\n.\r\nb\r\nNOOP")),
+        ("BDAT with commands", after_envelope("BDAT 6 LAST\r\nRSET\r\nNOOP")),
+        ("DATA, BDAT", after_envelope("DATA\r\nx\r\n.\r\nBDAT 3 LAST\r\na\r\n")),
+        ("DATA with BDAT in it", after_envelope("DATA\r\nBDAT 3 LAST\r\nx\r\n.")),
+        ("DATA in BDAT, and a dot", after_envelope("BDAT 3\r\na\r\nDATA\r\nx\r\n.\r\nBDAT 0 LAST")),
+    ]
+}
+
+/// Lines full of what costs the most to read.
+fn long_arguments() -> Vec<(&'static str, Vec<u8>)> {
+    let plain = |text: &str| text.as_bytes().to_vec();
     let parameters = " A=B".repeat(480);
     let routes = "@r.test,".repeat(200);
-    scripts.extend([
+    vec![
         ("many parameters", plain(&format!("EHLO c.test\r\nMAIL FROM:<a@c.test>{parameters}\r\nQUIT\r\n"))),
         (
             "many sizes",
@@ -187,9 +206,7 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
                 "(".repeat(900)
             )),
         ),
-    ]);
-    scripts.extend([("a line of 600", long(600)), ("a line of 2040", long(2040))]);
-    scripts
+    ]
 }
 
 #[test]

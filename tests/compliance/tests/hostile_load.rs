@@ -1,8 +1,6 @@
 //! Too much of everything: bytes, lines, recipients, connections, patience. Memory and descriptors stay
 //! bounded, and others are served.
 
-#![expect(clippy::expect_used, reason = "a test may fail")]
-
 use compliance::{
     friend::hand_in,
     system::{System, Which},
