@@ -2,6 +2,7 @@
 
 use bstr::{BString, ByteSlice};
 use std::borrow::Cow;
+use types::VerpDelimiters;
 
 /// A message with its envelope, as it came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub struct Message {
     /// Envelope sender, in internal form.
     pub sender: BString,
     /// VERP delimiters, where the sender asks for it (QMQP_README: `prefix@origin-@[]`).
-    pub verp: Option<[u8; 2]>,
+    pub verp: Option<VerpDelimiters>,
     /// Recipients, in internal form.
     pub recipients: Vec<BString>,
 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use maillog::{Client, Event, Logger, QmqpdEvent};
 use std::{rc::Rc, time::Duration};
-use types::{Instant, QueueId, Reply, Trouble};
+use types::{Instant, QueueId, Reply, Trouble, VerpDelimiters};
 
 /// Bytes that are read at once.
 const READ_SIZE: usize = 16 * 1024;
@@ -275,10 +275,12 @@ impl Session {
     }
 
     fn sender(&mut self, sender: &[u8]) {
-        (self.message.sender, self.message.verp) = split_verp(sender);
-        let Some(verp) = self.message.verp else { return };
+        let (sender, wish) = split_verp(sender);
+        self.message.sender = sender;
+        let Some(verp) = wish else { return };
         let filter = &self.settings.verp_delimiter_filter;
-        if !verp.iter().all(|byte| filter.as_bytes().contains(byte)) {
+        self.message.verp = VerpDelimiters::parse(&verp, filter);
+        if self.message.verp.is_none() {
             let delimiters = maillog::printable(&verp);
             self.fault = Some(Fault::Verp(format!(
                 "Invalid VERP delimiters: \"{delimiters}\". Need two characters from \"{filter}\""

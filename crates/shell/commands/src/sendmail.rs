@@ -71,6 +71,7 @@ impl Sendmail {
         std::env::set_current_dir(queue)
             .map_err(|error| Fatal(format!("chdir {queue}: {}", config_files::reason(&error))))?;
         let mut rules = Rules {
+            default_verp_delimiters: values.text(p::default_verp_delimiters),
             verp_delimiter_filter: values.text(p::verp_delimiter_filter),
             smtputf8_enable: values.bool(p::smtputf8_enable),
             requiretls_enable: values.bool(p::requiretls_enable),

@@ -17,7 +17,7 @@ use smtpd::{Peer, peer_name};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc};
 use sys::control::ServedRow;
 use tables::Registry;
-use types::{Address, Instant, QueueId, Recipient, Reply};
+use types::{Address, Instant, QueueId, Recipient, Reply, VerpDelimiters};
 use world::{Accept, Dns, Stream, World};
 
 /// One qmqpd row of master.cf.
@@ -203,7 +203,7 @@ impl<W: World> Connection<W> {
             port: &port,
             origin: &origin,
         };
-        let verp = message.verp.as_ref().map(<[u8; 2]>::as_slice);
+        let verp = message.verp.as_ref().map(VerpDelimiters::as_bytes);
         let sender = Address::new(message.sender.as_slice());
         intake.cleanup.open_qmqp(&client, &sender, verp).await;
         let (mut stint, world) = (Stint::default(), &self.shared.world);

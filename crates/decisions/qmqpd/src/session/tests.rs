@@ -158,7 +158,7 @@ fn refusals_are_in_qmqps_words() {
 fn verp_delimiters_are_checked() {
     let input = |sender: &str| packet("x\n", sender, &["b@mx.test"]);
     let outcome = run(&[], Ok(true), (&input("list-@example.org-@[]"), 9), &Ok(()));
-    assert_eq!(outcome.messages[0].verp, Some(*b"-="));
+    assert_eq!(outcome.messages[0].verp, VerpDelimiters::parse(b"-=", "-=+"));
     assert_eq!(outcome.messages[0].sender, "list@example.org");
     let outcome = run(&[], Ok(true), (&input("listx@example.org-@[]"), 9), &Ok(()));
     assert!(

@@ -154,8 +154,6 @@ impl Message {
             self.attribute("trace_flags", &trace.to_string())?;
         }
         if let Some(delimiters) = &options.verp {
-            let default = sendmail.values.text(p::default_verp_delimiters);
-            let delimiters = if delimiters.is_empty() { default } else { delimiters };
             self.record(RecordType::VERP, delimiters.as_bytes())?;
         }
         for word in &options.recipients {

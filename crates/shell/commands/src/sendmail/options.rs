@@ -7,6 +7,7 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::Path,
 };
+use types::VerpDelimiters;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     /// `-V`
     pub(crate) dsn_envelope_id: Option<String>,
     /// `-XV`: two characters, or none for the default.
-    pub(crate) verp: Option<String>,
+    pub(crate) verp: Option<VerpDelimiters>,
     /// `-bv`: tell where mail would go, deliver nothing.
     pub(crate) verify: bool,
     /// `-v`
@@ -60,6 +61,7 @@ pub(crate) struct Options {
 
 /// What main.cf says about options, and who hears of those that are ignored.
 pub(crate) struct Rules<'a> {
+    pub(crate) default_verp_delimiters: &'a str,
     pub(crate) verp_delimiter_filter: &'a str,
     pub(crate) smtputf8_enable: bool,
     pub(crate) requiretls_enable: bool,
@@ -140,7 +142,7 @@ pub(crate) fn parse(
         match bytes {
             b"-V" if follows_short => {
                 (rules.warn)("option -V is deprecated with Postfix 2.3; specify -XV instead");
-                options.verp = Some(String::new());
+                options.verp = Some(default_verp(rules)?);
             }
             [b'-', b'V', _, _] => {
                 let old = String::from_utf8_lossy(&bytes[1..]).into_owned();
@@ -150,7 +152,7 @@ pub(crate) fn parse(
             }
             b"-q" if options.mode == Mode::Daemon => (rules.warn)("ignoring -q option in daemon mode"),
             b"-q" => options.mode = Mode::Flush,
-            b"-XV" => options.verp = Some(String::new()),
+            b"-XV" => options.verp = Some(default_verp(rules)?),
             b"--" => break,
             [b'-', letters @ ..] if !letters.is_empty() => {
                 let needed = || usage(format!("usage: {name} [options]"));
@@ -239,10 +241,11 @@ fn value(options: &mut Options, (letter, bytes): (char, &[u8]), rules: &mut Rule
         }
         'V' => options.dsn_envelope_id = Some(text),
         'X' => match text.strip_prefix('V') {
-            Some(delimiters) if is_verp(delimiters, rules) => options.verp = Some(delimiters.to_owned()),
-            Some(_) => {
+            Some(delimiters) => {
                 let filter = rules.verp_delimiter_filter;
-                return Err(usage(format!("-V requires two characters from {filter}")));
+                let verp = VerpDelimiters::parse(delimiters.as_bytes(), filter);
+                let wrong = || usage(format!("-V requires two characters from {filter}"));
+                options.verp = Some(verp.ok_or_else(wrong)?);
             }
             None => return Err(usage(format!("unsupported: -X{}", first(&text)))),
         },
@@ -258,8 +261,14 @@ fn first(text: &str) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-fn is_verp(delimiters: &str, rules: &Rules<'_>) -> bool {
-    delimiters.len() == 2 && delimiters.chars().all(|c| rules.verp_delimiter_filter.contains(c))
+/// What `-XV` alone stands for. The mail system does not start with a default that the filter does not allow, but main.cf
+/// may have been changed since.
+fn default_verp(rules: &Rules<'_>) -> Result<VerpDelimiters, Fatal> {
+    let (default, filter) = (rules.default_verp_delimiters, rules.verp_delimiter_filter);
+    VerpDelimiters::parse(default.as_bytes(), filter).ok_or_else(|| {
+        let text = "parameter default_verp_delimiters: want two characters of verp_delimiter_filter";
+        Fatal(format!("{text} ({filter}), not: {default}"))
+    })
 }
 
 /// The name of the file is taken for its directory.
@@ -392,6 +401,7 @@ mod tests {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
         let mut warnings = Vec::new();
         let mut rules = Rules {
+            default_verp_delimiters: "+-",
             verp_delimiter_filter: "-=+",
             smtputf8_enable: true,
             requiretls_enable: true,
@@ -424,16 +434,30 @@ mod tests {
     /// sendmail(1): "-XV (Postfix 2.2 and earlier: -V)", "-XVxy (Postfix 2.2 and earlier: -Vxy)"
     #[test]
     fn the_old_names_of_verp_are_understood_with_a_warning() {
+        let verp = |text: &str| VerpDelimiters::parse(text.as_bytes(), "-=+");
         let (parsed, warnings) = told(&["-V", "-f", "list-owner@x", "b@c"]);
         let parsed = parsed.unwrap();
-        assert_eq!((parsed.verp.as_deref(), parsed.dsn_envelope_id), (Some(""), None));
+        assert_eq!((parsed.verp, parsed.dsn_envelope_id), (verp("+-"), None));
         assert_eq!(parsed.sender.as_deref(), Some(&b"list-owner@x"[..]));
         assert_eq!(warnings, ["option -V is deprecated with Postfix 2.3; specify -XV instead"]);
         let (parsed, warnings) = told(&["-V+=", "b@c"]);
-        assert_eq!(parsed.unwrap().verp.as_deref(), Some("+="));
+        assert_eq!(parsed.unwrap().verp, verp("+="));
         assert_eq!(warnings, ["option -V+= is deprecated with Postfix 2.3; specify -XV+= instead"]);
         let parsed = options(&["-V", "envid", "b@c"]).unwrap();
         assert_eq!((parsed.verp, parsed.dsn_envelope_id.as_deref()), (None, Some("envid")));
+        let asked = |default, warn: &mut dyn FnMut(&str)| {
+            let mut rules = Rules {
+                default_verp_delimiters: default,
+                verp_delimiter_filter: "-=+",
+                smtputf8_enable: true,
+                requiretls_enable: true,
+                warn,
+            };
+            parse("sendmail", &["-XV".into()], Mode::Enqueue, &mut rules).map(|options| options.verp)
+        };
+        assert_eq!(asked("--", &mut |_| {}).unwrap(), verp("--"));
+        let Err(Fatal(why)) = asked("+*", &mut |_| {}) else { panic!("a bad default was taken") };
+        assert!(why.contains("default_verp_delimiters") && why.ends_with("(-=+), not: +*"), "{why}");
     }
 
     #[test]
