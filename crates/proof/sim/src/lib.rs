@@ -39,7 +39,7 @@ pub use mail_client::{Fate, MailClient};
 pub use mail_server::{MailServer, Taken, Temper};
 pub use mail_text::{Mail, NAME_HEADER, TextLimits, name_in};
 pub use names::Names;
-pub use network::{SimListener, Weather};
+pub use network::{Datagram, SimListener, Weather};
 pub use no_loss::NoLoss;
 pub use no_spurious_dup::NoSpuriousDup;
 pub use one_final_status::{FinalStatus, OneFinalStatus};

@@ -1,8 +1,8 @@
 //! Name servers, and what goes wrong with them.
 
-use crate::{Chance, SimStream, SimWorld};
+use crate::{Chance, Datagram, SimStream, SimWorld};
 use dns::testing::Zone;
-use std::{cell::Cell, net::SocketAddr, rc::Rc};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 use world::{Accept, Endpoint, Stream, World};
 
 /// A name server that all hosts can ask.
@@ -10,14 +10,25 @@ pub struct Names {
     zone: Zone,
     /// One in so many questions is answered badly; 0 for none.
     trouble_one_in: Cell<usize>,
+    /// One in so many answers comes late, or too late; 0 for none.
+    late_one_in: Cell<usize>,
 }
+
+/// No answer is later than this: some resolvers still wait then, and others do not.
+const LATENESS_MAX: Duration = Duration::from_secs(6);
+/// What is said about names below this one differs from question to question.
+const FICKLE: &[u8] = b"fickle";
 
 impl Names {
     /// Serves a zone (the text of [`dns::testing`]) at an address, over UDP and TCP.
     pub fn serve(world: &SimWorld, at: SocketAddr, zone: &str) -> Rc<Self> {
-        let names = Rc::new(Self { zone: Zone::parse(zone), trouble_one_in: Cell::new(0) });
+        let names = Rc::new(Self {
+            zone: Zone::parse(zone),
+            trouble_one_in: Cell::new(0),
+            late_one_in: Cell::new(0),
+        });
         let (server, asked) = (Rc::clone(&names), world.clone());
-        world.serve_names(move |_, query| asked.chance(|chance| server.datagrams(query, chance)));
+        world.serve_names(move |_, query| asked.chance(|chance| server.delayed(query, chance)));
         let (listener, server, around) = (world.bind(Endpoint::Inet(at)), Rc::clone(&names), world.clone());
         world.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -33,6 +44,28 @@ impl Names {
     /// From now on one in so many questions is answered badly; 0 for none.
     pub fn set_trouble(&self, one_in: usize) {
         self.trouble_one_in.set(one_in);
+    }
+
+    /// From now on one in so many answers comes late; 0 for none.
+    pub fn set_lateness(&self, one_in: usize) {
+        self.late_one_in.set(one_in);
+    }
+
+    fn delayed(&self, query: &[u8], chance: &mut Chance) -> Vec<Datagram> {
+        let mut answers = self.datagrams(query, chance);
+        if query.windows(FICKLE.len()).any(|window| window == FICKLE) && chance.one_in(2) {
+            // NXDOMAIN
+            let codes = answers.iter_mut().filter_map(|answer| answer.get_mut(3));
+            codes.for_each(|byte| *byte = *byte & 0xf0 | 3);
+        }
+        let late_one_in = self.late_one_in.get();
+        let is_late = late_one_in > 0 && chance.one_in(late_one_in);
+        let after = if is_late {
+            LATENESS_MAX * u32::try_from(chance.below(256)).unwrap_or(0) / 255
+        } else {
+            Duration::ZERO
+        };
+        answers.into_iter().map(|bytes| Datagram { after, bytes }).collect()
     }
 
     /// What comes back for a query. Lies that a resolver cannot see through are not among it.

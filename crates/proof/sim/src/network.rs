@@ -16,7 +16,15 @@ use world::{Accept, Endpoint, World};
 /// Connections that wait to be accepted.
 const BACKLOG_MAX: usize = 128;
 
-type NameServer = Rc<dyn Fn(SocketAddr, &[u8]) -> Vec<Vec<u8>>>;
+type NameServer = Rc<dyn Fn(SocketAddr, &[u8]) -> Vec<Datagram>>;
+
+/// What a name server sends, and how much later.
+pub struct Datagram {
+    /// After the query.
+    pub after: Duration,
+    /// The packet.
+    pub bytes: Vec<u8>,
+}
 
 /// What connections between machines have to expect. Those within a machine (UNIX-domain sockets) are always fair.
 #[derive(Clone, Copy, Debug)]
@@ -129,11 +137,11 @@ impl Network {
         gone.into_iter().map(|(_, _, backlog)| backlog.waiting.take()).collect::<Vec<_>>()
     }
 
-    pub(crate) fn serve_names(&self, answer: impl Fn(SocketAddr, &[u8]) -> Vec<Vec<u8>> + 'static) {
+    pub(crate) fn serve_names(&self, answer: impl Fn(SocketAddr, &[u8]) -> Vec<Datagram> + 'static) {
         *self.names.borrow_mut() = Some(Rc::new(answer));
     }
 
-    pub(crate) fn ask_names(&self, server: SocketAddr, query: &[u8]) -> Vec<Vec<u8>> {
+    pub(crate) fn ask_names(&self, server: SocketAddr, query: &[u8]) -> Vec<Datagram> {
         let names = self.names.borrow().clone();
         names.map(|names| names(server, query)).unwrap_or_default()
     }

@@ -1,7 +1,7 @@
 //! A host's view of the simulation.
 
 use crate::{
-    SimDisk, SimListener, SimStream,
+    Datagram, SimDisk, SimListener, SimStream,
     executor::{Inner, Owner},
     network,
 };
@@ -48,7 +48,7 @@ impl SimWorld {
     }
 
     /// Answers all hosts' DNS queries: the datagrams that come back for a query, in order; none is a timeout.
-    pub fn serve_names(&self, answer: impl Fn(SocketAddr, &[u8]) -> Vec<Vec<u8>> + 'static) {
+    pub fn serve_names(&self, answer: impl Fn(SocketAddr, &[u8]) -> Vec<Datagram> + 'static) {
         self.inner.network.serve_names(answer);
     }
 
@@ -111,8 +111,10 @@ impl World for SimWorld {
     ) -> io::Result<Vec<u8>> {
         let answers = self.inner.network.ask_names(server, query);
         self.pause(self.inner.network.weather.get().latency_max).await;
-        if let Some(datagram) = answers.into_iter().find(|datagram| accept(datagram)) {
-            return Ok(datagram);
+        let mut answers = answers.into_iter().filter(|datagram| accept(&datagram.bytes));
+        if let Some(Datagram { after, bytes }) = answers.next().filter(|datagram| datagram.after < limit) {
+            self.sleep(after).await;
+            return Ok(bytes);
         }
         self.sleep(limit).await;
         Err(io::ErrorKind::TimedOut.into())

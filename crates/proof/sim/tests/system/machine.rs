@@ -34,6 +34,10 @@ pub(crate) fn public(service: &str) -> Endpoint {
     Endpoint::Unix(PathBuf::from(SPOOL).join("public").join(service))
 }
 
+fn private(service: &str) -> Endpoint {
+    Endpoint::Unix(PathBuf::from(SPOOL).join("private").join(service))
+}
+
 /// Runs seeds, or the one that SIM_SEED names, and says how to repeat one that fails.
 pub(crate) fn for_seeds<T>(test: &str, seeds: u64, mut run: impl FnMut(u64) -> Result<T, String>) -> Vec<T> {
     let seeds = match std::env::var("SIM_SEED") {
@@ -123,6 +127,8 @@ pub(crate) struct Sockets {
     smtp: SimListener,
     word: SimListener,
     pickup: SimListener,
+    /// Where deliver runs and master.cf has the row.
+    verify: Option<SimListener>,
 }
 
 /// The processes of one generation, each with its own tasks.
@@ -137,7 +143,10 @@ impl Generation {
     /// Takes up the queue.
     fn deliver(&self, sockets: &Sockets) {
         let Some(deliver) = &self.deliver else { return };
-        deliver.start(vec![served("qmgr", EndpointKind::Unix, "qmgr", &sockets.word)]);
+        let mut rows = vec![served("qmgr", EndpointKind::Unix, "qmgr", &sockets.word)];
+        let verify = sockets.verify.iter();
+        rows.extend(verify.map(|socket| served("verify", EndpointKind::Unix, "verify", socket)));
+        deliver.start(rows);
         self.deliver_process.spawn(wake_up(self.deliver_process.clone(), Rc::downgrade(deliver)));
     }
 
@@ -237,7 +246,9 @@ impl Machine {
     pub(crate) fn boot(&self, simulation: &Simulation, agents: Option<Rc<dyn Agents>>) -> Up {
         let world = simulation.host(ADDRESS, self.disk.clone());
         let (word, pickup) = (world.bind(public("qmgr")), world.bind(public("pickup")));
-        let sockets = Sockets { smtp: world.bind(smtp_endpoint()), word, pickup };
+        let has_verify = agents.is_some() && self.master_cf.contains("\nverify ");
+        let verify = has_verify.then(|| world.bind(private("verify")));
+        let sockets = Sockets { smtp: world.bind(smtp_endpoint()), word, pickup, verify };
         let generation = self.generation(&world, &sockets, agents);
         generation.deliver(&sockets);
         let receive = Rc::clone(&generation.receive);

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod book;
+mod caller;
 mod deliver;
 mod fair;
 mod flow;
@@ -12,3 +13,5 @@ mod policy;
 mod postscreen;
 mod receive;
 mod reload;
+mod sessions;
+mod tables;
