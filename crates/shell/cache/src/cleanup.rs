@@ -29,7 +29,7 @@ pub(crate) fn begin<W: World>(cache: &Rc<Inner<W>>, interval: Duration, keep: Ke
     if interval.is_zero() {
         return;
     }
-    if let Store::Remote(_) = &cache.store {
+    if let (Store::Remote(..), None) = (&cache.store, cache.store.file()) {
         let name = &cache.name;
         cache.log.warning(&format!(
             "{name}: old entries cannot be found in this type of table; set its cleanup interval to 0, and a ttl in the table's file"
@@ -64,8 +64,7 @@ async fn run<W: World>(cache: &Inner<W>, keep: &Keep) {
     let mut count = Count::default();
     let ended = match &cache.store {
         Store::Memory(_) => cache.clean_memory(keep, &mut count).await,
-        Store::File(_) => cache.clean_file(keep, &mut count).await,
-        Store::Remote(_) => return,
+        Store::File(_) | Store::Remote(..) => cache.clean_file(keep, &mut count).await,
     };
     let Count { retained, dropped } = count;
     let name = &cache.name;
@@ -88,7 +87,7 @@ async fn run<W: World>(cache: &Inner<W>, keep: &Keep) {
 
 impl<W: World> Inner<W> {
     fn is_closing(&self) -> bool {
-        matches!(&self.store, Store::File(file) if file.is_closing())
+        self.store.file().is_some_and(|file| file.is_closing())
     }
 
     async fn clean_memory(&self, keep: &Keep, count: &mut Count) -> Run {
@@ -108,7 +107,7 @@ impl<W: World> Inner<W> {
     }
 
     async fn clean_file(&self, keep: &Keep, count: &mut Count) -> Run {
-        let Store::File(file) = &self.store else { return Run::Full };
+        let Some(file) = self.store.file() else { return Run::Full };
         let entries = file.entries();
         loop {
             let (some, is_last) = entries.take(AT_ONCE).await;

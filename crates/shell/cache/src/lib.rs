@@ -12,6 +12,7 @@
 //! Diagnostics: a damaged file is moved aside, with a warning, and begun anew. A file that cannot be written to is a warning, at
 //! most once a second, and changes wait in memory. Nothing is fatal.
 
+mod backup;
 mod changed;
 mod cleanup;
 mod file;
@@ -20,6 +21,7 @@ mod place;
 mod rare;
 mod table_file;
 
+use backup::Backup;
 use config::{Values, own};
 use file::FileCache;
 use maillog::Logger;
@@ -70,8 +72,19 @@ struct Inner<W: World> {
 enum Store<W: World> {
     Memory(RefCell<Memory>),
     File(Rc<FileCache<W>>),
-    /// A table behind a connection.
-    Remote(Rc<dyn Table>),
+    /// A table behind a connection, and perhaps a file behind that.
+    Remote(Rc<dyn Table>, Backup<W>),
+}
+
+impl<W: World> Store<W> {
+    /// The file that is written, and looked through for old entries.
+    fn file(&self) -> Option<&Rc<FileCache<W>>> {
+        match self {
+            Self::Memory(_) => None,
+            Self::File(file) => Some(file),
+            Self::Remote(_, backup) => backup.file(),
+        }
+    }
 }
 
 impl<W: World> Cache<W> {
@@ -91,8 +104,10 @@ impl<W: World> Cache<W> {
         let (name, store) = match Place::of(&map, values, log) {
             Ok(Place::Memory) => (memory_name.to_owned(), in_memory()),
             Ok(Place::Elsewhere) => {
+                let (backup, registry) = Backup::of(world, (values, registry), log, entries_max);
                 let table = registry.try_open(&map);
-                let store = table.map(Store::Remote).map_err(|error| error.to_string());
+                let store =
+                    table.map(|table| Store::Remote(table, backup)).map_err(|error| error.to_string());
                 (map, store.unwrap_or_else(|why| instead(log, &why, in_memory())))
             }
             Ok(Place::File(table)) => {
@@ -113,7 +128,7 @@ impl<W: World> Cache<W> {
         let answer = match &self.0.store {
             Store::Memory(memory) => memory.borrow().get(key).map_or(Lookup::Absent, Lookup::Found),
             Store::File(file) => file.lookup(key).await,
-            Store::Remote(table) => table.lookup(key).await,
+            Store::Remote(table, _) => table.lookup(key).await,
         };
         if let Lookup::TryAgain(why) = &answer {
             let (name, key) = (&self.0.name, maillog::printable(key));
@@ -135,7 +150,7 @@ impl<W: World> Cache<W> {
 
     /// Writes what is not written yet, and ends the work on old entries. To be called when a process stops.
     pub async fn close(&self) {
-        if let Store::File(file) = &self.0.store {
+        if let Some(file) = self.0.store.file() {
             file.close().await;
         }
     }
@@ -144,7 +159,7 @@ impl<W: World> Cache<W> {
 impl<W: World> Cache<W> {
     /// The same at once, while nothing else of this process goes on: it ends, and what would happen meanwhile must not.
     pub fn close_now(&self) {
-        if let Store::File(file) = &self.0.store {
+        if let Some(file) = self.0.store.file() {
             file.close_now();
         }
     }
@@ -158,7 +173,7 @@ impl<W: World> Inner<W> {
                 Ok(())
             }
             Store::File(file) => file.set(key, value),
-            Store::Remote(table) => match value {
+            Store::Remote(table, _) => match value {
                 Some(value) => table.update(key, value).await,
                 None => table.delete(key).await,
             },
@@ -175,7 +190,7 @@ impl<W: World> Inner<W> {
         match &self.store {
             Store::Memory(memory) => Ok(memory.borrow().get(key)),
             Store::File(file) => file.lookup(key).await.into_result(),
-            Store::Remote(table) => table.lookup(key).await.into_result(),
+            Store::Remote(table, _) => table.lookup(key).await.into_result(),
         }
     }
 }

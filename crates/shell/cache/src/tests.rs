@@ -393,3 +393,119 @@ fn types_of_berkeley_db_are_redirected() {
     });
     assert_eq!(machine.stored(&format!("lmdb:{}", machine.path("cache")), "key"), some("value"));
 }
+
+/// A table behind a connection that has a file behind it, as memcache has.
+struct Front {
+    entries: RefCell<std::collections::BTreeMap<Vec<u8>, Vec<u8>>>,
+    backup: Rc<dyn Table>,
+}
+
+impl Front {
+    async fn find(&self, key: &[u8]) -> Lookup {
+        let here = self.entries.borrow().get(key).cloned();
+        match here {
+            Some(value) => Lookup::Found(value),
+            None => self.backup.lookup(key).await,
+        }
+    }
+}
+
+impl Table for Front {
+    fn name(&self) -> &'static str {
+        "memcache:front"
+    }
+
+    fn lookup<'a>(&'a self, key: &'a [u8]) -> world::Answer<'a, Lookup> {
+        world::Answer::later(self.find(key))
+    }
+
+    fn update<'a>(&'a self, key: &'a [u8], value: &'a [u8]) -> world::Answer<'a, Result<(), Trouble>> {
+        self.entries.borrow_mut().insert(key.to_vec(), value.to_vec());
+        self.backup.update(key, value)
+    }
+
+    fn delete<'a>(&'a self, key: &'a [u8]) -> world::Answer<'a, Result<(), Trouble>> {
+        self.entries.borrow_mut().remove(key);
+        self.backup.delete(key)
+    }
+}
+
+/// Opens `memcache:BACKUP`.
+struct Fronts;
+
+impl tables::Opener for Fronts {
+    fn open(
+        &self,
+        map_type: &str,
+        name: &str,
+        tables: &dyn world::Tables,
+    ) -> Option<Result<Rc<dyn Table>, tables::OpenError>> {
+        let front = || Front { entries: RefCell::default(), backup: tables.open_to_change(name) };
+        (map_type == "memcache").then(|| Ok(Rc::new(front()) as Rc<dyn Table>))
+    }
+}
+
+impl Machine {
+    /// A cache that is elsewhere, with a backup.
+    fn open_backed(&self, backup: &str, cleanup_interval: Duration) -> Cache<SimWorld> {
+        let openers = tables::Openers::new(vec![Rc::new(Fronts)], None);
+        let registry = Rc::new(Registry::new(&self.values, self.log()).with_openers(&openers));
+        let settings =
+            Settings { map: format!("memcache:{backup}"), memory_name: "internal:verify", cleanup_interval };
+        Cache::open(&self.world, settings, (&self.values, &registry), &self.log(), Rc::new(keep))
+    }
+}
+
+#[test]
+fn a_cache_elsewhere_writes_to_the_file_behind_it() {
+    for map_type in FILE_TYPES {
+        let machine = Machine::new(&[]);
+        let backup = format!("{map_type}:{}", machine.path("backup"));
+        let cache = machine.open_backed(&backup, NEVER);
+        machine.run(async move {
+            cache.update(b"key", b"value").await;
+            cache.update(b"gone", b"value").await;
+            cache.delete(b"gone").await;
+            assert_eq!(get(&cache, "key").await, some("value"));
+            cache.close().await;
+        });
+        assert_eq!(machine.stored(&backup, "key"), some("value"), "{map_type}");
+        assert_eq!(machine.stored(&backup, "gone"), None, "{map_type}");
+        // Those in front have forgotten it.
+        let cache = machine.open_backed(&backup, NEVER);
+        machine.run(async move { assert_eq!(get(&cache, "key").await, some("value")) });
+        assert_eq!(machine.logged(), [""; 0], "{map_type}");
+    }
+}
+
+#[test]
+fn old_entries_of_the_file_behind_a_cache_go() {
+    let machine = Machine::new(&[]);
+    let backup = format!("lmdb:{}", machine.path("backup"));
+    let (cache, world) = (machine.open_backed(&backup, HOUR), machine.world.clone());
+    machine.run(async move {
+        world.sleep(Duration::from_secs(10)).await;
+        cache.update(b"a", b"old").await;
+        cache.update(b"b", b"new").await;
+        world.sleep(HOUR).await;
+        assert_eq!((get(&cache, "a").await, get(&cache, "b").await), (None, some("new")));
+        cache.close().await;
+    });
+    assert_eq!((machine.stored(&backup, "a"), machine.stored(&backup, "b")), (None, some("new")));
+    let said = machine.logged();
+    let name = format!("memcache:{}", backup.replace(&machine.path(""), "DIR/"));
+    let empty = format!("cache {name} full cleanup: retained=0 dropped=0 entries");
+    assert_eq!(said, [empty.clone(), empty.replace("retained=0 dropped=0", "retained=1 dropped=1")]);
+}
+
+#[test]
+fn a_backup_that_may_not_be_written_is_told() {
+    let machine = Machine::new(&[("address_verify_map", "")]);
+    let cache = machine.open_backed("proxy:btree:/x", NEVER);
+    machine.run(async move { cache.update(b"key", b"value").await });
+    let said = machine.logged().join("\n");
+    assert!(
+        said.contains("proxywrite service is not configured for table \"btree:/x\"; nothing is"),
+        "{said}"
+    );
+}

@@ -73,7 +73,10 @@ pub(crate) fn open<W: World>(
     Ok(Rc::new(Memcache {
         name: format!("memcache:{name}"),
         client: remote.client(source.text("memcache", "inet:localhost:11211"), timing)?,
-        backup: source.get("backup").filter(|backup| !backup.is_empty()).map(|backup| tables.open(backup)),
+        backup: source
+            .get("backup")
+            .filter(|backup| !backup.is_empty())
+            .map(|backup| tables.open_to_change(backup)),
         key_format,
         key_digest: digest(name, source.text("key_digest", ""))?,
         domain: crate::sql::domain(&source, tables),

@@ -42,7 +42,7 @@ pub use logical::{LogicalLine, LogicalLines};
 pub use open::{SUPPORTED_TYPES, is_at_hand, is_supported, open};
 pub use pages::StoredNull;
 pub use redirect::Redirect;
-pub use registry::{Opener, Openers, Registry, Settings};
+pub use registry::{Changeable, Opener, Openers, Registry, Settings};
 pub use slow::{Direct, Slow, SystemUsers};
 pub use source::{Duplicates, Each, NOT_LISTABLE, OpenError, Options, Source, Warn, errno_text};
 pub use user_list::{is_user_listed, may_use_sender};

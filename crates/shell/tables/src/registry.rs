@@ -96,7 +96,11 @@ pub struct Registry {
     values: Option<Values>,
     approved: OnceCell<Approved>,
     tables: RefCell<HashMap<(Caution, String), Rc<dyn Table>>>,
+    changeable: Option<Rc<Changeable>>,
 }
+
+/// Opens a table that can be changed, if it is of such a kind.
+pub type Changeable = dyn Fn(&str) -> Option<Rc<dyn Table>>;
 
 impl Registry {
     /// Warnings about tables go to `logger`.
@@ -121,6 +125,7 @@ impl Registry {
             values: None,
             approved: OnceCell::new(),
             tables: RefCell::default(),
+            changeable: None,
         }
     }
 
@@ -294,6 +299,11 @@ impl Registry {
 }
 
 impl Tables for Registry {
+    fn open_to_change(&self, type_and_name: &str) -> Rc<dyn Table> {
+        let opened = self.changeable.as_ref().and_then(|open| open(type_and_name));
+        opened.unwrap_or_else(|| self.open(type_and_name))
+    }
+
     fn open(&self, type_and_name: &str) -> Rc<dyn Table> {
         self.open_at(type_and_name, (Caution::None, 0))
     }
@@ -323,7 +333,14 @@ impl Registry {
             values: self.values.clone(),
             approved: OnceCell::new(),
             tables: RefCell::default(),
+            changeable: None,
         }
+    }
+
+    /// The same without any table, for an owner of tables that are to be changed.
+    #[must_use]
+    pub fn with_changeable(&self, open: Rc<Changeable>) -> Self {
+        Self { changeable: Some(open), ..self.twin() }
     }
 }
 

@@ -93,6 +93,11 @@ pub trait Tables {
         self.open(type_and_name)
     }
 
+    /// The same for a table that is to be changed as well: where nobody has one, [`Table::update`] says so.
+    fn open_to_change(&self, type_and_name: &str) -> Rc<dyn Table> {
+        self.open(type_and_name)
+    }
+
     /// Reads the file behind a `/file/name` pattern of a match list. Trouble makes that pattern an
     /// error for whatever reaches it, never an empty list.
     fn pattern_file(&self, path: &str) -> Result<Vec<u8>, Trouble> {
