@@ -108,6 +108,8 @@ impl<'a> Story<'a> {
         let mut spool: Vec<_> = files(&self.system.path("mail/spool")).iter().map(read).collect();
         spool.sort();
         seen.insert("spool".to_owned(), spool.iter().map(|text| essence(text).join("\n")).collect());
+        let told = fs::read_to_string(self.system.path("mail/command")).unwrap_or_default();
+        seen.insert("commands".to_owned(), told.lines().map(str::to_owned).collect());
         // The same delivery is tried until it ends, more or less often.
         let fates: BTreeSet<String> = fates(&log).into_values().flatten().collect();
         seen.insert("fates".to_owned(), fates.into_iter().collect());
@@ -302,5 +304,41 @@ fn the_queue_file_keeps_the_wish() {
         let expected = "MAIL FROM:<held-a+relay.test@home.test> RCPT TO:<a@relay.test>";
         assert_eq!(count(&seen, "server", expected), 1, "{seen:#?}");
         assert_eq!(count(&seen, "server", ""), 3, "{seen:#?}");
+    });
+}
+
+/// What local(8) sends on has the sender of the copy that it got, and so has what goes to a filter.
+#[test]
+fn aliases_and_filters_get_the_sender_of_the_copy() {
+    const ALIASES: &str = "alias_maps = inline:{ {forwarded = f@relay.test, unknown@relay.test} \
+        {owned = o@relay.test, unknown@relay.test} {owner-owned = other@home.test} {dead = games, d@bad.test} \
+        {command = \"|echo $$SENDER $$RECIPIENT >>$B/mail/command\"} }\nallow_mail_to_commands = alias\n";
+    alone("verp::aliases_and_filters_get_the_sender_of_the_copy", ZONE, || {
+        let server = Sink::start("127.0.0.2:25", RULES);
+        let story = |story: &mut Story<'_>| {
+            let many = ["forwarded", "owned", "dead", "command", "a@relay.test"];
+            let many = many.map(|recipient| format!("<{recipient}>"));
+            story.submit("<list@home.test> XVERP", &many.each_ref().map(String::as_str));
+        };
+        let settings = format!("{ALIASES}default_privs = nobody\n");
+        let seen = alike(&server, story, &settings);
+        for expected in [
+            "MAIL FROM:<list+forwarded@home.test> RCPT TO:<f@relay.test>",
+            "MAIL FROM:<owner-owned@mx.test> RCPT TO:<o@relay.test>",
+            "MAIL FROM:<list+a=relay.test@home.test> RCPT TO:<a@relay.test>",
+        ] {
+            assert_eq!(count(&seen, "server", expected), 1, "{expected}: {seen:#?}");
+        }
+        assert_eq!(seen["commands"], ["list+command@home.test command@mx.test"]);
+        assert_eq!(count(&seen, "mailbox list", "To: list+dead@home.test"), 1, "{seen:#?}");
+        assert_eq!(
+            count(&seen, "mailbox other", "Final-Recipient: rfc822; unknown@relay.test"),
+            1,
+            "{seen:#?}"
+        );
+        let filtered = alike(&server, story, "content_filter = smtp:[127.0.0.2]\n");
+        let expected = "MAIL FROM:<list+owned@home.test> RCPT TO:<owned@mx.test>";
+        assert_eq!(count(&filtered, "server", expected), 1, "{filtered:#?}");
+        assert_eq!(count(&filtered, "server", ""), 5, "{filtered:#?}");
     });
 }
