@@ -333,11 +333,14 @@ fn format_bytes(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
+/// What would end a line, for somebody.
+pub(crate) const LINE_END_MARKS: [u8; 3] = [b'\n', b'\r', 0];
+
 /// One line of our own making: nothing in it can end it.
 fn put(out: &mut Out<'_>, text: &[u8]) {
-    if text.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
+    if text.iter().any(|byte| LINE_END_MARKS.contains(byte)) {
         let clean: Vec<u8> =
-            text.iter().map(|byte| if matches!(byte, b'\n' | b'\r' | 0) { b'?' } else { *byte }).collect();
+            text.iter().map(|byte| if LINE_END_MARKS.contains(byte) { b'?' } else { *byte }).collect();
         out(Line { bytes: &clean, is_complete: true });
     } else {
         out(Line { bytes: text, is_complete: true });
@@ -354,17 +357,18 @@ const INDENT: &[u8] = b"    ";
 
 /// Writes a text over several lines, all but the first indented.
 fn wrap(text: &[u8], out: &mut Out<'_>) {
+    wrapped(text, LINE_LENGTH, |line, indent| put(out, &format_bytes(&[indent, line])));
+}
+
+/// Breaks a text at blanks where it is longer than so many bytes; `emit` gets each line and what stands before it.
+pub(crate) fn wrapped(text: &[u8], line_length: usize, mut emit: impl FnMut(&[u8], &'static [u8])) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let mut indent: &[u8] = b"";
-    let mut emit = |line: &[u8], indent: &[u8]| {
-        let line = line.trim_ascii_end();
-        put(out, &format_bytes(&[indent, line]));
-    };
     let (mut start, mut word) = (0, 0);
     loop {
         let end = text[word..].iter().position(is_blank).map_or(text.len(), |at| word + at);
-        if word > start && end - start > LINE_LENGTH - indent.len() {
-            emit(&text[start..word], indent);
+        if word > start && end - start > line_length - indent.len() {
+            emit(text[start..word].trim_ascii_end(), indent);
             while text.get(word).is_some_and(u8::is_ascii_whitespace) {
                 word += 1;
             }
@@ -376,7 +380,7 @@ fn wrap(text: &[u8], out: &mut Out<'_>) {
         }
         word = word.max(end + 1);
     }
-    emit(&text[start..], indent);
+    emit(text[start..].trim_ascii_end(), indent);
 }
 
 /// The separator of the parts: `QUEUEID.seconds/host`, with a number behind it if the original has that.

@@ -14,12 +14,14 @@
 
 mod compose;
 mod plan;
+mod session_notice;
 mod settings;
 mod status_filter;
 mod template;
 
 pub use compose::{Composer, Line, Original};
 pub use plan::{Audience, Kind, Notification, Plan, Returns, Share, plan, shares};
+pub use session_notice::{NoticeSettings, Role, SessionNotice};
 pub use settings::BounceSettings;
 pub use status_filter::StatusFilter;
 pub use template::{Print, Problem, Template, TemplateKind, Templates};

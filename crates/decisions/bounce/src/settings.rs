@@ -1,6 +1,6 @@
 //! Typed view of the parameters that bounce(8) reads.
 
-use config::{Values, params as p};
+use config::{NotifyClasses, Values, params as p};
 
 use crate::template::Templates;
 
@@ -40,8 +40,7 @@ impl BounceSettings {
     #[must_use]
     pub fn load(values: &Values, template_file: Option<&[u8]>) -> (Self, Vec<String>) {
         let (templates, warnings) = Templates::load(values, template_file);
-        let classes = values.list(p::notify_classes);
-        let has = |class: &str| classes.iter().any(|name| name.eq_ignore_ascii_case(class));
+        let classes = values.notify_classes();
         let mail_name = values
             .text(p::mail_name)
             .chars()
@@ -63,9 +62,9 @@ impl BounceSettings {
             ),
             mailer_daemon: format!("MAILER-DAEMON@{}", values.text(p::myhostname)),
             mail_name,
-            notify_bounce: has("bounce"),
-            notify_2bounce: has("2bounce"),
-            notify_delay: has("delay"),
+            notify_bounce: classes.has_any(NotifyClasses::BOUNCE),
+            notify_2bounce: classes.has_any(NotifyClasses::DOUBLE_BOUNCE),
+            notify_delay: classes.has_any(NotifyClasses::DELAY),
             templates,
         };
         (settings, warnings)

@@ -59,6 +59,8 @@ pub enum Source {
     Forward,
     /// A notification of ours.
     Bounce,
+    /// A session that the postmaster is told of.
+    Notify,
     /// A probe of verify(8).
     Verify,
 }

@@ -180,7 +180,8 @@ impl ClientSettings {
     /// Whether addresses of a message of this source are mapped. Mail of our own is not received, so nothing overrides
     /// that.
     pub(crate) fn maps_addresses_of(&self, source: Source) -> bool {
-        self.maps_addresses || matches!(source, Source::Forward | Source::Bounce | Source::Verify)
+        self.maps_addresses
+            || matches!(source, Source::Forward | Source::Bounce | Source::Notify | Source::Verify)
     }
 
     /// Whether addresses and headers in UTF-8 make a message of this source a SMTPUTF8 message.
@@ -191,6 +192,7 @@ impl ClientSettings {
             Source::Pickup => "sendmail",
             Source::Forward => "forward",
             Source::Bounce => "bounce",
+            Source::Notify => "notify",
             Source::Verify => "verify",
         };
         self.smtputf8_autodetect_classes.iter().any(|name| name == class || name == "all")

@@ -50,7 +50,17 @@ impl<W: World> Injector<W> {
         client: &Values,
         arrived: impl Fn(QueueId) + 'static,
     ) -> Self {
-        let client = Rc::new(ClientSettings::load(client));
+        Self::of((world, queue), (log, zone), cleanup, Rc::new(ClientSettings::load(client)), arrived)
+    }
+
+    /// The same with values that were read before.
+    pub fn of(
+        (world, queue): (W, Queue<W::Disk>),
+        (log, zone): (Log, Zone),
+        cleanup: CleanupRow,
+        client: Rc<ClientSettings>,
+        arrived: impl Fn(QueueId) + 'static,
+    ) -> Self {
         Self { world, queue, log, zone, cleanup, client, arrived: Box::new(arrived) }
     }
 

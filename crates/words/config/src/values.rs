@@ -15,6 +15,7 @@ use crate::{
     expand::{self, Expansion, Mode, Names, Options},
     main_cf::MainCf,
     master_cf::ServiceRow,
+    notify_classes::NotifyClasses,
     number,
     own::{self, Own},
     params::{self, COMPUTED, Id, Kind},
@@ -298,6 +299,12 @@ impl Values {
     #[must_use]
     pub fn inet_protocols(&self) -> Protocols {
         self.environment().protocols(self.text(params::inet_protocols))
+    }
+
+    /// What the postmaster is told about: notify_classes.
+    #[must_use]
+    pub fn notify_classes(&self) -> NotifyClasses {
+        NotifyClasses::parse(&self.list(params::notify_classes))
     }
 
     /// The addresses that mail is received on: inet_interfaces. None if the setting cannot be used, which the

@@ -4,7 +4,7 @@
 //! allocation, [`data`] and [`bdat`] read message content. [`attr`] is the attribute protocol of
 //! Postfix's UNIX-domain sockets, and [`proxymap`] what is said in it about tables. [`proxy`] is what HAProxy says before a
 //! connection that it passes on. [`xtext`] is how values stand in commands.
-//! [`policy`] is what the SMTP server and policy servers say to each other.
+//! A [`Transcript`] keeps what was said in a session. [`policy`] is what the SMTP server and policy servers say to each other.
 //!
 //! Nothing here logs or fails except by returning a value; nothing panics on any bytes.
 
@@ -19,9 +19,11 @@ pub mod policy;
 pub mod proxy;
 pub mod proxymap;
 pub mod reply_reader;
+mod transcript;
 pub mod verify;
 pub mod xtext;
 
 pub use ehlo::EhloKeywords;
 pub use line_ends::BareNewline;
 pub use reply_reader::{Progress, ReplyReader, ServerReply, printable};
+pub use transcript::Transcript;

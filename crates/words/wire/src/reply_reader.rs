@@ -77,6 +77,12 @@ impl ReplyReader {
         self.lines > 0 || !self.line.is_empty()
     }
 
+    /// The lines of a reply that is not complete, and whether one of them is no line of a reply.
+    #[must_use]
+    pub fn unfinished(&self) -> (&[u8], bool) {
+        (&self.text, self.is_disordered)
+    }
+
     /// Takes bytes until a reply is complete; returns how many were taken. Call again with the rest.
     pub fn feed(&mut self, bytes: &[u8]) -> (usize, Progress) {
         let mut taken = 0;
