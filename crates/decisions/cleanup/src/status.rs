@@ -1,6 +1,7 @@
 //! How it ended.
 
 use crate::Cleanup;
+use config::NotifyClasses;
 use queue_format::Sizes;
 use types::{BodyEncoding, Dsn, DsnReturn, MessageAttributes, Reply, Status, VerpDelimiters};
 
@@ -54,6 +55,21 @@ impl Errors {
         }
     }
 
+    /// What the postmaster hears of it as.
+    const fn trouble(self) -> NotifyClasses {
+        if self.has(Self::DEFER) {
+            NotifyClasses::POLICY
+        } else if self.has(Self::BAD) {
+            NotifyClasses::SOFTWARE
+        } else if self.has(Self::SIZE) || self.has(Self::HOPS) {
+            NotifyClasses::BOUNCE
+        } else if self.has(Self::WRITE) {
+            NotifyClasses::RESOURCE
+        } else {
+            NotifyClasses::SOFTWARE
+        }
+    }
+
     const fn cannot_bounce(self) -> bool {
         self.0 & (Self::BAD.0 | Self::WRITE.0 | Self::DEFER.0 | Self::RECIPIENT.0) != 0
     }
@@ -86,6 +102,8 @@ pub struct Refusal {
     pub reply: Reply,
     /// Whose fault it is.
     pub fault: Fault,
+    /// The same for the postmaster.
+    pub trouble: NotifyClasses,
     /// The same in few words, for whoever has nobody to reply to; `None` when all has been logged.
     pub summary: Option<&'static str>,
 }
@@ -162,7 +180,7 @@ impl Cleanup {
             _ => Fault::Other,
         };
         let summary = self.reason.is_none().then(|| self.errors.detail().1);
-        Verdict::Refuse(Refusal { reply: self.reply(), fault, summary })
+        Verdict::Refuse(Refusal { reply: self.reply(), fault, trouble: self.errors.trouble(), summary })
     }
 
     fn bounce(&self, size_patch: Option<SizePatch>) -> Verdict {

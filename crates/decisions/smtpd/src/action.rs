@@ -1,8 +1,9 @@
 //! What a session wants done.
 
-use crate::{Envelope, Question};
+use crate::{Envelope, Notice, Question};
+use config::NotifyClasses;
 use std::time::Duration;
-use types::Instant;
+use types::{Instant, Reply};
 
 /// The next thing to do for a session, and how to tell it the outcome.
 ///
@@ -44,8 +45,19 @@ pub enum Action<'s> {
     End(Envelope<'s>),
     /// Forget the message of the last [`Action::Open`].
     Abort,
+    /// Tell the postmaster of the session.
+    Notify(Box<Notice>),
     /// Wait before the next step (`smtpd_error_sleep_time`).
     Sleep(Duration),
     /// Close the connection; the session is over.
     Close,
+}
+
+/// A message that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// What the client hears.
+    pub reply: Reply,
+    /// What went wrong, for the postmaster.
+    pub trouble: NotifyClasses,
 }

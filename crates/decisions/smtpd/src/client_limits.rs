@@ -102,6 +102,8 @@ impl Counters {
     }
 }
 
+const CONCURRENCY: &str = "Connection concurrency";
+
 /// A limit that was exceeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excess {
@@ -113,6 +115,11 @@ pub(crate) struct Excess {
 }
 
 impl Excess {
+    /// Of connections at once, which the postmaster may hear of, and not of their rate.
+    pub(crate) fn is_of_connections(&self) -> bool {
+        self.what == CONCURRENCY
+    }
+
     /// The log line. `client` is the client as log lines name it.
     pub(crate) fn line(&self, client: &dyn std::fmt::Display, counters: &Counters) -> String {
         let Self { what, count, account } = self;
@@ -190,7 +197,7 @@ impl Tickets {
 fn excess_of(connection: &Connection, limits: &EventLimits) -> Option<Excess> {
     let over = |count: u32, limit: u32| (limit > 0 && count > limit).then_some(count);
     if let Some(count) = over(connection.connection_count(), limits.connection_count) {
-        return Some(Excess { what: "Connection concurrency", count, account: None });
+        return Some(Excess { what: CONCURRENCY, count, account: None });
     }
     let count = over(connection.connection_rate(), limits.connection_rate)?;
     Some(Excess { what: "Connection rate", count, account: None })

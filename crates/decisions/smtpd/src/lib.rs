@@ -3,7 +3,7 @@
 //! ```text
 //!  bytes ─▶ Session ── Action::Judge(question) ─▶ Judge (tables, DNS, rewrite)
 //!  bytes ◀─    │  ◀──────── verdict ─────────────┘
-//!              └─ Action::{Open, Begin, Content, End, Abort} ─▶ cleanup and queue
+//!              └─ Action::{Open, Begin, Content, End, Abort, Notify} ─▶ cleanup and queue
 //! ```
 //!
 //! [`Session`] does no I/O, has no clock and never waits: a shell loop calls [`Session::step`], does what the
@@ -33,7 +33,7 @@ mod stress;
 mod transaction;
 mod unverified;
 
-pub use action::Action;
+pub use action::{Action, Refused};
 pub use client_limits::{ClientLimits, Counters, EventLimits};
 pub use effects::Effects;
 pub use forwarded::Forwarded;
@@ -46,7 +46,7 @@ pub use policy_service::{PolicyEndpoint, PolicyService};
 pub use question::{Answer, Ask, Grant, Grants, MailChecks, Question, Standing, Verdict};
 pub use record::{Step, Witness};
 pub use restrictions::{AccessSubject, DnsListSubject, Restriction, RestrictionLists, Rules, SenderLogin};
-pub use session::Session;
+pub use session::{Notice, Session};
 pub use settings::{Codes, ForbidBareNewline, Limits, Protocol, SmtpdSettings, TempfailAction};
 pub use stress::{Load, Stress};
 pub use transaction::{Envelope, Transaction};

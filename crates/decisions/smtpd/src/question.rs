@@ -2,6 +2,7 @@
 
 use crate::{Effects, EhloKeywords, Flushed, Peer, Transaction};
 use bstr::{BStr, BString};
+use config::NotifyClasses;
 use maillog::Logger;
 use types::{Address, Instant, QueueId, Reply, Trouble};
 
@@ -110,6 +111,8 @@ pub struct Standing {
     pub sender_checked: bool,
     /// What access tables want done to the message; it ends with the transaction.
     pub effects: Effects,
+    /// What went wrong, for the postmaster.
+    pub trouble: NotifyClasses,
 }
 
 /// Whether a client may use something.

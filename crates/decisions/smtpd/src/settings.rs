@@ -1,7 +1,7 @@
 //! The parameters of an SMTP server, as one service of master.cf has them.
 
 use crate::{client_limits::ClientLimits, restrictions::RestrictionLists, unverified::UnverifiedSettings};
-use config::{Invalid, Protocols, Values, params as p};
+use config::{Invalid, NotifyClasses, Protocols, Values, params as p};
 use std::time::Duration;
 use types::VerpDelimiters;
 
@@ -43,6 +43,8 @@ pub struct Limits {
     pub smtpd_recipient_limit: usize,
     /// postconf(5) `smtpd_recipient_overshoot_limit`
     pub smtpd_recipient_overshoot_limit: u32,
+    /// postconf(5) `smtpd_history_flush_threshold`
+    pub smtpd_history_flush_threshold: usize,
 }
 
 /// What is spoken.
@@ -108,6 +110,8 @@ pub struct SmtpdSettings {
     pub codes: Codes,
     /// Addresses that are probed.
     pub unverified: UnverifiedSettings,
+    /// postconf(5) `notify_classes`
+    pub notify_classes: NotifyClasses,
 }
 
 /// What is done where DNS fails for now.
@@ -187,12 +191,14 @@ impl SmtpdSettings {
             restrictions: RestrictionLists::load(values)?,
             codes: Codes::load(values)?,
             unverified: UnverifiedSettings::load(values)?,
+            notify_classes: values.notify_classes(),
         })
     }
 }
 
 impl SmtpdSettings {
-    /// The same for `sendmail -bs`, which nobody reaches over a network: without restrictions and without TLS.
+    /// The same for `sendmail -bs`, which nobody reaches over a network: without restrictions, without TLS, and without
+    /// telling the postmaster.
     pub fn load_stand_alone(values: &Values) -> Result<Self, Invalid> {
         let mut protocol = Protocol::load(values)?;
         protocol.requires_tls = false;
@@ -205,6 +211,7 @@ impl SmtpdSettings {
             restrictions: RestrictionLists::none(),
             codes: Codes::load(values)?,
             unverified: UnverifiedSettings::load(values)?,
+            notify_classes: NotifyClasses::default(),
         })
     }
 }
@@ -225,6 +232,8 @@ impl Limits {
             smtpd_junk_command_limit: count(p::smtpd_junk_command_limit),
             smtpd_recipient_limit: usize::try_from(size(p::smtpd_recipient_limit)).unwrap_or(usize::MAX),
             smtpd_recipient_overshoot_limit: count(p::smtpd_recipient_overshoot_limit),
+            smtpd_history_flush_threshold: usize::try_from(size(p::smtpd_history_flush_threshold))
+                .unwrap_or(usize::MAX),
         }
     }
 }

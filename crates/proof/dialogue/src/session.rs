@@ -225,7 +225,7 @@ impl Run {
                     let id = format!("{:X}", 0xA000_0000_u32 + self.opened).parse::<QueueId>();
                     self.session.opened(id.map_err(|_| not_allocated()));
                 }
-                Action::Begin(_) | Action::Content(_) | Action::Abort => {}
+                Action::Begin(_) | Action::Content(_) | Action::Abort | Action::Notify(_) => {}
                 Action::End(_) => {
                     self.queued += 1;
                     self.session.finished(Ok(()));

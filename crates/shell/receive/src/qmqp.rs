@@ -189,7 +189,7 @@ impl<W: World> Connection<W> {
             warn_of_write(&self.shared, tag, intake.id(), &error);
             return Err(write_error());
         }
-        finish(&self.shared, tag, intake).await
+        finish(&self.shared, tag, intake).await.map_err(|refused| refused.reply)
     }
 
     async fn write(&self, intake: &mut Intake<W::Disk>, message: &Message) -> io::Result<()> {

@@ -5,10 +5,12 @@ use crate::{
     service::{Routes, SmtpService},
     session::{Attendant, write_error},
 };
+use bounce::{Role, SessionNotice};
 use bstr::ByteSlice;
-use cleanup::{Cleanup, ForwardedClient, SmtpClient, Source, Start};
-use process::{Ended, Intake, Stint};
-use smtpd::{Effects, Envelope, Forwarded, Judge, Question, Verdict};
+use cleanup::{Cleanup, ForwardedClient, Refusal, SmtpClient, Source, Start};
+use config::NotifyClasses;
+use process::{Ended, Injector, Intake, Postmaster, Stint, Zone};
+use smtpd::{Effects, Envelope, Forwarded, Judge, Notice, Question, Refused, Verdict};
 use std::{io, rc::Rc};
 use types::{DsnNotify, QueueId, Recipient, Reply};
 use world::World;
@@ -129,8 +131,8 @@ impl<W: World> Attendant for Queueing<W> {
         }
     }
 
-    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Reply> {
-        let Some(mut intake) = self.message.take() else { return Err(write_error()) };
+    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Refused> {
+        let Some(mut intake) = self.message.take() else { return Err(not_written()) };
         intake.cleanup.end_content().await;
         apply_effects(&mut intake.cleanup, envelope.effects).await;
         finish(&self.shared, &self.service.cleanup.tag, *intake).await
@@ -139,6 +141,25 @@ impl<W: World> Attendant for Queueing<W> {
     fn abort(&mut self) {
         self.message = None;
     }
+
+    async fn notify(&self, notice: Notice) {
+        let (shared, service) = (&self.shared, &self.service);
+        let around = (shared.world.clone(), shared.queue.clone());
+        let log = (shared.log.clone(), Zone::new(Some(shared.zone.at(shared.world.wall()))));
+        let (cleanup, client) = (service.cleanup.clone(), Rc::clone(&service.client));
+        let word = shared.word.clone();
+        let injector = Injector::of(around, log, cleanup, client, move |id| word.arrived(id));
+        let Notice { client, trouble, transcript, reason } = &notice;
+        let role = Role::Server { client, reason: *reason };
+        let notice = SessionNotice { role, trouble: *trouble, transcript };
+        let logger = shared.log.session(&service.tag);
+        Postmaster::new(Rc::new(injector)).tell(&service.notices, &notice, &logger).await;
+    }
+}
+
+/// What the client hears where a message that was taken in is not to be had.
+fn not_written() -> Refused {
+    Refused { reply: write_error(), trouble: NotifyClasses::RESOURCE }
 }
 
 /// The end of a message whose content is complete. When this returns well it is on stable storage.
@@ -146,7 +167,7 @@ pub(crate) async fn finish<W: World>(
     shared: &Shared<W>,
     cleanup_tag: &str,
     intake: Intake<W::Disk>,
-) -> Result<(), Reply> {
+) -> Result<(), Refused> {
     let id = intake.id();
     match intake.finish(&shared.world).await {
         Ok(Ended::Queued(id)) => {
@@ -154,12 +175,12 @@ pub(crate) async fn finish<W: World>(
             Ok(())
         }
         Ok(Ended::Discarded) => Ok(()),
-        Ok(Ended::Refused(refusal)) => Err(refusal.reply),
+        Ok(Ended::Refused(Refusal { reply, trouble, .. })) => Err(Refused { reply, trouble }),
         // Only those who have nobody to answer to are bounced.
-        Ok(Ended::MustBounce(..)) => Err(write_error()),
+        Ok(Ended::MustBounce(..)) => Err(not_written()),
         Err(error) => {
             warn_of_write(shared, cleanup_tag, id, &error);
-            Err(write_error())
+            Err(not_written())
         }
     }
 }

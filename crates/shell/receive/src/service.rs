@@ -8,6 +8,7 @@ use crate::{
     stress::{self, Stressed},
     upstream_proxy::UpstreamProxy,
 };
+use bounce::NoticeSettings;
 use cleanup::ClientSettings;
 use config::{Values, params as p};
 use dns::HostsFirst;
@@ -50,6 +51,8 @@ pub(crate) struct SmtpService {
     pub(crate) stressed: Option<Stressed>,
     pub(crate) cleanup: CleanupRow,
     pub(crate) client: Rc<ClientSettings>,
+    /// For what the postmaster is told of sessions.
+    pub(crate) notices: NoticeSettings,
     /// For the names of clients.
     pub(crate) host_names: Rc<dyn Dns>,
     pub(crate) smtpd_peername_lookup: bool,
@@ -139,6 +142,7 @@ impl SmtpService {
             stressed,
             cleanup: libraries.cleanup(values)?,
             client: Rc::new(ClientSettings::load(values)),
+            notices: NoticeSettings::load(values),
             host_names: names.host_names,
             upstream_proxy: UpstreamProxy::load(values).map_err(invalid)?,
             smtpd_peername_lookup: values.bool(p::smtpd_peername_lookup),

@@ -8,7 +8,9 @@ use crate::{
 use maillog::{Logger, Severity};
 use net::{Permit, accept_all, contain};
 use process::Stint;
-use smtpd::{Action, Counters, Envelope, Peer, Question, Session, SmtpdSettings, Verdict, peer_name};
+use smtpd::{
+    Action, Counters, Envelope, Notice, Peer, Question, Refused, Session, SmtpdSettings, Verdict, peer_name,
+};
 use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
 use types::{Dsn, Instant, QueueId, Reply};
 use world::{Accept, Stream, World};
@@ -102,9 +104,11 @@ pub(crate) trait Attendant {
     /// Content. Trouble is told at the end.
     async fn content(&mut self, bytes: &[u8]);
     /// The message is complete. When this returns well it is on stable storage.
-    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Reply>;
+    async fn end(&mut self, envelope: &Envelope<'_>) -> Result<(), Refused>;
     /// There will be no message.
     fn abort(&mut self);
+    /// The postmaster is to hear of the session.
+    async fn notify(&self, notice: Notice);
 }
 
 /// A session with all that it needs.
@@ -187,6 +191,7 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
                 session.finished(outcome);
             }
             Action::Abort => self.attendant.abort(),
+            Action::Notify(notice) => Box::pin(self.attendant.notify(*notice)).await,
             Action::Sleep(span) => world.sleep(span).await,
             Action::Close => return false,
         }

@@ -2,11 +2,11 @@
 
 use crate::session::{Attendant, write_error};
 use cleanup::{SmtpClient, SmtpServer};
-use config::{Values, params as p};
+use config::{NotifyClasses, Values, params as p};
 use maillog::Logger;
 use process::Zone;
 use queue_format::RecordType;
-use smtpd::{Envelope, Question, StandAlone, Verdict};
+use smtpd::{Envelope, Notice, Question, Refused, StandAlone, Verdict};
 use std::{io, path::PathBuf};
 use submit::{Answer, Submission};
 use types::{Address, BodyEncoding, Dsn, DsnReturn, QueueId, Recipient, Reply, WallTime};
@@ -116,6 +116,27 @@ impl<W: World> Submitting<W> {
             message.record(RecordType::LINE, line);
         }
     }
+
+    /// The message is complete.
+    fn finish(&mut self) -> Result<(), Reply> {
+        let Some(mut message) = self.message.take() else { return Err(write_error()) };
+        let lines = std::mem::take(&mut message.lines);
+        lines.end(self.line_length_limit, &mut |kind, line| message.record(kind, line));
+        message.record(RecordType::EXTRACTED, b"");
+        if message.failure.is_some() {
+            return Err(write_error());
+        }
+        let answer = message.submission.finish().map_err(|_| write_error())?;
+        match answer.status {
+            0 => Ok(()),
+            status if status & Answer::BAD != 0 => Err(internal_error(status)),
+            status if status & Answer::SIZE != 0 => {
+                Err(Reply::new(552, Dsn::permanent(3, 4), "Error: message file too big"))
+            }
+            status if status & Answer::WRITE != 0 => Err(write_error()),
+            status => Err(internal_error(status)),
+        }
+    }
 }
 
 impl<W: World> Attendant for Submitting<W> {
@@ -154,29 +175,16 @@ impl<W: World> Attendant for Submitting<W> {
         message.lines = lines;
     }
 
-    async fn end(&mut self, _: &Envelope<'_>) -> Result<(), Reply> {
-        let Some(mut message) = self.message.take() else { return Err(write_error()) };
-        let lines = std::mem::take(&mut message.lines);
-        lines.end(self.line_length_limit, &mut |kind, line| message.record(kind, line));
-        message.record(RecordType::EXTRACTED, b"");
-        if message.failure.is_some() {
-            return Err(write_error());
-        }
-        let answer = message.submission.finish().map_err(|_| write_error())?;
-        match answer.status {
-            0 => Ok(()),
-            status if status & Answer::BAD != 0 => Err(internal_error(status)),
-            status if status & Answer::SIZE != 0 => {
-                Err(Reply::new(552, Dsn::permanent(3, 4), "Error: message file too big"))
-            }
-            status if status & Answer::WRITE != 0 => Err(write_error()),
-            status => Err(internal_error(status)),
-        }
+    async fn end(&mut self, _: &Envelope<'_>) -> Result<(), Refused> {
+        // The postmaster does not hear of sessions on standard input.
+        self.finish().map_err(|reply| Refused { reply, trouble: NotifyClasses::default() })
     }
 
     fn abort(&mut self) {
         self.message = None;
     }
+
+    async fn notify(&self, _: Notice) {}
 }
 
 fn internal_error(status: i32) -> Reply {

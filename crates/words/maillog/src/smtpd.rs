@@ -65,6 +65,18 @@ pub enum SessionEnd {
     TooManyErrors,
 }
 
+impl SessionEnd {
+    /// As the log has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LostConnection => "lost connection",
+            Self::Timeout => "timeout",
+            Self::TooManyErrors => "too many errors",
+        }
+    }
+}
+
 /// What the SMTP server logs.
 #[derive(Clone, Debug)]
 pub enum SmtpdEvent<'a> {
@@ -212,11 +224,7 @@ impl fmt::Display for SmtpdEvent<'_> {
                 write!(f, "reject: {place} from {client}: {reply}")
             }
             Self::Ended { id, end, place, bytes, client } => {
-                let what = match end {
-                    SessionEnd::LostConnection => "lost connection",
-                    SessionEnd::Timeout => "timeout",
-                    SessionEnd::TooManyErrors => "too many errors",
-                };
+                let what = end.as_str();
                 write_id(f, *id)?;
                 write!(f, "{what} after {place}")?;
                 if let Some(bytes) = bytes {

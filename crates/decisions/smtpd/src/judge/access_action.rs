@@ -3,9 +3,10 @@
 use super::{
     Resolve,
     screening::is_header,
-    walk::{Fault, Status, Subject, Walk, refusal_text},
+    walk::{Status, Subject, Walk, refusal_text},
 };
 use bstr::BStr;
+use config::NotifyClasses;
 use types::{Address, Dsn, Reply};
 
 /// How deep tables may name classes that name tables. Postfix goes to 100, which is no more use and much more stack.
@@ -125,7 +126,7 @@ impl<R: Resolve> Walk<'_, R> {
 
     fn refuse_as(&mut self, refusal: (u16, Dsn), text: &str, subject: Subject<'_>) -> Status {
         let reply = self.reply_of(refusal, text, "Access denied", subject);
-        self.reject(Fault::Policy, reply)
+        self.reject(NotifyClasses::POLICY, reply)
     }
 
     /// Tells the log; changes nothing.

@@ -3,12 +3,12 @@
 use super::{
     Resolve,
     hostname::is_valid,
-    walk::{CLIENT, Fault, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk, refusal_text},
+    walk::{CLIENT, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk, refusal_text},
 };
 use crate::{DnsListSubject, record::Step};
 use bstr::{BStr, BString, ByteSlice};
 use config::{
-    Values,
+    NotifyClasses, Values,
     expand::{Options, expand},
     params as p,
     reject_footer::unescaped,
@@ -202,7 +202,7 @@ impl<R: Resolve> Walk<'_, R> {
                 Reply::new(450, Dsn::temporary(7, 1), "Service unavailable")
             }
         };
-        self.reject(Fault::Policy, reply)
+        self.reject(NotifyClasses::POLICY, reply)
     }
 
     /// Fills a template in; `None` when it is none.

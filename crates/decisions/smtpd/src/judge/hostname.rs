@@ -3,10 +3,11 @@
 use super::{
     Resolve,
     names::Outcome,
-    walk::{Fault, HELO, SENDER, Status, Subject, Walk, refusal_text},
+    walk::{HELO, SENDER, Status, Subject, Walk, refusal_text},
 };
 use crate::{NameStatus, Restriction};
 use bstr::{BStr, ByteSlice};
+use config::NotifyClasses;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use types::{Address, AddressClass, Dsn, Reply, Trouble};
 use world::RecordType;
@@ -129,12 +130,13 @@ impl<R: Resolve> Walk<'_, R> {
             Restriction::RejectUnknownReverseClientHostname => self.unknown_reverse_client(),
             Restriction::RejectUnknownHeloHostname => self.unknown_helo().await,
             Restriction::RejectUnauthPipelining if self.question.has_improper_pipelining => {
-                self.refuse(503, Dsn::permanent(5, 0), subject, "Improper use of SMTP command pipelining")
+                let text = refusal_text(subject, "Improper use of SMTP command pipelining");
+                self.reject(NotifyClasses::PROTOCOL, Reply::new(503, Dsn::permanent(5, 0), text))
             }
             Restriction::RejectPlaintextSession => {
                 let code = self.judge.settings.codes.plaintext_reject_code;
                 let reply = Reply::new(code, Dsn::temporary(7, 1), "Session encryption is required");
-                self.reject(Fault::Policy, reply)
+                self.reject(NotifyClasses::POLICY, reply)
             }
             _ => Status::Dunno,
         }
@@ -175,7 +177,7 @@ impl<R: Resolve> Walk<'_, R> {
             NameStatus::Absent | NameStatus::Forged => self.judge.settings.codes.unknown_client_reject_code,
         };
         let text = format!("Client host rejected: cannot find your hostname, [{}]", peer.client.address);
-        self.reject(Fault::Policy, Reply::new(code, Dsn::temporary(7, 25), text))
+        self.reject(NotifyClasses::POLICY, Reply::new(code, Dsn::temporary(7, 25), text))
     }
 
     /// `reject_unknown_reverse_client_hostname`
@@ -188,7 +190,7 @@ impl<R: Resolve> Walk<'_, R> {
         };
         let address = &peer.client.address;
         let text = format!("Client host rejected: cannot find your reverse hostname, [{address}]");
-        self.reject(Fault::Policy, Reply::new(code, Dsn::temporary(7, 1), text))
+        self.reject(NotifyClasses::POLICY, Reply::new(code, Dsn::temporary(7, 1), text))
     }
 
     /// Whether mail can be sent to a name. A search for exchangers ends with the first answer that is none for want of

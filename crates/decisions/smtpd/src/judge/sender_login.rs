@@ -2,9 +2,10 @@
 
 use super::{
     Resolve,
-    walk::{Fault, Status, Walk},
+    walk::{Status, Walk},
 };
 use crate::restrictions::SenderLogin;
+use config::NotifyClasses;
 use maps::{Strategy, casefold};
 use types::{Address, Dsn, Lookup, Reply, Trouble};
 
@@ -45,7 +46,7 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     fn refuse_sender(&mut self, text: String) -> Status {
-        self.reject(Fault::Policy, Reply::new(553, Dsn::permanent(7, 1), text))
+        self.reject(NotifyClasses::POLICY, Reply::new(553, Dsn::permanent(7, 1), text))
     }
 
     /// Who owns an address, by its canonical spelling.

@@ -2,8 +2,9 @@
 
 use super::{
     Resolve,
-    walk::{Fault, RECIPIENT, SENDER, Status, Subject, Walk, refusal_text},
+    walk::{RECIPIENT, SENDER, Status, Subject, Walk, refusal_text},
 };
+use config::NotifyClasses;
 use maillog::{Event, SmtpdEvent};
 use maps::{AddressMaps, Strategy};
 use types::{Address, AddressClass, Dsn, Lookup, Reply, Resolved, Trouble};
@@ -58,7 +59,7 @@ impl<R: Resolve> Walk<'_, R> {
         };
         let text = refusal_text(subject, text);
         let dsn = self.fit(dsn, subject.class);
-        Some(self.reject(Fault::Policy, Reply::new(code, dsn, text)))
+        Some(self.reject(NotifyClasses::BOUNCE, Reply::new(code, dsn, text)))
     }
 
     /// A status code as it fits what is refused; the log tells when that is another.
@@ -96,7 +97,7 @@ impl<R: Resolve> Walk<'_, R> {
         let table = if codes.show_user_unknown_table_name { table } else { "" };
         let dsn = Dsn::permanent(1, u16::from(subject.class != SENDER));
         let text = refusal_text(subject, &format!("User unknown{table}"));
-        Ok(self.reject(Fault::Policy, Reply::new(code, dsn, text)))
+        Ok(self.reject(NotifyClasses::BOUNCE, Reply::new(code, dsn, text)))
     }
 }
 

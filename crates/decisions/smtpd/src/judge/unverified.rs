@@ -2,9 +2,10 @@
 
 use super::{
     Judge, Resolve,
-    walk::{Fault, SENDER, Status, Subject, Walk, refusal_text},
+    walk::{SENDER, Status, Subject, Walk, refusal_text},
 };
 use bstr::ByteSlice;
+use config::NotifyClasses;
 use types::{Address, Dsn, Reply};
 use wire::verify::{AddressStatus, Verified};
 
@@ -61,7 +62,7 @@ impl<R: Resolve> Walk<'_, R> {
             _ => {
                 let text =
                     refusal_text(subject, &format!("undeliverable address: {}", reason.to_str_lossy()));
-                self.reject(Fault::Policy, Reply::new(code, dsn, text))
+                self.reject(NotifyClasses::POLICY, Reply::new(code, dsn, text))
             }
         }
     }

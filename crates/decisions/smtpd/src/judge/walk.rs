@@ -6,6 +6,7 @@ use crate::{
     settings::TempfailAction,
 };
 use bstr::{BStr, BString, ByteSlice};
+use config::NotifyClasses;
 use maillog::{Event, SmtpdEvent};
 use std::{rc::Rc, time::Duration};
 use types::{Address, AddressClass, Dsn, DsnClass, Lookup, Reply, Resolved, Trouble};
@@ -18,12 +19,8 @@ pub(super) enum Status {
     Reject(Reply),
 }
 
-/// Whose fault a reject is: `warn_if_reject` softens policy only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    Policy,
-    Ours,
-}
+/// Of what `warn_if_reject` makes no log line: what is no policy but our own trouble.
+const OURS: NotifyClasses = NotifyClasses::DATA.with(NotifyClasses::SOFTWARE).with(NotifyClasses::RESOURCE);
 
 pub(super) const CLIENT: &str = "Client host";
 pub(super) const REVERSE_CLIENT: &str = "Unverified Client host";
@@ -99,6 +96,7 @@ impl<R: Resolve> Judge<R> {
         let steady = self.probe_sender(sender);
         let mut walk = self.walk(question, Some(steady.as_ref().unwrap_or(sender)), None);
         if let Some(refusal) = super::size_refusal(&self.settings, question, sender, size_bytes) {
+            walk.standing.trouble = NotifyClasses::POLICY;
             return walk.verdict(Some(refusal));
         }
         if !self.settings.protocol.smtpd_delay_reject
@@ -111,6 +109,7 @@ impl<R: Resolve> Judge<R> {
             Err(trouble) => {
                 question.log.warning(&trouble.to_string());
                 let reply = Reply::new(451, Dsn::temporary(3, 0), "Temporary lookup error");
+                walk.standing.trouble = walk.standing.trouble.with(NotifyClasses::RESOURCE);
                 walk.log("reject", &reply);
                 return walk.verdict(Some(reply));
             }
@@ -119,7 +118,7 @@ impl<R: Resolve> Judge<R> {
             let reply = Reply::new(452, Dsn::temporary(3, 1), "Insufficient system storage");
             // As Postfix logs it.
             walk.sender = None;
-            let status = walk.reject(Fault::Ours, reply);
+            let status = walk.reject(NotifyClasses::RESOURCE, reply);
             let free = (self.free_bytes)();
             question.log.warning(&format!(
                 "not enough free space in mail queue: {free} bytes < 1.5*message size limit"
@@ -295,7 +294,7 @@ impl<R: Resolve> Walk<'_, R> {
     /// A `defer_if_permit` that fired earlier takes effect where nothing rejected.
     fn deferred_unless_rejected(&mut self, status: Status) -> Status {
         match (&status, self.defer_if_permit.clone()) {
-            (Status::Dunno | Status::Ok, Some(reply)) => self.reject(Fault::Policy, reply),
+            (Status::Dunno | Status::Ok, Some(reply)) => self.reject(NotifyClasses::POLICY, reply),
             _ => status,
         }
     }
@@ -454,7 +453,7 @@ impl<R: Resolve> Walk<'_, R> {
                     true => (code, Dsn::permanent(7, 1)),
                     false => (code.saturating_sub(100), Dsn::temporary(7, 1)),
                 };
-                self.reject(Fault::Policy, Reply::new(code, dsn, text))
+                self.reject(NotifyClasses::POLICY, Reply::new(code, dsn, text))
             }
             Rule::RejectUnlistedSender => self.unlisted_sender(address).await,
             Rule::RejectUnverifiedRecipient if address.is_null() => Status::Dunno,
@@ -556,23 +555,25 @@ impl<R: Resolve> Walk<'_, R> {
 
     /// `<name>: class rejected: text`
     pub(super) fn refuse(&mut self, code: u16, dsn: Dsn, subject: Subject<'_>, text: &str) -> Status {
-        self.reject(Fault::Policy, Reply::new(code, dsn, refusal_text(subject, text)))
+        self.reject(NotifyClasses::POLICY, Reply::new(code, dsn, refusal_text(subject, text)))
     }
 
     /// A table or server did not answer.
     pub(super) fn trouble(&mut self, trouble: &Trouble, name: &BStr) -> Status {
         self.question.log.warning(&trouble.to_string());
         let text = format!("<{name}>: Temporary lookup failure");
-        self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 0), text))
+        self.reject(NotifyClasses::DATA, Reply::new(451, Dsn::temporary(3, 0), text))
     }
 
     pub(super) fn server_error(&mut self) -> Status {
-        self.reject(Fault::Ours, Reply::new(451, Dsn::temporary(3, 5), "Server configuration error"))
+        let text = "Server configuration error";
+        self.reject(NotifyClasses::SOFTWARE, Reply::new(451, Dsn::temporary(3, 5), text))
     }
 
     /// Refuses, and logs that; `warn_if_reject` makes a log line of it, `defer_if_reject` a 4xx.
-    pub(super) fn reject(&mut self, fault: Fault, mut reply: Reply) -> Status {
-        let is_warning = self.warn_if_reject > 0 && fault == Fault::Policy;
+    pub(super) fn reject(&mut self, class: NotifyClasses, mut reply: Reply) -> Status {
+        let is_warning = self.warn_if_reject > 0 && !class.has_any(OURS);
+        self.standing.trouble = self.standing.trouble.with(class);
         if !(400..600).contains(&reply.code) {
             self.question.log.warning(&format!("SMTP reply code configuration error: {reply}"));
             reply = Reply::new(450, Dsn::temporary(7, 1), "Service unavailable");
@@ -581,7 +582,7 @@ impl<R: Resolve> Walk<'_, R> {
         if !is_warning && reply.code >= 500 && self.defer_if_reject.is_some() {
             self.warn_if_reject = 0;
             if let Some(deferral) = self.defer_if_reject.take() {
-                return self.reject(fault, deferral);
+                return self.reject(NotifyClasses::POLICY, deferral);
             }
         }
         if self.judge.settings.protocol.soft_bounce && reply.code >= 500 {
@@ -619,7 +620,7 @@ impl<R: Resolve> Walk<'_, R> {
     /// What is done where DNS fails for now.
     pub(super) fn defer_as(&mut self, action: TempfailAction, reply: Reply) -> Status {
         match action {
-            TempfailAction::Defer => self.reject(Fault::Policy, reply),
+            TempfailAction::Defer => self.reject(NotifyClasses::POLICY, reply),
             TempfailAction::DeferIfPermit => self.defer_later(reply),
         }
     }
@@ -627,7 +628,7 @@ impl<R: Resolve> Walk<'_, R> {
     /// Makes a temporary refusal of what the rest permits; `warn_if_reject` makes a log line of it.
     pub(super) fn defer_later(&mut self, reply: Reply) -> Status {
         if self.warn_if_reject > 0 {
-            return self.reject(Fault::Policy, reply);
+            return self.reject(NotifyClasses::POLICY, reply);
         }
         self.defer_if_permit.get_or_insert(reply);
         Status::Dunno

@@ -3,6 +3,7 @@
 use super::{Done, Next, Session, State, UNKNOWN};
 use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, Grant, replies};
 use bstr::{BString, ByteSlice};
+use config::NotifyClasses;
 use maillog::printable;
 use maillog::{Event, SessionEnd, SmtpdEvent};
 use std::io::Write;
@@ -21,19 +22,27 @@ impl Session {
             self.hang_up();
             return None;
         }
-        if self.errors.error_count >= limits.smtpd_hard_error_limit {
+        let (lines_max, hard_error_limit) =
+            (limits.smtpd_history_flush_threshold, limits.smtpd_hard_error_limit);
+        self.flush_history(lines_max);
+        if self.notice.is_some() {
+            return None;
+        }
+        if self.errors.error_count >= hard_error_limit {
             self.end.reason = Some(SessionEnd::TooManyErrors);
+            self.history.note(NotifyClasses::PROTOCOL);
             self.say_named(421, Dsn::temporary(7, 0), "Error: too many errors");
             self.hang_up();
             return None;
         }
+        let limits = &self.settings.limits;
         if limits.smtpd_per_request_deadline && self.deadline.is_none() {
             self.deadline = Some(now + limits.smtpd_timeout);
         }
         match line::find(self.input.bytes(), limits.line_length_limit, self.detects_bare_newlines()) {
             Line::Incomplete => self.wait_for_input(),
             Line::Endless => {
-                self.warn_long_line();
+                self.note_long_line();
                 self.warn(format_args!("disabling input from {}", self.peer.client));
                 self.say_named(500, Dsn::permanent(5, 2), "Error: command too long");
                 self.end.reason = Some(SessionEnd::LostConnection);
@@ -41,7 +50,7 @@ impl Session {
                 None
             }
             Line::TooLong { used } => {
-                self.warn_long_line();
+                self.note_long_line();
                 self.input.consume(used);
                 self.say_named(500, Dsn::permanent(5, 2), "Error: command too long");
                 None
@@ -66,8 +75,10 @@ impl Session {
         }
     }
 
-    fn warn_long_line(&self) {
+    fn note_long_line(&mut self) {
         let limit = self.settings.limits.line_length_limit;
+        self.history.heard(self.input.bytes(), (limit, false));
+        self.history.note(NotifyClasses::PROTOCOL);
         let input = self.input.bytes();
         let sample = printable(&input[..input.len().min(30)]);
         self.warn(format_args!("{}: request longer than {limit}: {sample}...", self.peer.client));
@@ -79,6 +90,9 @@ impl Session {
     }
 
     fn take_line(&mut self, text: usize, used: usize, has_bare_newline: bool) {
+        let limit = self.settings.limits.line_length_limit;
+        let line = self.input.bytes().get(..text).unwrap_or_default();
+        self.history.heard(line, (limit, self.verb == Verb::Auth && is_no_command(line)));
         if has_bare_newline && self.detects_bare_newlines() {
             match self.settings.protocol.smtpd_forbid_bare_newline {
                 ForbidBareNewline::Reject => return self.refuse_bare_newline(),
@@ -106,6 +120,7 @@ impl Session {
     fn refuse_bare_newline(&mut self) {
         let code = self.settings.protocol.smtpd_forbid_bare_newline_reject_code;
         self.log_reject(&Reply::bare(0, "bare <LF> received"));
+        self.history.note(NotifyClasses::PROTOCOL);
         self.say_named(code, Dsn::permanent(5, 2), "Error: bare <LF> received");
         self.hang_up();
     }
@@ -202,6 +217,7 @@ impl Session {
             Verb::Bdat => self.bdat(words),
             Verb::Rset if words.next().is_some() => self.refuse_with(replies::RSET_SYNTAX),
             Verb::Rset => {
+                self.flush_history(self.settings.limits.smtpd_history_flush_threshold);
                 self.reset_transaction();
                 self.accept_with(replies::OK);
             }
@@ -225,7 +241,7 @@ impl Session {
 
     fn is_auth_too_often(&mut self) -> bool {
         let refusal = self.too_often(anvil::Event::Auth, "too many AUTH commands");
-        refusal.inspect(|reply| self.refuse(reply)).is_some()
+        refusal.inspect(|reply| self.refuse_excess(reply)).is_some()
     }
 
     pub(super) fn cannot_permit(&mut self, command: &str) {
@@ -240,6 +256,7 @@ impl Session {
         let text = format!("{} Server local data error", self.settings.myhostname);
         let reply = Reply::new(421, Dsn::temporary(3, 0), text);
         self.log.event(&Event::Smtpd(SmtpdEvent::LocalDataError { id, place, client, reply: &reply }));
+        self.history.note(NotifyClasses::DATA);
         self.reply(&reply);
         self.hang_up();
     }
@@ -310,6 +327,7 @@ impl Session {
             return self.refuse(&reply);
         }
         let is_ehlo = self.place == Verb::Ehlo.as_str();
+        self.flush_history(self.settings.limits.smtpd_history_flush_threshold);
         self.reset_transaction();
         self.greeting.set(name, is_ehlo);
         if is_ehlo {
@@ -320,7 +338,11 @@ impl Session {
                 ));
                 return self.local_data_error();
             }
-            self.say_ehlo();
+            let discard = self.greeting.discard;
+            if discard.is_logged() && !discard.has(EhloKeywords::ENHANCEDSTATUSCODES) {
+                self.log.event(&Event::Smtpd(SmtpdEvent::DiscardingEhloKeywords(&discard.to_string())));
+            }
+            self.say_keywords();
         } else {
             let text = self.settings.myhostname.clone();
             self.reply(&Reply::bare(250, text));
@@ -342,11 +364,9 @@ impl Session {
         unknown.next().map(|(_, _, name)| name)
     }
 
-    fn say_ehlo(&mut self) {
+    /// The answer to EHLO.
+    pub(super) fn keywords(&self) -> Reply {
         let discard = self.greeting.discard;
-        if discard.is_logged() && !discard.has(EhloKeywords::ENHANCEDSTATUSCODES) {
-            self.log.event(&Event::Smtpd(SmtpdEvent::DiscardingEhloKeywords(&discard.to_string())));
-        }
         let protocol = &self.settings.protocol;
         let limit = self.settings.limits.message_size_limit;
         let mut text = self.settings.myhostname.clone().into_bytes();
@@ -372,9 +392,13 @@ impl Session {
         line(EhloKeywords::DSN, true, 0);
         line(EhloKeywords::SMTPUTF8, protocol.smtputf8_enable, 0);
         line(EhloKeywords::CHUNKING, true, 0);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        self.reply(&Reply::bare(250, text));
+        Reply::bare(250, String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// What a client may go on with that has begun to log in, whatever we have said to that: a secret.
+fn is_no_command(line: &[u8]) -> bool {
+    Words::new(line).next().is_some_and(|word| Verb::find(word.text).is_none())
 }
 
 /// What stands behind a keyword that has attributes.

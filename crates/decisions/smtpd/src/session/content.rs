@@ -2,8 +2,9 @@
 
 use super::envelope::Pending;
 use super::{AFTER_BDAT, AFTER_DATA, AFTER_EOM, BeginAs, Done, Next, Session, Slice, State};
-use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, replies};
+use crate::{Answer, Ask, EhloKeywords, ForbidBareNewline, Refused, replies};
 use bstr::ByteSlice;
+use config::NotifyClasses;
 use maillog::printable;
 use types::{Dsn, FixedReply, Instant, Reply};
 use wire::{
@@ -232,7 +233,7 @@ impl Session {
         self.state = State::Committing;
     }
 
-    pub(super) fn committed(&mut self, outcome: Result<(), Reply>) {
+    pub(super) fn committed(&mut self, outcome: Result<(), Refused>) {
         let id = self.id_or_noqueue();
         let text = match self.content.is_bdat() {
             true => format!("Ok: {} bytes queued as {id}", self.content.size_bytes),
@@ -242,10 +243,12 @@ impl Session {
             Ok(()) => {
                 self.errors.error_count = 0;
                 self.errors.junk_commands = 0;
+                self.history.forgive();
                 self.reply(&Reply::new(250, Dsn::success(0, 0), text));
                 Done::Good
             }
-            Err(reply) => {
+            Err(Refused { reply, trouble }) => {
+                self.history.note(trouble);
                 self.reply(&reply);
                 Done::Bad
             }
@@ -260,6 +263,7 @@ impl Session {
             Some(Fault::BareNewline) => {
                 let code = self.settings.protocol.smtpd_forbid_bare_newline_reject_code;
                 self.log_reject(&Reply::bare(0, "bare <LF> received"));
+                self.history.note(NotifyClasses::PROTOCOL);
                 self.say_named(code, Dsn::permanent(5, 2), "Error: bare <LF> received");
             }
             _ => self.say(replies::TOO_BIG),
@@ -292,7 +296,7 @@ impl Session {
         if size == 0 && !is_last {
             let id = self.id_or_noqueue();
             self.warn(format_args!("{id}: null BDAT request from {}", self.peer.client));
-            return self.skip_bdat(size, is_last, replies::NULL_BDAT.into());
+            return self.skip_bdat_with(size, is_last, replies::NULL_BDAT);
         }
         match self.content.bdat {
             Bdat::Failed => {
@@ -301,7 +305,7 @@ impl Session {
             }
             Bdat::Reading(_) => self.start_bdat(size, is_last),
             Bdat::None => match self.has_recipients() {
-                Err(reply) => self.skip_bdat(size, is_last, reply.into()),
+                Err(reply) => self.skip_bdat_with(size, is_last, reply),
                 Ok(()) => self.ask_with(Ask::Data, Pending::Bdat { size, is_last }),
             },
         }
@@ -315,7 +319,7 @@ impl Session {
                 "{id}: BDAT request from {} exceeds message size limit",
                 self.peer.client
             ));
-            return self.skip_bdat(size, is_last, replies::BIG_CHUNK.into());
+            return self.skip_bdat_with(size, is_last, replies::BIG_CHUNK);
         }
         if let Bdat::Reading(reader) = &mut self.content.bdat {
             reader.start_chunk(size, is_last);
@@ -340,6 +344,11 @@ impl Session {
         let text = format!("Ok: {size} bytes");
         self.reply(&Reply::new(250, Dsn::success(0, 0), text));
         self.finish_command(Done::Good);
+    }
+
+    fn skip_bdat_with(&mut self, size: u64, is_last: bool, reply: FixedReply) {
+        self.note_reply_class(reply);
+        self.skip_bdat(size, is_last, reply.into());
     }
 
     /// Reads a chunk and throws it away, then answers. There is an end to this patience: beyond one and a

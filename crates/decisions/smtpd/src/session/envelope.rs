@@ -7,6 +7,7 @@ use super::{
 use crate::{Answer, Ask, Effects, EhloKeywords, Grant, MailChecks, Transaction, path, replies};
 use anvil::Event;
 use bstr::{BString, ByteSlice};
+use config::NotifyClasses;
 use maillog::printable;
 use message::{QuoteOptions, quote_822_local};
 use types::{Address, BodyEncoding, Dsn, FixedReply, Recipient, Reply, VerpDelimiters};
@@ -26,11 +27,20 @@ pub(super) enum Pending {
 pub(super) struct Complaint {
     reply: Reply,
     done: Done,
+    trouble: NotifyClasses,
 }
 
 impl Complaint {
-    fn error(reply: impl Into<Reply>) -> Self {
-        Self { reply: reply.into(), done: Done::Bad }
+    /// A parameter that is wrong, or more than can be had (552).
+    fn parameter(reply: Reply) -> Self {
+        let is_excess = reply.code == replies::HUGE_SIZE.code;
+        let trouble = if is_excess { NotifyClasses::POLICY } else { NotifyClasses::PROTOCOL };
+        Self { reply, done: Done::Bad, trouble }
+    }
+
+    /// What the postmaster does not hear of.
+    fn unclassed(reply: FixedReply) -> Self {
+        Self { reply: reply.into(), done: Done::Bad, trouble: NotifyClasses::default() }
     }
 }
 
@@ -66,7 +76,7 @@ impl Session {
             return self.refuse_with(replies::MAIL_SYNTAX);
         };
         if let Some(reply) = self.too_often(Event::Message, "too much mail") {
-            return self.refuse(&reply);
+            return self.refuse_excess(&reply);
         }
         let Some(sender) = self.parse_path(path, true) else { return self.refuse_with(replies::BAD_SENDER) };
         let is_smtputf8 =
@@ -76,8 +86,10 @@ impl Session {
             words.map(|word| self.mail_parameter(&mut parameters, word.text)).find_map(Result::err);
         let is_verp_of_nobody = parameters.verp.is_some() && sender.is_null();
         let (complaint, checks) = match complaint {
-            Some(reply) => (Some(Complaint::error(reply)), MailChecks::Address),
-            None if is_verp_of_nobody => (Some(Complaint::error(replies::VERP_OF_NOBODY)), MailChecks::Size),
+            Some(reply) => (Some(Complaint::parameter(reply)), MailChecks::Address),
+            None if is_verp_of_nobody => {
+                (Some(Complaint::unclassed(replies::VERP_OF_NOBODY)), MailChecks::Size)
+            }
             None => (None, MailChecks::All),
         };
         // What a refused MAIL has left behind is none of this one's.
@@ -159,7 +171,7 @@ impl Session {
             return self.refuse_with(replies::RCPT_SYNTAX);
         };
         if let Some(reply) = self.too_often(Event::Recipient, "too many recipients") {
-            return self.refuse(&reply);
+            return self.refuse_excess(&reply);
         }
         let Some(recipient) = self.parse_path(path, false) else {
             return self.refuse_with(replies::BAD_RECIPIENT);
@@ -167,12 +179,12 @@ impl Session {
         let mut dsn = DsnOfRcpt::default();
         let mut parameters = words.map(|word| self.rcpt_parameter(&mut dsn, word.text));
         let complaint = if let Some(reply) = parameters.find_map(Result::err) {
-            Some(Complaint::error(reply))
+            Some(Complaint::parameter(reply))
         } else if is_over {
             Some(self.too_many_recipients())
         } else {
             self.must_declare_smtputf8(&recipient, is_smtputf8)
-                .then(|| Complaint::error(replies::DECLARE_UTF8))
+                .then(|| Complaint::unclassed(replies::DECLARE_UTF8))
         };
         let address_only = complaint.is_some();
         let ask = Ask::Rcpt { recipient, address_only };
@@ -187,8 +199,11 @@ impl Session {
             transaction.overshoot = transaction.overshoot.saturating_add(1);
             transaction.overshoot - 1
         });
-        let done = if overshoot < limit { Done::Good } else { Done::Bad };
-        Complaint { reply: replies::TOO_MANY_RECIPIENTS.into(), done }
+        let (done, trouble) = match overshoot < limit {
+            true => (Done::Good, NotifyClasses::default()),
+            false => (Done::Bad, NotifyClasses::POLICY),
+        };
+        Complaint { reply: replies::TOO_MANY_RECIPIENTS.into(), done, trouble }
     }
 
     pub(super) fn rcpt_judged(&mut self, recipient: Address, pending: Pending, answer: Answer) {
@@ -260,7 +275,7 @@ impl Session {
             return self.refuse_with(reply);
         }
         if let Some(reply) = self.too_often(Event::Recipient, "too many recipients") {
-            return self.refuse(&reply);
+            return self.refuse_excess(&reply);
         }
         let text = words.join(&b' ');
         let Ok(recipient) = path::parse(&text, false, false) else {
@@ -269,7 +284,7 @@ impl Session {
         };
         let complaint = self
             .must_declare_smtputf8(&recipient, is_smtputf8)
-            .then(|| Complaint::error(replies::DECLARE_UTF8));
+            .then(|| Complaint::unclassed(replies::DECLARE_UTF8));
         let address_only = complaint.is_some();
         let ask = Ask::Vrfy { recipient, is_smtputf8, address_only };
         self.ask_with(ask, Pending::Rcpt { text: text.into(), dsn: DsnOfRcpt::default(), complaint });
@@ -292,6 +307,7 @@ impl Session {
     }
 
     fn complain(&mut self, complaint: &Complaint) {
+        self.history.note(complaint.trouble);
         self.reply(&complaint.reply);
         self.finish_command(complaint.done);
     }

@@ -8,22 +8,26 @@ mod dsn;
 mod envelope;
 mod etrn;
 mod greeting;
+mod history;
 mod throttle;
 mod watched;
 mod xclient;
 mod xforward;
 
 use crate::{
-    Action, Answer, Ask, Effects, Envelope, Forwarded, Grant, Grants, Peer, Question, SmtpdSettings,
+    Action, Answer, Ask, Effects, Envelope, Forwarded, Grant, Grants, Peer, Question, Refused, SmtpdSettings,
     Standing, Transaction, Verdict,
     client_limits::{Counters, Tickets},
     replies,
 };
 use bstr::ByteSlice;
 use buffers::{Input, Output};
+use config::NotifyClasses;
 use content::Content;
 use envelope::Pending;
 use greeting::Greeting;
+use history::History;
+pub use history::Notice;
 use maillog::{CommandCounts, Event, Logger, SessionEnd, SmtpdEvent};
 use std::{collections::VecDeque, ops::Range, rc::Rc, time::Duration};
 use types::{Dsn, FixedReply, Instant, QueueId, Reply};
@@ -66,6 +70,9 @@ pub struct Session {
     tickets: Tickets,
     /// The client's connections and commands count for its limits.
     is_counted: bool,
+    history: History,
+    /// What the postmaster is to be told next.
+    notice: Option<Box<Notice>>,
 }
 
 /// A reply that is not yet as the client gets it.
@@ -160,6 +167,7 @@ enum Next {
     Content(Slice),
     End,
     Abort,
+    Notify(Box<Notice>),
     Sleep(Duration),
     Close,
 }
@@ -187,6 +195,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Rc<SmtpdSettings>, peer: Peer, log: Logger, now: Instant) -> Self {
         let peer = if settings.protocol.smtpd_client_port_logging { peer.with_port_logged() } else { peer };
+        let history = History::new(settings.notify_classes);
         log.event(&Event::Smtpd(SmtpdEvent::Connect(&peer.client)));
         Self {
             settings,
@@ -214,6 +223,8 @@ impl Session {
             counters: None,
             tickets: Tickets::default(),
             is_counted: false,
+            history,
+            notice: None,
         }
     }
 
@@ -249,6 +260,7 @@ impl Session {
             Next::Content(Slice::Fixed(bytes)) => Action::Content(bytes),
             Next::End => self.envelope().map_or(Action::Close, Action::End),
             Next::Abort => Action::Abort,
+            Next::Notify(notice) => Action::Notify(notice),
             Next::Sleep(span) => Action::Sleep(span),
             Next::Close => Action::Close,
         }
@@ -260,6 +272,9 @@ impl Session {
         }
         if std::mem::take(&mut self.must_abort) {
             return Some(Next::Abort);
+        }
+        if let Some(notice) = self.notice.take() {
+            return Some(Next::Notify(notice));
         }
         if let Some(span) = self.output.take_delay() {
             return Some(Next::Sleep(span));
@@ -339,6 +354,7 @@ impl Session {
     /// The answer to [`Action::Judge`].
     pub fn judged(&mut self, verdict: Verdict) {
         self.standing = verdict.standing;
+        self.history.note(std::mem::take(&mut self.standing.trouble));
         if self.undressed.pop_front().is_some() {
             if let Answer::Reply(reply) = verdict.answer {
                 self.reply_as_it_is(&reply);
@@ -378,13 +394,14 @@ impl Session {
                 if matches!(opening, Opening::AfterMail) {
                     self.reset_transaction();
                 }
+                self.history.note(NotifyClasses::RESOURCE);
                 self.refuse(&reply);
             }
         }
     }
 
     /// What became of the message of [`Action::End`]: a failure's reply is given as it is.
-    pub fn finished(&mut self, outcome: Result<(), Reply>) {
+    pub fn finished(&mut self, outcome: Result<(), Refused>) {
         if matches!(self.state, State::Committing) {
             self.committed(outcome);
         }
@@ -494,6 +511,7 @@ impl Session {
 /// Replies.
 impl Session {
     fn say(&mut self, reply: FixedReply) {
+        self.note_reply_class(reply);
         if self.must_dress(reply.code) {
             return self.reply(&reply.into());
         }
@@ -540,6 +558,7 @@ impl Session {
         let output = self.output.buffer();
         let before = output.len();
         encode(output, soft);
+        self.history.said(output.get(before..).unwrap_or_default());
         if self.peer.is_watched {
             let said = output.get(before..).unwrap_or_default().to_vec();
             self.note_reply(&said);
@@ -602,6 +621,10 @@ impl Session {
             self.reset_transaction();
         }
         if self.output.is_empty() {
+            self.flush_history(0);
+            if let Some(notice) = self.notice.take() {
+                return Some(Next::Notify(notice));
+            }
             self.log_disconnect();
             self.state = State::Closed;
             return None;
@@ -648,12 +671,12 @@ impl Session {
     fn client_judged(&mut self, answer: Answer) {
         self.state = State::Command;
         if let Answer::Refuse(reply) = answer {
+            self.history.note(NotifyClasses::POLICY);
             self.reply(&reply);
             self.errors.error_count += 1;
             self.errors.access_denied = Some(reply);
         } else {
-            let banner = self.settings.smtpd_banner.clone();
-            self.reply(&Reply::bare(220, banner));
+            self.say_banner();
         }
     }
 

@@ -15,18 +15,22 @@ impl Sink for Lines {
 }
 
 /// A client whose every question is answered yes, with a small buffer of what the shell did.
-struct Bench {
+pub(super) struct Bench {
     session: Session,
     now: Instant,
-    replies: Vec<u8>,
+    pub(super) replies: Vec<u8>,
     content: Vec<u8>,
     messages: Vec<Vec<u8>>,
     recipients: Vec<types::Recipient>,
     slept: Duration,
     actions: usize,
+    pub(super) notices: Vec<Notice>,
+    pub(super) answer: fn(&Ask) -> Answer,
+    /// What every judgement says that went wrong.
+    pub(super) trouble: NotifyClasses,
     open: bool,
     /// The queue takes nothing.
-    is_full: bool,
+    pub(super) is_full: bool,
 }
 
 fn settings(own: &[(&str, &str)]) -> Rc<SmtpdSettings> {
@@ -34,7 +38,7 @@ fn settings(own: &[(&str, &str)]) -> Rc<SmtpdSettings> {
     Rc::new(SmtpdSettings::load(&Values::for_tests(&[&base, own].concat())).unwrap())
 }
 
-fn yes(ask: &Ask) -> Answer {
+pub(super) fn yes(ask: &Ask) -> Answer {
     match ask {
         Ask::Connect => {
             let discard = EhloKeywords::default();
@@ -57,7 +61,7 @@ fn yes(ask: &Ask) -> Answer {
 }
 
 impl Bench {
-    fn new(own: &[(&str, &str)]) -> Self {
+    pub(super) fn new(own: &[(&str, &str)]) -> Self {
         let here = IpAddr::from([127, 0, 0, 1]);
         let log = Logger::new(Rc::new(Lines::default()), "postfix/smtpd", 1);
         let now = Instant::from_nanos(0);
@@ -71,13 +75,16 @@ impl Bench {
             recipients: Vec::new(),
             slept: Duration::ZERO,
             actions: 0,
+            notices: Vec::new(),
+            answer: yes,
+            trouble: NotifyClasses::default(),
             open: false,
             is_full: false,
         }
     }
 
     /// Feeds `input` in pieces, then closes; returns the replies.
-    fn run(&mut self, mut input: &[u8], piece: usize) -> String {
+    pub(super) fn run(&mut self, mut input: &[u8], piece: usize) -> String {
         loop {
             self.actions += 1;
             assert!(self.actions < 200_000, "the session goes round in circles");
@@ -93,13 +100,15 @@ impl Bench {
                 }
                 Action::Write { bytes, .. } => self.replies.extend_from_slice(bytes),
                 Action::Judge(question) => {
-                    let mut answer = yes(question.ask);
+                    let mut answer = (self.answer)(question.ask);
                     if let Answer::Reply(reply) = &mut answer
                         && let Some(transaction) = question.transaction
                     {
                         reply.text += &format!(" for {}", transaction.sender);
                     }
-                    self.session.judged(Verdict::new(answer));
+                    let mut verdict = Verdict::new(answer);
+                    verdict.standing.trouble = self.trouble;
+                    self.session.judged(verdict);
                 }
                 Action::Open(_) => {
                     assert!(!std::mem::replace(&mut self.open, true), "a message is open already");
@@ -117,10 +126,12 @@ impl Bench {
                 Action::End(_) => {
                     assert!(std::mem::take(&mut self.open), "no message is open");
                     self.messages.push(std::mem::take(&mut self.content));
-                    let refusal = || Reply::new(451, Dsn::temporary(3, 0), "Error: full");
-                    self.session.finished(if self.is_full { Err(refusal()) } else { Ok(()) });
+                    let reply = Reply::new(451, Dsn::temporary(3, 0), "Error: full");
+                    let refusal = Refused { reply, trouble: NotifyClasses::RESOURCE };
+                    self.session.finished(if self.is_full { Err(refusal) } else { Ok(()) });
                 }
                 Action::Abort => assert!(std::mem::take(&mut self.open), "no message is open"),
+                Action::Notify(notice) => self.notices.push(*notice),
                 Action::Sleep(span) => self.slept += span,
                 Action::Close => break,
             }

@@ -3,6 +3,7 @@
 use super::Session;
 use crate::client_limits::{Counters, Excess};
 use anvil::Event;
+use config::NotifyClasses;
 use std::rc::Rc;
 use types::{Dsn, Reply};
 
@@ -29,6 +30,9 @@ impl Session {
         let limits = &self.settings.client_limits;
         let excess = self.tickets.connect(&counters, limits, (self.peer.address, self.now))?;
         self.warn_of(&excess, &counters);
+        if excess.is_of_connections() {
+            self.history.note(NotifyClasses::POLICY);
+        }
         Some(self.too_many_connections(&self.peer.client.address))
     }
 
@@ -56,6 +60,12 @@ impl Session {
         self.warn_of(&excess, counters);
         let who = excess.account.as_deref().unwrap_or(&self.peer.client.address);
         Some(Reply::new(450, Dsn::temporary(7, 1), format!("Error: {text} from {who}")))
+    }
+
+    /// Refuses what is one too many.
+    pub(super) fn refuse_excess(&mut self, reply: &Reply) {
+        self.history.note(NotifyClasses::POLICY);
+        self.refuse(reply);
     }
 
     fn warn_of(&self, excess: &Excess, counters: &Counters) {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{Ask, Grant, Login, NameStatus, Peer, Standing, replies};
 use bstr::BString;
-use config::Protocols;
+use config::{NotifyClasses, Protocols};
 use std::{
     net::{IpAddr, Ipv4Addr},
     rc::Rc,
@@ -48,7 +48,10 @@ impl Session {
         let mut client = NewClient { peer, helo: None, has_helo: false, is_esmtp: false };
         match attributes.iter().try_for_each(|attribute| client.take(attribute, protocols)) {
             Ok(()) => self.begin_anew(client),
-            Err(reply) => self.refuse(&reply),
+            Err(reply) => {
+                self.history.note(NotifyClasses::PROTOCOL);
+                self.refuse(&reply);
+            }
         }
     }
 
@@ -56,11 +59,12 @@ impl Session {
     /// hears the greeting, and no reply to its command.
     fn begin_anew(&mut self, client: NewClient) {
         self.reset_transaction();
+        let has_port = self.settings.protocol.smtpd_client_port_logging;
+        self.peer = if has_port { client.peer.with_port_logged() } else { client.peer };
+        self.flush_history(0);
         let helo = if client.has_helo { client.helo } else { None };
         self.greeting = Greeting::of(helo, client.is_esmtp, self.greeting.grants);
         self.standing = Standing::default();
-        let has_port = self.settings.protocol.smtpd_client_port_logging;
-        self.peer = if has_port { client.peer.with_port_logged() } else { client.peer };
         self.state = State::Command;
         self.ask(Ask::Connect);
     }

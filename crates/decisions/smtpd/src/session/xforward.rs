@@ -6,7 +6,7 @@ use super::{
     attributes::{self, Attribute},
 };
 use crate::{Forwarded, Grant, replies};
-use config::Protocols;
+use config::{NotifyClasses, Protocols};
 use types::Reply;
 use wire::command::Words;
 
@@ -37,7 +37,10 @@ impl Session {
         self.forwarded = Some(forwarded);
         match taken {
             Ok(()) => self.accept_with(replies::OK),
-            Err(reply) => self.refuse(&reply),
+            Err(reply) => {
+                self.history.note(NotifyClasses::PROTOCOL);
+                self.refuse(&reply);
+            }
         }
     }
 }
