@@ -146,6 +146,7 @@ impl World {
                     native: Rc::new(|_| Vec::new()),
                 },
                 cache: ConnectionCache::default(),
+                postmaster: Box::new(|_| {}),
             };
             let mut reports = Vec::new();
             for nexthop in nexthops {

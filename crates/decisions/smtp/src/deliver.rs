@@ -7,8 +7,8 @@ mod reuse;
 mod watch;
 
 use crate::{
-    ConnectionCache, Content, Destination, Failure, Flags, Found, Host, MappedAddresses, Network, Peer,
-    Protocol, Scope, Session, SmtpSettings, SmtpTables,
+    ConnectionCache, Content, Destination, Failure, Flags, Found, Host, MappedAddresses, Network, Notice,
+    Peer, Protocol, Scope, Session, SmtpSettings, SmtpTables,
     cache::Connection,
     hosts,
     ledger::{Clock, Ledger},
@@ -37,6 +37,8 @@ pub struct Client<W: World> {
     pub network: Network,
     /// Open connections.
     pub cache: ConnectionCache<W::Stream>,
+    /// Tells the postmaster of sessions in which something went wrong.
+    pub postmaster: Box<dyn Fn(Notice)>,
 }
 
 /// Delivers one request; there is a report for each of its recipients. `progress` hears, before anything that may take

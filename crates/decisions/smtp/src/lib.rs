@@ -40,7 +40,7 @@ pub use generic::MappedAddresses;
 pub use hosts::{Found, Host, NativeHosts, Network, hosts};
 pub use ledger::{Failure, Scope};
 pub use pix::PixWorkarounds;
-pub use session::{Action, Ending, Input, Note, Peer, Session, Treatment, Verdict};
+pub use session::{Action, Ending, Input, Note, Notice, Peer, Session, Treatment, Verdict};
 pub use settings::{
     AddressPreference, AddressSettings, CacheSettings, HostLookup, PixSettings, Protocol, Quirks,
     SmtpSettings, Timeouts,

@@ -9,10 +9,14 @@
 //! lone dot and QUIT leave together. The driver writes what [`Session::output`] holds, reads when told to, and encodes the content.
 
 mod handshake;
+mod history;
 mod transaction;
 
 use crate::{Envelope, Failure, Features, PixWorkarounds, Scope, SmtpSettings};
 use bstr::BString;
+use config::NotifyClasses;
+use history::History;
+pub use history::Notice;
 use std::{fmt, rc::Rc, time::Duration};
 use transaction::{Step, Transaction};
 use types::{Dsn, Instant};
@@ -157,6 +161,8 @@ pub struct Session {
     uses: u32,
     replies: u32,
     connected_at: Instant,
+    /// For the postmaster, where that is wanted.
+    history: Option<Box<History>>,
 }
 
 impl Session {
@@ -164,6 +170,7 @@ impl Session {
     #[must_use]
     pub fn new(now: Instant, settings: Rc<SmtpSettings>, peer: Peer) -> Self {
         let reader = ReplyReader::new(settings.line_length_limit);
+        let history = History::of(&settings);
         let treatment = Treatment {
             discard_ehlo_keywords: settings.quirks.discard_ehlo_keywords,
             pix_workarounds: settings.pix.workarounds,
@@ -186,6 +193,7 @@ impl Session {
             uses: 0,
             replies: 0,
             connected_at: now,
+            history,
         }
     }
 
@@ -304,7 +312,7 @@ impl Session {
             return Action::Close;
         }
         self.stage = Stage::Quit;
-        self.out.extend_from_slice(b"QUIT\r\n");
+        self.say(b"QUIT\r\n");
         if self.settings.quirks.skip_quit_response { self.close() } else { self.advance() }
     }
 
@@ -350,6 +358,7 @@ impl Session {
 
     fn reply(&mut self, now: Instant, reply: &ServerReply) {
         self.replies = self.replies.wrapping_add(1);
+        self.remember(&reply.text, reply.is_disordered);
         if reply.is_disordered {
             self.is_reusable = false;
             if self.features.pipelining {
@@ -403,6 +412,7 @@ impl Session {
     }
 
     fn lost(&mut self, ending: Ending) -> Action {
+        self.remember_unfinished(ending);
         let doing = match self.stage {
             Stage::Greeting => "receiving the initial server greeting",
             Stage::Ehlo if self.is_lmtp() => "performing the LHLO handshake",
@@ -452,6 +462,7 @@ impl Session {
     fn distrust_after(&mut self, reply: &ServerReply) {
         if !(400..=599).contains(&reply.code) || reply.code == 555 || (500..510).contains(&reply.code) {
             self.is_reusable = false;
+            self.note_trouble(NotifyClasses::PROTOCOL);
         }
     }
 

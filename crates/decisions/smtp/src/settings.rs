@@ -3,7 +3,7 @@
 mod load;
 
 use crate::{Features, PixWorkarounds, VerifyTarget};
-use config::TcpPorts;
+use config::{NotifyClasses, TcpPorts};
 use message::ScannerLimits;
 use std::{net::IpAddr, time::Duration};
 use types::{BodyEncoding, MessageAttributes};
@@ -199,12 +199,23 @@ pub struct SmtpSettings {
     pub pix: PixSettings,
     /// Connection reuse.
     pub cache: CacheSettings,
+    /// What the postmaster is told about of what this client meets: as far as that goes, `notify_classes`.
+    pub notify_classes: NotifyClasses,
+    /// `double_bounce_sender`, with our name: sender of mail about which nobody is told.
+    pub double_bounce_sender: String,
     /// A setting that this client cannot fulfil (encryption or login demanded), as `name = value`: mail
     /// waits rather than going out without.
     pub unfulfilled: Option<String>,
 }
 
 impl SmtpSettings {
+    /// Whether the postmaster hears of what can go wrong in a session with a server: what is no proper SMTP, and tables of
+    /// ours that do not answer.
+    #[must_use]
+    pub const fn tells_postmaster(&self) -> bool {
+        self.notify_classes.has_any(NotifyClasses::PROTOCOL.with(NotifyClasses::DATA))
+    }
+
     /// Whether a message is converted to seven bits for a server with these features: whenever it may have eight and
     /// the server did not offer to take them.
     #[must_use]

@@ -62,7 +62,7 @@ fn encoded(content: &Bytes, limit: usize) -> Vec<u8> {
     out
 }
 
-fn settings(protocol: Protocol, set: &[(&str, &str)]) -> Rc<SmtpSettings> {
+pub(crate) fn settings(protocol: Protocol, set: &[(&str, &str)]) -> Rc<SmtpSettings> {
     let values = Values::for_tests(&[&[("myhostname", "client.test")], set].concat());
     Rc::new(SmtpSettings::load(&values, protocol).unwrap())
 }
@@ -86,8 +86,8 @@ fn request(recipients: &[&str]) -> DeliveryRequest {
     }
 }
 
-struct Run {
-    session: Session,
+pub(crate) struct Run {
+    pub(crate) session: Session,
     said: String,
     verdicts: Vec<String>,
 }
@@ -102,7 +102,12 @@ fn describe(verdict: &Verdict) -> String {
 }
 
 /// Plays the server's part; `<close>` and `<silence>` are lines of the server's part too.
-fn play(settings: &Rc<SmtpSettings>, server: &[&str], recipients: &[&str], stays_open: bool) -> Run {
+pub(crate) fn play(
+    settings: &Rc<SmtpSettings>,
+    server: &[&str],
+    recipients: &[&str],
+    stays_open: bool,
+) -> Run {
     let peer = Peer {
         name: "mx.test".into(),
         address: "192.0.2.1".into(),

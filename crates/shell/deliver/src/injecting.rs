@@ -1,8 +1,9 @@
 //! The ways into the queue for mail of our own, of which the scheduler is told: forwarded copies and notifications.
 
 use crate::shared::Shared;
+use bounce::{NoticeSettings, Role, SessionNotice};
 use config::{Values, params as p};
-use process::{Injector, Libraries, Notifier, Process, Zone};
+use process::{Injector, Libraries, Notifier, Postmaster, Process, Zone};
 use qmgr::Event;
 use std::rc::Rc;
 use types::QueueName;
@@ -19,6 +20,28 @@ pub(crate) fn injector<W: World>(
     let log = (shared.log.clone(), Zone::new(process.host.zone.clone()));
     let arrived = move |id| events.push(Event::Arrived(id));
     Ok(Rc::new(Injector::new(around, log, libraries.cleanup(values)?, values, arrived)))
+}
+
+/// How the postmaster hears of the sessions of a client whose name in the log is given. The delivery does not wait for that.
+pub(crate) fn postmaster<W: World>(
+    shared: &Shared<W>,
+    process: &Process,
+    libraries: &Libraries<'_>,
+    (values, tag): (&Values, String),
+) -> Result<Box<dyn Fn(smtp::Notice)>, String> {
+    let postmaster = Rc::new(Postmaster::new(injector(shared, process, libraries, values)?));
+    let settings = Rc::new(NoticeSettings::load(values));
+    let (world, log) = (shared.world.clone(), shared.log.clone());
+    Ok(Box::new(move |notice| {
+        let (postmaster, settings) = (Rc::clone(&postmaster), Rc::clone(&settings));
+        let logger = log.session(&tag);
+        world.spawn(async move {
+            let smtp::Notice { protocol, server, trouble, transcript } = &notice;
+            let role = Role::Client { protocol, server };
+            let notice = SessionNotice { role, trouble: *trouble, transcript };
+            postmaster.tell(&settings, &notice, &logger).await;
+        });
+    }))
 }
 
 /// bounce(8) under the three names that it has in master.cf.

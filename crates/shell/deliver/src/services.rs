@@ -1,6 +1,10 @@
 //! The transports: rows of master.cf by name, with what each program needs.
 
-use crate::{injecting::injector, shared::Shared, statuses::Statuses};
+use crate::{
+    injecting::{injector, postmaster},
+    shared::Shared,
+    statuses::Statuses,
+};
 use config::{ServiceType, Values, params as p};
 use dns::HostNames;
 use local::{LocalSettings, VirtualSettings};
@@ -99,8 +103,8 @@ impl<W: World> Maker<'_, W> {
         let invalid = |invalid: config::Invalid| invalid.to_string();
         let made = match command {
             "error" | "retry" | "discard" => Ok(Program::Internal(command.to_owned())),
-            "smtp" => self.client(values, Protocol::Smtp, row).map_err(invalid),
-            "lmtp" => self.client(values, Protocol::Lmtp, row).map_err(invalid),
+            "smtp" => self.client(values, Protocol::Smtp, row),
+            "lmtp" => self.client(values, Protocol::Lmtp, row),
             "local" => self.local(&row.name, values),
             "virtual" => self.virtual_(values).map_err(invalid),
             other => Ok(Program::Unavailable(format!("delivery by {other} is not supported yet"))),
@@ -113,7 +117,8 @@ impl<W: World> Maker<'_, W> {
         values: &Values,
         protocol: Protocol,
         row: &config::ServiceRow,
-    ) -> Result<Program<W>, config::Invalid> {
+    ) -> Result<Program<W>, String> {
+        let invalid = |invalid: config::Invalid| invalid.to_string();
         let mut flags = match Flags::parse(&row.operands) {
             Ok(flags) => flags,
             Err(why) => return Ok(Program::Unavailable(format!("master.cf, line {}: {why}", row.line))),
@@ -129,14 +134,22 @@ impl<W: World> Maker<'_, W> {
             proxy_addresses: values.proxy_addresses(),
             native: Rc::new(move |name: &str| hosts.addresses(name).to_vec()),
         };
+        let settings = Rc::new(SmtpSettings::load(values, protocol).map_err(invalid)?);
+        let tag = process::tag(values, protocol.prefix());
+        let postmaster = match settings.tells_postmaster() {
+            true => postmaster(self.shared, self.process, self.libraries, (values, tag))?,
+            false => Box::new(|_| {}),
+        };
         Ok(Program::Smtp(Box::new(Client {
             world: self.shared.world.clone(),
             dns: Rc::clone(&self.dns),
-            settings: Rc::new(SmtpSettings::load(values, protocol)?),
+            settings,
             flags,
-            tables: SmtpTables::open(values, protocol, &self.registry(values, protocol.prefix()))?,
+            tables: SmtpTables::open(values, protocol, &self.registry(values, protocol.prefix()))
+                .map_err(invalid)?,
             network,
             cache: ConnectionCache::default(),
+            postmaster,
         })))
     }
 

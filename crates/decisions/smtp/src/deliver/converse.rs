@@ -8,6 +8,7 @@ use crate::{
     reply_filter::{Replaced, ReplyFilter},
 };
 use bstr::ByteSlice;
+use config::NotifyClasses;
 use maillog::Severity;
 use std::{io, time::Duration};
 use types::{Dsn, Lookup, Relay};
@@ -297,6 +298,7 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
         })?;
         let server = connection.session.peer().with_port();
         for Replaced { line, by } in replaced {
+            connection.session.line_replaced(&line, &by);
             let text = format!("{server}: replacing server reply \"{line}\" with \"{by}\"");
             self.logger.write(Severity::Info, &text);
         }
@@ -356,7 +358,11 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
         Input::ContentDone
     }
 
-    fn unreadable(&mut self, connection: &Connection<W::Stream>, trouble: &ContentTrouble) -> Input<'static> {
+    fn unreadable(
+        &mut self,
+        connection: &mut Connection<W::Stream>,
+        trouble: &ContentTrouble,
+    ) -> Input<'static> {
         let id = self.request.queue_id;
         match trouble {
             ContentTrouble::Unreadable(error) => {
@@ -373,6 +379,7 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
                 Input::ContentFailed(Dsn::permanent(3, 0), "unreadable mail queue entry".to_owned())
             }
             ContentTrouble::Table(trouble) => {
+                connection.session.note_trouble(NotifyClasses::DATA);
                 let status = self.table_failure(trouble, &connection.session).status;
                 Input::ContentFailed(status.dsn, status.reason.to_string())
             }

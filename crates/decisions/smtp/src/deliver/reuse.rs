@@ -156,14 +156,24 @@ impl<W: World, C: Content> Delivery<'_, W, C> {
         // Those after the first good one are to less preferred hosts.
         let destination = if connection.session.is_dead() { None } else { self.reuse.destination.take() };
         let is_whole = connection.partial.is_empty();
-        if connection.session.is_reusable(now) && is_whole && self.reuse.is_on {
-            let expires = now + client.settings.cache.time_limit;
-            if client.cache.store(connection, destination, expires) {
-                client.world.spawn(converse::reap(client.world.clone(), client.cache.clone()));
-            }
-        } else if connection.session.is_idle() {
+        let is_kept = connection.session.is_reusable(now) && is_whole && self.reuse.is_on;
+        if !is_kept && connection.session.is_idle() {
             let farewell = connection.session.quit();
             self.converse(&mut connection, farewell).await;
+        }
+        self.tell_postmaster(&mut connection);
+        let expires = now + client.settings.cache.time_limit;
+        if is_kept && client.cache.store(connection, destination, expires) {
+            client.world.spawn(converse::reap(client.world.clone(), client.cache.clone()));
+        }
+    }
+
+    /// Tells the postmaster of what went wrong with the server; but nobody is told of trouble with telling somebody.
+    fn tell_postmaster(&self, connection: &mut Connection<W::Stream>) {
+        let (sender, own) = (&self.request.message.sender, &self.client.settings.double_bounce_sender);
+        let is_notice = sender.is_null() || sender.as_bytes() == own.as_bytes();
+        if let Some(notice) = connection.session.take_notice().filter(|_| !is_notice) {
+            (self.client.postmaster)(notice);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Session {
         };
         self.stage = if speaks_esmtp { Stage::Ehlo } else { Stage::Helo };
         let command = format!("{verb} {}\r\n", self.settings.helo_name);
-        self.out.extend_from_slice(command.as_bytes());
+        self.say(command.as_bytes());
     }
 
     pub(super) fn introduced(&mut self, reply: &ServerReply) {
@@ -101,7 +101,8 @@ impl Session {
         self.give_up(Failure::local(Scope::Site, dsn, text));
     }
 
-    fn refused(&self, reply: &ServerReply) -> Failure {
+    fn refused(&mut self, reply: &ServerReply) -> Failure {
+        self.distrust_after(reply);
         let text = format!("host {} refused to talk to me: {}", self.peer, reply.one_line());
         Failure::replied(Scope::Site, &self.peer.name, reply, text.into_bytes())
     }

@@ -172,6 +172,9 @@ impl Session {
         let command = transaction.command(step);
         let length = command.len();
         self.out.extend_from_slice(command);
+        if let Some(history) = &mut self.history {
+            history.said(command);
+        }
         transaction.unanswered_bytes += length;
         transaction.next = transaction.after(step);
         if step == Step::Quit {

@@ -58,6 +58,8 @@ impl SmtpSettings {
             quirks: quirks(v, protocol),
             pix: pix(v, protocol),
             cache: cache(v, protocol),
+            notify_classes: v.notify_classes(),
+            double_bounce_sender: format!("{}@{}", v.text(p::double_bounce_sender), v.text(p::myhostname)),
             unfulfilled: unfulfilled(v, protocol),
         })
     }

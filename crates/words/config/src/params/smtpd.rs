@@ -15,13 +15,13 @@ rows! {
     default_rbl_reply: raw(1, 0), "$rbl_code Service unavailable; $rbl_class [$rbl_what] blocked using $rbl_domain${rbl_reason?; $rbl_reason}", "smtpd", Honoured("smtpd"), "The reply to a client that a DNS block list names.";
     defer_code: int(0, 0), "450", "smtpd", Honoured("smtpd"), "The reply code of a restriction that defers.";
     disable_vrfy_command: flag(), "no", "postscreen,smtpd", Honoured("smtpd"), "Refuses VRFY.";
-    error_notice_recipient: text(1, 0), "postmaster", "smtp,smtpd", NotYet, "Who gets copies of sessions that went wrong.";
+    error_notice_recipient: text(1, 0), "postmaster", "smtp,smtpd", Honoured("bounce"), "Who gets copies of sessions that went wrong.";
     header_from_format: text(1, 0), "standard", "bounce,cleanup,smtp,smtpd", Honoured("bounce, cleanup"), "How a From header is written that had to be made.";
     invalid_hostname_reject_code: int(0, 0), "501", "smtpd", Honoured("smtpd"), "The reply code for a malformed HELO name.";
     maps_rbl_domains: text(0, 0), "", "smtpd", NoEffect("Postfix 3.9 removed reject_maps_rbl, which alone used it: name each list with reject_rbl_client"), "DNS block lists of the old restriction reject_maps_rbl.";
     maps_rbl_reject_code: int(0, 0), "554", "smtpd", Honoured("smtpd"), "The reply code to what a DNS block list names.";
     non_fqdn_reject_code: int(0, 0), "504", "smtpd", Honoured("smtpd"), "The reply code for a name that is not complete.";
-    notify_classes: text(0, 0), "resource, software", "bounce,smtp,smtpd", Honoured("bounce"), "What the postmaster is told about.";
+    notify_classes: text(0, 0), "resource, software", "bounce,smtp,smtpd", Honoured("config"), "What the postmaster is told about.";
     permit_mx_backup_networks: text(0, 0), "", "smtpd", Honoured("smtpd"), "Networks whose main MX hosts permit_mx_backup trusts.";
     plaintext_reject_code: int(0, 0), "450", "smtpd", Honoured("smtpd"), "The reply code of reject_plaintext_session.";
     queue_minfree: long(0, 0), "0", "smtpd", Honoured("process, queue, smtpd"), "How much room must be left for a message to be taken.";
@@ -70,7 +70,7 @@ rows! {
     smtpd_helo_required: flag(), "no", "postscreen,smtpd", Honoured("smtpd"), "Wants HELO or EHLO before MAIL.";
     smtpd_helo_restrictions: text(0, 0), "", "smtpd", Honoured("smtpd"), "What is required of a HELO name.";
     smtpd_hide_client_session: flag(), "no", "smtpd", Honoured("cleanup, receive"), "Leaves the client out of the Received header.";
-    smtpd_history_flush_threshold: int(1, 0), "100", "smtpd", NotYet, "How many lines of a session are kept before they are written to the postmaster's copy.";
+    smtpd_history_flush_threshold: int(1, 0), "100", "smtpd", Honoured("smtpd"), "How many lines of a session are kept before they are written to the postmaster's copy.";
     smtpd_junk_command_limit: int(1, 0), "${stress?{1}:{100}}", "smtpd", Honoured("smtpd"), "How many commands without purpose are taken.";
     smtpd_log_access_permit_actions: text(0, 0), "", "smtpd", Honoured("smtpd"), "Which actions that permit are logged too.";
     smtpd_milter_maps: text(0, 0), "", "smtpd", NotYet, "Mail filters by client, in place of smtpd_milters.";
