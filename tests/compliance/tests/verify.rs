@@ -308,3 +308,118 @@ fn sendmail_reports_what_would_happen_or_has_happened() {
     assert!(told[0].contains("Action: deliverable") && told[0].contains("Action: undeliverable"), "{told:?}");
     assert!(told[2].contains("Action: relayed"), "{told:?}");
 }
+
+/// Puts entries into the table of a system that does not run yet, as Debian's postmap does.
+fn remember(system: &System, entries: &[(&str, String)]) {
+    let path = system.path("data/verify_cache");
+    let text: String = entries.iter().map(|(address, entry)| format!("{address} {entry}\n")).collect();
+    std::fs::write(&path, text).expect("space");
+    let table = format!("btree:{}", path.display());
+    let made = Command::new("/usr/sbin/postmap").arg(&table).status().expect("postmap starts");
+    assert!(made.success());
+    std::fs::remove_file(&path).expect("our own file");
+    let like = format!("--reference={}", system.path("data").display());
+    let owned = Command::new("chown").arg(like).arg(path.with_extension("db")).status();
+    assert!(owned.expect("chown starts").success());
+}
+
+/// What counts of old results, what is probed again, and what the rules make of it.
+fn remembered(which: Which) -> Vec<String> {
+    const HOUR: u64 = 3600;
+    let sink = Sink::start(KEYWORDS).expect("a port");
+    let rules = format!(
+        "{ONCE}{}unverified_recipient_defer_code = 451\nunverified_recipient_reject_reason = nobody there\n\
+         smtpd_sender_restrictions = reject_unverified_sender\nunverified_sender_reject_reason = no such sender\n\
+         unverified_sender_reject_code = 550\nunverified_sender_defer_code = 452\naddress_verify_cache_cleanup_interval = 1h\n",
+        settings(sink.port)
+    );
+    let system = System::prepare(which, &rules);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
+    let entry = |status: u8, hours: u64, text: &str| format!("{status}:0:{}:{text}", now - hours * HOUR);
+    remember(
+        &system,
+        &[
+            ("a@far.test", entry(0, 24, "250 fine")),
+            ("b@far.test", entry(0, 8 * 24, "250 fine a week ago")),
+            ("c@far.test", entry(0, 32 * 24, "250 fine last month")),
+            ("d@far.test", entry(2, 1, "550 5.1.1 not an hour ago")),
+            ("e@far.test", entry(2, 4, "550 5.1.1 not this morning")),
+            ("f@far.test", entry(2, 4 * 24, "550 5.1.1 not last week")),
+            ("g@far.test", entry(1, 1, "450 4.2.0 later")),
+            ("h@far.test", "nonsense".to_owned()),
+            ("i@far.test", format!("3:{}:0:Address verification in progress", now - 5)),
+            ("j@far.test", format!("3:{}:0:Address verification in progress", now - 1005)),
+            ("k@far.test", entry(2, 1, "host said: 550 no")),
+        ],
+    );
+    system.run();
+    let mut stage = Stage { system, sink, steps: Vec::new(), shown: 0 };
+    // Without the one that is no entry, and those that do not count any more.
+    stage.ask("", "a@far.test", 0);
+    stage.system.wait_until("old entries are removed", || !cleanups(&stage.system).is_empty());
+    stage.steps.push(format!("cleanup\n{}", cleanups(&stage.system).join("\n")));
+    for (recipient, probes) in "abcdefghijk".chars().zip([0, 1, 1, 0, 1, 1, 0, 1, 0, 1, 0]) {
+        stage.ask("", &format!("{recipient}@far.test"), probes);
+    }
+    for sender in ["d", "g", "i"] {
+        stage.ask(&format!("{sender}@far.test"), "a@far.test", 0);
+    }
+    stage.steps.push(format!("rejects\n{}", stage.lines("reject").join("")));
+    stage.steps
+}
+
+/// What is logged of the removal of old entries.
+fn cleanups(system: &System) -> Vec<String> {
+    let log = system.log();
+    log.lines()
+        .filter_map(|line| line.split_once(" full cleanup: "))
+        .map(|(_, text)| text.to_owned())
+        .collect()
+}
+
+#[test]
+fn old_results_count_for_their_time() {
+    let told = told_alike(remembered);
+    let text = told.join("\n");
+    for reply in [
+        "a@far.test: 250 2.1.0 Ok / 250 2.1.5 Ok",
+        "550 5.1.1 <d@far.test>: Recipient address rejected: undeliverable address: nobody there",
+        "451 4.1.1 <i@far.test>: Recipient address rejected: unverified address: nobody there",
+        "550 5.1.7 <d@far.test>: Sender address rejected: undeliverable address: no such sender",
+        "452 4.1.7 <g@far.test>: Sender address rejected: unverified address: no such sender",
+    ] {
+        assert!(text.contains(reply), "{reply} is missing in\n{text}");
+    }
+}
+
+/// Seconds for which the sender of probes stays.
+const STAYS: u64 = 10_000 * 24 * 3600;
+
+/// A sender of probes that changes with time, and who may be written to under such a name.
+fn changing(which: Which) -> Vec<String> {
+    let more = format!("address_verify_sender = prober\naddress_verify_sender_ttl = {STAYS}s\n");
+    let mut stage = Stage::start(which, &more);
+    stage.ask("s@x.test", "good@far.test", 1);
+    let log = stage.system.log();
+    let senders =
+        log.lines().filter_map(|line| Some(line.split_once(": from=<")?.1.split_once('>')?.0.to_owned()));
+    stage.steps.push(format!("senders\n{}", senders.collect::<Vec<_>>().join(" ")));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("later").as_secs();
+    let time = now / STAYS;
+    for (name, stamp) in [("now", time), ("before", time - 1), ("next", time + 1), ("late", time + 2)] {
+        for word in ["prober", "PROBER", "proberX"] {
+            let mut client = Client::connect(stage.system.address()).expect("it listens");
+            let mut say = |line: String| client.command(&line).expect("a reply");
+            let replies = [say("MAIL FROM:<>".to_owned()), say(format!("RCPT TO:<{word}{stamp}@mx.test>"))];
+            stage.steps.push(format!("{name} {word}: {}", replies.join(" / ")));
+        }
+    }
+    stage.steps
+}
+
+#[test]
+fn senders_of_probes_change_and_are_known() {
+    let told = told_alike(changing);
+    assert!(told[2].starts_with("now prober: 250 2.1.0 Ok / 250 2.1.5 Ok"), "{told:?}");
+    assert!(told.iter().any(|step| step.starts_with("next prober: 250 2.1.0 Ok / 250 2.1.5 Ok")), "{told:?}");
+}
