@@ -6,6 +6,7 @@ mod actions;
 mod lifecycle;
 mod lists;
 mod places;
+mod rules;
 mod talk;
 
 use compliance::{
