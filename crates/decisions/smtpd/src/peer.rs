@@ -47,6 +47,8 @@ pub struct Peer {
     pub login: Option<Rc<Login>>,
     /// `sendmail -bs`: a local user on standard input, whom no restriction applies to.
     pub is_stand_alone: bool,
+    /// postscreen(8) has seen whether it waits for the greeting.
+    pub is_screened: bool,
     /// What is said is logged (`debug_peer_list`).
     pub is_watched: bool,
 }
@@ -90,6 +92,7 @@ impl Peer {
             unavailable: Unavailable::default(),
             login: None,
             is_stand_alone: false,
+            is_screened: false,
             is_watched: false,
         }
     }

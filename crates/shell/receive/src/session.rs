@@ -56,17 +56,21 @@ async fn serve<W: World>(
         // Only who is behind a proxy pays for its header.
         Some(proxy) => Box::pin(proxy.ends(&shared.world, &mut stream, (ends, &logger))).await,
     };
-    serve_client(shared, (service, manner), stream, (ends, logger)).await;
+    serve_client(shared, (service, manner), stream, (ends.map(stranger), logger)).await;
 }
 
-/// One session, with a client at one end of a connection and an address of ours at the other, if they are known.
+/// A client at one end of a connection, and an address of ours at the other, without more that is known of them.
+pub(crate) fn stranger((peer, local): (SocketAddr, SocketAddr)) -> Peer {
+    Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port())
+}
+
+/// One session with a client, if it is known where it comes from.
 pub(crate) async fn serve_client<W: World>(
     shared: Rc<Shared<W>>,
     (service, manner): (Rc<SmtpService>, Manner),
     stream: impl Stream,
-    (ends, logger): (Option<(SocketAddr, SocketAddr)>, Logger),
+    (peer, logger): (Option<Peer>, Logger),
 ) {
-    let peer = ends.map(|(peer, local)| Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port()));
     let peer = match peer {
         Some(peer) if service.smtpd_peername_lookup => {
             Some(Box::pin(peer_name(peer, service.host_names.as_ref(), &logger)).await)

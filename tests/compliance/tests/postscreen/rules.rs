@@ -2,7 +2,7 @@
 
 use crate::{
     MAIL, RCPT, chown,
-    talk::{Conversation, End, Hear, Say, converse, run, screened},
+    talk::{Conversation, End, Hear, Say, Send, Talk, Until, connect, converse, run, screened, settled_log},
 };
 use compliance::{
     plain::told_alike,
@@ -124,4 +124,66 @@ fn old_clients_are_known_for_their_time() {
     {
         assert!(told.contains(line), "{line} is missing in\n{told}");
     }
+}
+
+/// Clients that speak too early, to which nothing is done, and what smtpd reads then.
+fn forgiven(which: Which) -> Vec<String> {
+    let settings =
+        "postscreen_greet_action = ignore\nsmtpd_forbid_unauth_pipelining = yes\nsmtpd_error_sleep_time = 0";
+    let system = screened(which, settings);
+    run(&system);
+    let mut told = converse(
+        &system,
+        &[
+            (211, &[Send("EHLO x\r\n"), Until("250"), Say(QUIT), End]),
+            (212, &[Send("EHLO x\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<bob@mx.test>\r\n"), End]),
+            (213, &[Send("HELO x\r\nQUIT\r\n"), End]),
+            (214, &[Send("EHLO"), Hear, Say(" x\r\n"), Say(QUIT), End]),
+        ],
+    );
+    system.wait_until("smtpd is done with them", || {
+        system.log().matches(": disconnect from unknown").count() == 4
+    });
+    let log = system.log();
+    let lines = log.lines().filter_map(|line| line.split_once("/smtpd[")?.1.split_once("]: "));
+    let mut lines: Vec<_> = lines.map(|(_, text)| text.to_owned()).collect();
+    lines.sort();
+    told.extend(lines);
+    told
+}
+
+#[test]
+fn smtpd_reads_what_was_said_before_the_greeting() {
+    let told = told_alike(forgiven).join("\n");
+    assert!(told.contains("PREGREET 8 after TIME from [127.0.0.211]:PORT: EHLO x\\r\\n"), "{told}");
+    assert!(
+        told.contains("improper command pipelining after EHLO from unknown[127.0.0.212]: MAIL FROM"),
+        "{told}"
+    );
+}
+
+/// The server's address is the one that the proxy names.
+fn backup_behind_proxy(which: Which) -> Vec<String> {
+    let settings = "postscreen_upstream_proxy_protocol = haproxy\npostscreen_greet_banner =\n\
+        postscreen_allowlist_interfaces = !192.0.2.2, static:all";
+    let system = screened(which, settings);
+    run(&system);
+    let mut told = Vec::new();
+    for (client, server) in [(221, 1), (222, 2)] {
+        let mut talk = Talk::new(connect(&system, 220));
+        let header = format!("PROXY TCP4 127.0.0.{client} 192.0.2.{server} 4000 25\r\n");
+        [Send(header.leak()), Hear, Say("HELO x\r\n"), Say(MAIL), Say(RCPT), Say(QUIT), End]
+            .into_iter()
+            .for_each(|step| talk.act(step));
+        told.push(talk.text.join("\n"));
+        told.push(settled_log(&system, client).join("\n"));
+    }
+    told
+}
+
+#[test]
+fn a_proxy_says_at_which_address_the_client_came() {
+    let told = told_alike(backup_behind_proxy).join("\n");
+    assert!(told.contains("ALLOWLIST VETO [127.0.0.222]:PORT"), "{told}");
+    assert!(told.contains("CONNECT from [127.0.0.221]:PORT to [192.0.2.1]:PORT"), "{told}");
 }

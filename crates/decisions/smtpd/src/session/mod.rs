@@ -692,7 +692,8 @@ impl Session {
             // Who may speak for others is counted as whoever it speaks for.
             self.is_counted = is_counted && grants.xclient != Grant::Yes;
         }
-        self.state = State::BeforeGreeting { peeked: self.peer.is_stand_alone };
+        let is_trusted_to_wait = self.peer.is_stand_alone || self.peer.is_screened;
+        self.state = State::BeforeGreeting { peeked: is_trusted_to_wait };
     }
 
     /// Input where the client should have waited for a reply: logged once, and forbidden by

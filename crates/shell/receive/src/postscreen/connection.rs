@@ -5,6 +5,7 @@ use crate::{service::SmtpService, session};
 use maillog::Logger;
 use postscreen::{Course, Moment, Session};
 use process::first;
+use smtpd::Peer;
 use std::{future::pending, io, net::SocketAddr, rc::Rc, time::Duration};
 use types::Instant;
 use world::{Stream, World};
@@ -215,7 +216,8 @@ impl<W: World> Postscreen<W> {
         self.shared.world.spawn(async move {
             let logger = shared.log.session(&target.tag);
             let manner = target.manner_now(&shared, None);
-            session::serve_client(shared, (target, manner), stream, (Some(ends), logger)).await;
+            let peer = Peer { is_screened: true, ..session::stranger(ends) };
+            session::serve_client(shared, (target, manner), stream, (Some(peer), logger)).await;
             drop(place);
         });
     }
