@@ -30,6 +30,7 @@ const ZONE: &str = "\
 173.0.0.127.good.test A 127.0.0.2
 173.0.0.127.first.test A 127.0.0.2
 174.0.0.127.second.test A 127.0.0.4
+177.0.0.127.second.test A 127.0.0.2
 174.0.0.127.second.test A 127.0.0.5
 175.0.0.127.good.test A 127.0.0.2
 176.0.0.127.first.test DROP
@@ -93,6 +94,31 @@ fn what_is_said_before_the_greeting_is_read_at_once() {
         let told = told_alike(impatient).join("\n");
         let line = "COMMAND PIPELINING from [127.0.0.176]:PORT after EHLO: MAIL FROM:<a@example.com>\\r\\n";
         assert!(told.contains(line), "{line} is missing in\n{told}");
+    });
+}
+
+/// A client that comes again and again while it waits: whether lists are asked anew as soon as they have answered.
+fn again(which: Which) -> Vec<String> {
+    let settings = format!("{SITES}postscreen_greet_wait = 6s");
+    let system = screened(which, &settings);
+    run(&system);
+    let mut talks = Vec::new();
+    let lines = |what: &str| {
+        let log = log_of(&system, 177);
+        log.iter().enumerate().filter(|(_, line)| line.contains(what)).map(|(at, _)| at).collect::<Vec<_>>()
+    };
+    system.wait_until("lists are asked again", || {
+        talks.push(connect(&system, 177));
+        lines("addr 127.0.0.177 listed").len() > 1
+    });
+    system.wait_until("the first wait is over", || !lines("DNSBL rank").is_empty());
+    vec![(lines("addr 127.0.0.177 listed")[1] < lines("DNSBL rank")[0]).to_string()]
+}
+
+#[test]
+fn lists_are_asked_again_for_a_client_that_comes_again() {
+    network::alone("lists::lists_are_asked_again_for_a_client_that_comes_again", ZONE, |_| {
+        assert_eq!(told_alike(again), ["true"]);
     });
 }
 

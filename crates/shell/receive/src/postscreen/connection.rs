@@ -77,7 +77,10 @@ impl<W: World> Postscreen<W> {
                     }
                     let lists = lookup.as_deref().filter(|_| session.wants_score());
                     let heard = self.early(&mut stream, (deadline, listens), lists).await;
-                    self.tell_early(&mut session, course, heard, lookup.as_deref()).await
+                    let course = self.tell_early(&mut session, course, heard, lookup.as_deref()).await;
+                    // Lists are asked again for the client's next connection, as soon as nobody waits for them.
+                    lookup = lookup.filter(|_| session.wants_score());
+                    course
                 }
                 Course::Commands { deadline } => match unread(&mut session, &mut stream) {
                     unread if !unread.is_empty() => session.commands(self.moment(), &unread).await,
@@ -85,7 +88,6 @@ impl<W: World> Postscreen<W> {
                 },
                 Course::HandOver => match self.pass_service() {
                     Ok(target) => {
-                        drop(lookup);
                         return self.hand_over(target, session, stream, (ends, log)).await;
                     }
                     Err(why) => session.cannot_pass(self.moment(), why),
