@@ -315,6 +315,7 @@ fn in_the_foreground_the_command_lasts_as_long_as_the_mail_system() {
         assert!(foreground.try_wait().expect("a child").is_none(), "it has not come back");
         let stopped = run(&machine, "root", &["stop"], 1);
         let code = foreground.wait().expect("a child").code();
+        machine.wait_for_line("terminating on signal");
         let events = machine
             .events()
             .into_iter()

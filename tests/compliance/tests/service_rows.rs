@@ -42,8 +42,9 @@ fn deliveries(which: Which, settings: &str, rows: &[(&str, &str)], more: &str) -
     machine.wait_until("all mail is delivered", || {
         let events = machine.events();
         let count = |what: &str| events.iter().filter(|line| line.contains(what)).count();
+        // A notification is in the queue before the message that it is about is removed.
         let is_done =
-            count("(queue active)") == count(": removed") && count(": removed") >= 2 * recipients.len();
+            count(": message-id=<") == count(": removed") && count(": removed") >= 2 * recipients.len();
         let is_quiet = is_done && events.len() == before;
         before = events.len();
         is_quiet
