@@ -36,6 +36,21 @@ impl Talk {
         Ok(Self { stream, unread: Vec::new() })
     }
 
+    /// Goes on with a connection that is there.
+    pub fn over(stream: TcpStream) -> Self {
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// A second handle to the connection.
+    pub fn again(&self) -> TcpStream {
+        self.stream.try_clone().expect("a descriptor")
+    }
+
+    /// The connection; what was read already is gone.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// The reply to RCPT in a session that does no more.
     pub fn rcpt(server: SocketAddr, recipient: &str) -> String {
         let mut talk = Self::to(server);

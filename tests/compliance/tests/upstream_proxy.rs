@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use compliance::{
+    friend::hand_in_at,
     system::{System, Which, free_port},
-    wire::Talk,
+    wire::{Footprint, Talk},
 };
 use std::{
+    collections::BTreeSet,
     fs,
     net::{Ipv4Addr, SocketAddr},
     process::{Child, Command, Stdio},
@@ -394,4 +396,31 @@ fn checks_that_say_nothing_cost_nothing() {
         talk.send(b"PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n");
         assert!(talk.reply().is_some_and(|reply| reply.contains("220")));
     }
+}
+
+/// Each holds a place for `smtpd_upstream_proxy_timeout`, and next to no memory.
+#[test]
+fn headers_that_do_not_end_keep_nobody_out() {
+    const HEADER: &str = "PROXY TCP4 192.0.2.7 192.0.2.25 40000 25\r\n";
+    let story = |which, count: u8| {
+        let (system, server) = behind_proxy(which);
+        hand_in_at(&system, (server, HEADER), "root@mx.test");
+        let before = (which == Which::Posthaste).then(|| Footprint::of(system.process("receive")));
+        let half = (1..=count).map(|last| {
+            let mut talk = Talk::from(Ipv4Addr::new(127, 0, 4, last), server).unwrap();
+            talk.send(&HEADER.as_bytes()[..20]);
+            talk
+        });
+        let half: Vec<Talk> = half.collect();
+        hand_in_at(&system, (server, HEADER), "root@mx.test");
+        if let Some(before) = before {
+            let full = Footprint::of(system.process("receive"));
+            assert!(full.memory_kib < before.memory_kib + 4 * 1024, "{before:?}, then {full:?}");
+        }
+        let told: BTreeSet<Vec<u8>> = half.into_iter().map(Talk::rest).collect();
+        told
+    };
+    let expected = story(Which::Postfix, 5);
+    assert_eq!(story(Which::Posthaste, 80), expected);
+    assert_eq!(expected.len(), 1, "{expected:?}");
 }

@@ -29,3 +29,40 @@ impl Stint {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queue::RealDisk;
+    use std::{cell::Cell, rc::Rc, sync::Arc};
+
+    #[test]
+    fn others_have_their_turn_after_a_stint() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Arc::new(RealDisk::open(directory.path()).unwrap());
+        let main = |world: net::Live<Arc<RealDisk>>| async move {
+            let turns = Rc::new(Cell::new(0));
+            let (others, them) = (Rc::clone(&turns), world.clone());
+            world.spawn(async move {
+                loop {
+                    others.set(others.get() + 1);
+                    them.give_way().await;
+                }
+            });
+            let (mut stint, start) = (Stint::default(), world.now());
+            let mut turns_after = async |millis: u64| {
+                stint.go_on(&world, start + Duration::from_millis(millis)).await;
+                turns.get()
+            };
+            assert_eq!(turns_after(0).await, 0);
+            assert_eq!(turns_after(1).await, 0);
+            let then = turns_after(2).await;
+            assert!(then > 0);
+            // The next stint begins with the next piece of work.
+            assert_eq!(turns_after(50).await, then);
+            assert_eq!(turns_after(51).await, then);
+            assert!(turns_after(52).await > then);
+        };
+        net::run(net::Builder::new(disk), main).unwrap();
+    }
+}

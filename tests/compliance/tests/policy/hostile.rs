@@ -9,6 +9,7 @@ use compliance::{
 use std::{
     fs,
     io::{self, Write},
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::Path,
     sync::{Arc, Mutex},
     thread,
@@ -49,6 +50,11 @@ const DEEDS: &[(&str, Deed)] = &[
     ("dies_in_the_action", last_words!(b"action=REJ")),
     ("dies_before_the_end", last_words!(b"action=REJECT\n")),
     ("says_nothing", words!(b"\n")),
+    ("has_nul_in_a_name", words!(b"ac\0tion=REJECT\n\n")),
+    ("ends_lines_in_crlf", words!(b"action=REJECT\r\n\r\n")),
+    ("has_names_of_nothing", words!(b"=x\n=\naction=REJECT\n\n")),
+    ("has_two_actions", words!(b"action=REJECT first\naction=REJECT second\n\n")),
+    ("answers_twice", words!(b"action=REJECT first\n\naction=REJECT second\n\n")),
     ("knows_no_action", words!(b"result=OK\n\n")),
     ("has_no_value", words!(b"action\n\n")),
     ("is_silent", words!(b"")),
@@ -84,12 +90,13 @@ fn warnings(system: &System, about: &str) -> Vec<String> {
 
 fn hostile_story(which: Which) -> Vec<String> {
     let mut names: Vec<&'static str> = DEEDS.iter().map(|(name, _)| *name).collect();
-    names.push("is_not_there");
+    names.extend(["is_not_there", "answers_unasked"]);
     let system = System::prepare(which, &settings(&names));
     let _servers: Vec<PolicyServer> = DEEDS
         .iter()
         .map(|(name, deed)| PolicyServer::unix(&system.path("spool/policy").join(name), *deed))
         .collect();
+    answer_unasked(&system.path("spool/policy/answers_unasked"));
     system.run();
     thread::scope(|scope| {
         let ask = |name: &&'static str| {
@@ -99,6 +106,20 @@ fn hostile_story(which: Which) -> Vec<String> {
         let asked: Vec<_> = names.iter().map(ask).collect();
         asked.into_iter().map(|asked| asked.join().unwrap()).collect()
     })
+}
+
+/// A server that answers whoever connects, before it was asked anything.
+fn answer_unasked(path: &Path) {
+    let listener = UnixListener::bind(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    thread::spawn(move || {
+        let mut connections = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            // A client that is gone needs no answer.
+            let _ = stream.write_all(b"action=REJECT unasked\n\n");
+            connections.push(stream);
+        }
+    });
 }
 
 fn ask_one(system: &System, name: &str) -> String {
@@ -133,6 +154,7 @@ const BEYOND: &[(&str, Deed)] = &[
         to.write_all(b"\n\n")?;
         Ok(true)
     }),
+    ("a_mebibyte", |_, _, to| say(&format!("REJECT {}", "x".repeat(1 << 20)), to)),
     ("endless_lines", |_, _, to| {
         loop {
             to.write_all(b"x=y\n")?;
@@ -165,7 +187,7 @@ fn an_answer_without_end_costs_little_and_holds_up_nobody() {
     let before = resident_kib(system.process("receive"));
     let replies = Arc::new(Mutex::new(Vec::new()));
     let address = system.address();
-    let sessions: Vec<_> = (0..30)
+    let sessions: Vec<_> = (0..40)
         .map(|n| {
             let (name, replies) = (names[n % BEYOND.len()].to_owned(), Arc::clone(&replies));
             thread::spawn(move || {
@@ -190,7 +212,7 @@ fn an_answer_without_end_costs_little_and_holds_up_nobody() {
     }
     sessions.into_iter().for_each(|session| session.join().unwrap());
     let replies = replies.lock().unwrap();
-    assert_eq!(replies.len(), 30);
+    assert_eq!(replies.len(), 40);
     for (name, reply) in replies.iter() {
         assert!(reply.starts_with("451 4.3.5") && reply.ends_with(name), "{name}: {reply}");
     }
