@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Settings of a row, and what is said of it.
-const ROWS: [(&str, &str); 5] = [
+const ROWS: [(&str, &str); 6] = [
     (
         "-o smtpd_relay_restrictions=permit_mynetworks -o smtpd_recipient_restrictions=",
         "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions, specify at least one working instance \
@@ -21,6 +21,7 @@ const ROWS: [(&str, &str); 5] = [
          -o { smtpd_recipient_restrictions = permit, reject }",
         "in parameter smtpd_relay_restrictions or smtpd_recipient_restrictions",
     ),
+    ("-o smtpd_restriction_classes=none", "restriction class `none' needs a definition"),
     ("-o reject_code=abc", "bad numerical configuration: reject_code = abc"),
     ("-o smtpd_timeout=0", "invalid smtpd_timeout: 0 (min 1)"),
     ("-o reject_tempfail_action=later", "bad configuration: unknown_helo_hostname_tempfail_action = later"),

@@ -313,9 +313,10 @@ fn dns_list(name: &str, list: impl FnOnce() -> Option<String>) -> Option<Result<
     Some(list.and_then(parse).map(rule))
 }
 
-fn sleep(seconds: Option<&str>) -> Option<Restriction> {
-    let seconds = seconds.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
-    Some(Restriction::Sleep(seconds.parse().unwrap_or(u32::MAX)))
+fn sleep(seconds: Option<&str>) -> Result<Restriction, &'static str> {
+    let seconds = seconds.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let seconds = seconds.ok_or("restriction sleep must be followed by number")?;
+    Ok(Restriction::Sleep(seconds.parse().unwrap_or(u32::MAX)))
 }
 
 /// What stands behind the last of `rules`, if that is the end.
@@ -344,6 +345,8 @@ struct Parser<'v> {
     access_tables: Vec<String>,
     policy_services: Vec<PolicyService>,
     problems: Vec<String>,
+    /// A class without a list, with which Postfix does not start.
+    undefined: Option<&'v str>,
 }
 
 impl<'v> Parser<'v> {
@@ -360,12 +363,9 @@ impl<'v> Parser<'v> {
                 break;
             }
             let rule = match (known(name), access(name)) {
-                (None, None) if name.eq_ignore_ascii_case("sleep") => match sleep(words.next()) {
-                    Some(rule) => rule,
-                    None => {
-                        self.unusable(parameter, "restriction sleep must be followed by number".to_owned())
-                    }
-                },
+                (None, None) if name.eq_ignore_ascii_case("sleep") => {
+                    sleep(words.next()).unwrap_or_else(|text| self.unusable(parameter, text.to_owned()))
+                }
                 (Some(rule), _) => rule,
                 (None, Some(subject)) => self.access_rule(parameter, (name, subject), words.next()),
                 (None, None) if server_access(name).is_some() => {
@@ -396,7 +396,7 @@ impl<'v> Parser<'v> {
         (name, subject): (&str, Option<AccessSubject>),
         table: Option<&str>,
     ) -> Restriction {
-        let bad = table.unwrap_or_default();
+        let bad = table.unwrap_or(name);
         match (table.filter(|table| table.contains(':')), subject) {
             (Some(table), Some(_)) => Restriction::Access { subject, table: self.table(table) },
             // The table is opened for nobody.
@@ -463,12 +463,10 @@ impl<'v> Parser<'v> {
         let text = format!("smtpd restriction class \"{name}\" contains itself");
         let itself: Rc<Rules> = Rc::new([Restriction::Unusable(text.into())]);
         self.classes.insert(name, Some(itself));
-        let Some(definition) = self.values.named(name) else {
-            let text = format!("smtpd restriction class \"{name}\" needs a definition");
-            self.problems.push(text.clone());
-            return Restriction::Unusable(text.into());
-        };
-        let rules = self.list(name, definition);
+        let rules = self.list(name, self.values.named(name).unwrap_or_default());
+        if rules.is_empty() && self.undefined.is_none() {
+            self.undefined = Some(name);
+        }
         self.classes.insert(name, Some(Rc::clone(&rules)));
         Restriction::Class(rules)
     }
@@ -496,6 +494,7 @@ impl RestrictionLists {
             access_tables: Vec::new(),
             policy_services: Vec::new(),
             problems: Vec::new(),
+            undefined: None,
         };
         let mut list = |parameter: &str, id| parser.list(parameter, values.text(id));
         let mut lists = Self {
@@ -520,6 +519,10 @@ impl RestrictionLists {
             ..Self::none()
         };
         lists.classes = parser.all_classes();
+        if let Some(name) = parser.undefined {
+            let text = format!("restriction class `{name}' needs a definition");
+            return Err(Invalid::new("main.cf", 0, text));
+        }
         (lists.access_tables, lists.problems) = (parser.access_tables, parser.problems);
         lists.policy_services = parser.policy_services;
         lists.check_relay_control()?;
@@ -562,6 +565,7 @@ impl RestrictionLists {
             let class = || self.classes.get(name).map(|rules| Restriction::Class(Rc::clone(rules)));
             let rule = match dns_list(name, || words.next().map(str::to_owned)) {
                 Some(rule) => rule,
+                None if name.eq_ignore_ascii_case("sleep") => sleep(words.next()).map_err(str::to_owned),
                 None => known(name).or_else(class).ok_or_else(|| unknown(name)),
             };
             rules.push(rule.unwrap_or_else(|text| Restriction::Unusable(text.into())));
@@ -648,7 +652,7 @@ mod tests {
         check("no_such_thing", "unknown smtpd restriction: \"no_such_thing\"");
         check("reject_rbl_client", "requires domain name argument");
         check("reject_rbl_client x=127.0.0.[2", "bad address pattern");
-        check("check_client_access", "bad argument \"\": need maptype:mapname");
+        check("check_client_access", "bad argument \"check_client_access\": need maptype:mapname");
         check("check_helo_access reject", "bad argument \"reject\": need maptype:mapname");
     }
 
@@ -673,6 +677,20 @@ mod tests {
         let ignored = Restriction::Ignored("nothing".into());
         assert_eq!(named[..3], [Restriction::Class(class), Restriction::Permit, ignored]);
         assert!(matches!(&named[3], Restriction::Unusable(why) if why.contains("unknown")));
+    }
+
+    #[test]
+    fn a_class_has_a_definition() {
+        let check = |definition: &[(&str, &str)]| {
+            let settings = [&[("smtpd_restriction_classes", "strict")], definition].concat();
+            assert_eq!(
+                load(&settings).unwrap_err().to_string(),
+                "restriction class `strict' needs a definition"
+            );
+        };
+        check(&[]);
+        check(&[("strict", " ")]);
+        check(&[("strict", ""), ("smtpd_client_restrictions", "strict")]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use types::{Dsn, FixedReply, Instant, Reply};
 use wire::{
     BareNewline,
     bdat::BdatReader,
-    command::{Verb, Words},
+    command::Words,
     data::{DataReader, Step},
 };
 
@@ -335,7 +335,6 @@ impl Session {
             self.place = AFTER_EOM;
             return self.end_of_content();
         }
-        self.place = Verb::Bdat.as_str();
         if self.content.fault.is_some() {
             self.refuse_content();
             self.content.bdat = Bdat::Failed;
