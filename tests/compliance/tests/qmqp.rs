@@ -202,6 +202,25 @@ fn strangers_are_turned_away_and_ports_are_logged() {
     }
 }
 
+/// qmqpd(8) content_filter and receive_override_options: where a message goes, and to whom.
+#[test]
+fn messages_are_filtered_and_mapped_as_by_debians() {
+    let common =
+        "qmqpd_authorized_clients = 127.0.0.1\nvirtual_alias_maps = inline:{ {root@mx.test=x@mx.test} }\n";
+    for own in
+        ["", "content_filter = smtp:[127.0.0.1]:9\n", "receive_override_options = no_address_mappings\n"]
+    {
+        let story = |which| {
+            let (system, server) = start(which, &format!("{common}{own}"));
+            let mail = packet(b"Subject: x\n\ntext\n", "a@example.org", &["root@mx.test"]);
+            (without_id(&say(server, &mail)), messages(&system, 1))
+        };
+        let (expected, seen) = (story(Which::Postfix), story(Which::Posthaste));
+        assert_eq!(seen, expected, "{own}");
+        assert_eq!(seen.1[0].contains("recipient: x@mx.test"), !own.starts_with("receive"), "{own}");
+    }
+}
+
 /// Postfix's own client: many messages at once, each to many recipients, none lost.
 #[test]
 fn postfixs_own_client_sends_many() {
