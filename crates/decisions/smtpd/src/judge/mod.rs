@@ -42,6 +42,9 @@ use std::{cell::Cell, future::Future, net::IpAddr, rc::Rc};
 use types::{Address, Dsn, DsnClass, Lookup, Reply, Resolved};
 use world::{Dns, Tables};
 
+/// An address that no transport could take.
+struct IllegalAddress;
+
 /// trivial-rewrite as smtpd asks it: the address is completed as for a local client, then resolved.
 pub trait Resolve {
     /// Where mail from `sender` to `address` goes; both in internal form.
@@ -267,8 +270,8 @@ impl<R: Resolve> Judge<R> {
             Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
             Ask::Mail { sender, size_bytes, is_smtputf8, checks } => {
-                if let Some(answer) = self.illegal(sender, &Address::null(), *is_smtputf8).await {
-                    return Verdict { answer, standing };
+                if self.legal(sender, &Address::null(), *is_smtputf8).await.is_err() {
+                    return Verdict { answer: Answer::IllegalAddress, standing };
                 }
                 self.note_smtputf8(&question, "sender", sender);
                 match checks {
@@ -335,16 +338,22 @@ impl<R: Resolve> Judge<R> {
         walk.verdict(refusal)
     }
 
-    /// Addresses that cannot be resolved at all are refused as bad syntax.
-    async fn illegal(&self, address: &Address, other: &Address, is_smtputf8: bool) -> Option<Answer> {
+    /// What an address resolves to, if that could be found out. Addresses that cannot be resolved at all are refused as bad
+    /// syntax.
+    async fn legal(
+        &self,
+        address: &Address,
+        other: &Address,
+        is_smtputf8: bool,
+    ) -> Result<Option<Resolved>, IllegalAddress> {
         if address.is_null() {
-            return None;
+            return Ok(None);
         }
-        let Lookup::Found(resolved) = self.resolver.resolve(other, address).await else { return None };
+        let Lookup::Found(resolved) = self.resolver.resolve(other, address).await else { return Ok(None) };
         let has_utf8_domain =
             resolved.recipient.domain().is_some_and(|domain| !domain.is_empty() && !domain.is_ascii());
         let is_illegal = resolved.is_error || (!is_smtputf8 && has_utf8_domain);
-        is_illegal.then_some(Answer::IllegalAddress)
+        if is_illegal { Err(IllegalAddress) } else { Ok(Some(resolved)) }
     }
 
     async fn recipient(
@@ -356,14 +365,14 @@ impl<R: Resolve> Judge<R> {
     ) -> Verdict {
         let null = Address::null();
         let sender = question.transaction.map_or(&null, |transaction| &transaction.sender);
-        if let Some(answer) = self.illegal(recipient, sender, is_smtputf8).await {
-            return Verdict { answer, standing: question.standing.clone() };
-        }
+        let Ok(resolved) = self.legal(recipient, sender, is_smtputf8).await else {
+            return Verdict { answer: Answer::IllegalAddress, standing: question.standing.clone() };
+        };
         self.note_smtputf8(question, "recipient", recipient);
         if address_only {
             return Verdict { answer: Answer::Accept, standing: question.standing.clone() };
         }
-        self.rcpt(question, recipient).await
+        self.rcpt(question, recipient, resolved).await
     }
 
     /// Whether the client's addresses are completed with our domain.

@@ -129,10 +129,19 @@ impl<R: Resolve> Judge<R> {
         Verdict { answer, standing: walk.into_standing() }
     }
 
-    pub(super) async fn rcpt(&self, question: &Question<'_>, recipient: &Address) -> Verdict {
+    /// `resolved` is what the recipient resolves to for its transaction's sender, if it is known.
+    pub(super) async fn rcpt(
+        &self,
+        question: &Question<'_>,
+        recipient: &Address,
+        resolved: Option<Resolved>,
+    ) -> Verdict {
         let sender = question.transaction.map(|transaction| &transaction.sender);
         let steady = sender.and_then(|sender| self.probe_sender(sender));
         let mut walk = self.walk(question, steady.as_ref().or(sender), Some(recipient));
+        if steady.is_none() {
+            walk.resolved = resolved.map(|resolved| (recipient.clone(), resolved));
+        }
         if let Some(steady) = self.probe_sender(recipient).filter(|steady| !steady.is_null()) {
             return Verdict { answer: Answer::AcceptAs(steady), standing: walk.into_standing() };
         }
