@@ -6,6 +6,9 @@ use std::{io, path::PathBuf};
 use types::{QueueId, QueueName, WallTime};
 use world::{Disk, DiskFile, FileStatus};
 
+/// How many new files for one message may be taken away by others. Each that begins takes up a pool's worth once.
+const ATTEMPTS_MAX: u32 = 16;
+
 /// Where a message being written stands; removes it unless it is handed on.
 struct Guard<D: Disk> {
     queue: Queue<D>,
@@ -207,15 +210,23 @@ impl<D: Disk> Source for QueueFile<D> {
 impl<D: Disk> Queue<D> {
     /// A new message in `incoming`, from the pool when there is a file, else from a new one.
     pub fn new_message(&self, now: WallTime) -> io::Result<NewMessage<D>> {
+        let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         while let Some(ready) = self.shared.pool.take() {
             match self.name_new(now, ready) {
                 // Another process was quicker.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if is_taken(&error) => {}
                 result => return result,
             }
         }
-        // In `incoming` a name that is no queue id would be taken for somebody's mistake.
-        self.name_new(now, self.create_in_pool()?)
+        // In `incoming` a name that is no queue id would be taken for somebody's mistake. In the pool, a process that
+        // begins may take the file up before it has its name.
+        let mut attempts = 1..ATTEMPTS_MAX;
+        loop {
+            match self.name_new(now, self.create_in_pool()?) {
+                Err(error) if is_taken(&error) && attempts.next().is_some() => {}
+                result => return result,
+            }
+        }
     }
 
     fn name_new(&self, now: WallTime, ready: Ready<D::File>) -> io::Result<NewMessage<D>> {

@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
 };
 use types::{QueueName, WallTime};
 
@@ -23,7 +24,11 @@ impl Spool {
     }
 
     fn queue(&self) -> Queue<RealDisk> {
-        let settings = QueueSettings { pool_files: 4, ..QueueSettings::default() };
+        self.queue_with(4)
+    }
+
+    fn queue_with(&self, pool_files: usize) -> Queue<RealDisk> {
+        let settings = QueueSettings { pool_files, ..QueueSettings::default() };
         let queue = Queue::new(RealDisk::open(&self.0).unwrap(), settings);
         queue.make_directories().unwrap();
         queue
@@ -63,6 +68,32 @@ fn processes_that_share_a_pool_never_share_a_file() {
         let bytes = fs::read(path).unwrap();
         assert!(bytes.len() == 100 && bytes.iter().all(|b| *b == bytes[0]), "nobody emptied or mixed it");
     }
+}
+
+/// As at a reload: the new process takes up files that the old one is just making.
+#[test]
+fn a_process_that_begins_takes_no_message_s_file_away() {
+    let spool = Spool::new("queue-adopted");
+    let (old, new) = (spool.queue_with(0), spool.queue_with(usize::MAX));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                new.adopt_pool().unwrap();
+            }
+        });
+        let ids = (0..500).map(|_| {
+            let mut message = old.new_message(NOW)?;
+            message.append(b"x")?;
+            message.commit()
+        });
+        let ids: std::io::Result<BTreeSet<_>> = ids.collect();
+        is_over.store(true, Ordering::Relaxed);
+        for id in ids.unwrap() {
+            let path = spool.0.join(old.path(QueueName::Incoming, &id));
+            assert_eq!(fs::read(path).unwrap(), b"x");
+        }
+    });
 }
 
 #[test]

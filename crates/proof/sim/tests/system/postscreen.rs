@@ -15,6 +15,9 @@ const SEEDS: u64 = 200;
 const TEXTS: TextLimits = TextLimits { line_bytes_max: 80, lines_max: 4, is_8bit: false };
 /// postscreen's wait, its command_time_limit or smtpd_timeout, and the queue for an SMTP server.
 const LONGEST: Duration = Duration::from_secs(3_600);
+/// When the last client begins, and how long it may take to reach the server.
+const BEGINS_MAX: Duration = Duration::from_secs(9);
+const CONNECT_MAX: Duration = Duration::from_secs(30);
 const MAIN_CF: &str = "
 mynetworks = 192.0.2.1
 relay_domains = relay.test
@@ -90,7 +93,7 @@ impl Story {
     /// Until every client is done.
     fn settle(&self) -> Result<(), String> {
         let busy = Rc::clone(&self.busy);
-        self.live(LONGEST, &|| busy.get() == 0)?;
+        self.live(LONGEST + BEGINS_MAX + CONNECT_MAX, &|| busy.get() == 0)?;
         match busy.get() {
             0 => Ok(()),
             left => Err(format!("quiesce: {left} clients are never let go")),
@@ -155,12 +158,14 @@ impl Story {
 
 /// Says something at once, or nothing ever, and stays until it is let go.
 async fn nuisance(world: &SimWorld, words: &[u8]) {
-    let Ok(mut stream) = world.connect(&smtp_endpoint(), None, Duration::from_secs(30)).await else { return };
+    let Ok(mut stream) = world.connect(&smtp_endpoint(), None, CONNECT_MAX).await else { return };
     if !words.is_empty() && stream.write_all(words).await.is_err() {
         return;
     }
     let mut buffer = [0; 512];
-    while matches!(world.timeout(LONGEST, stream.read(&mut buffer)).await, Some(Ok(1..))) {}
+    // A connection that fell silent says nothing of its end.
+    let listening = async { while matches!(stream.read(&mut buffer).await, Ok(1..)) {} };
+    world.timeout(LONGEST, listening).await;
 }
 
 #[test]
