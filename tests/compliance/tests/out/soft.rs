@@ -179,7 +179,10 @@ fn expired(which: Which) -> Vec<String> {
             match (text.split_once(", delay="), text.find("dsn="), text.split_once("notification: ")) {
                 (Some((start, _)), Some(end), _) => format!("{start} {}", &text[end..]),
                 (_, _, Some((kind, _))) => kind.to_owned(),
-                _ => text.to_owned(),
+                // The Received header has the queue id, which is longer or shorter.
+                _ => {
+                    text.split(", ").filter(|part| !part.starts_with("size=")).collect::<Vec<_>>().join(", ")
+                }
             }
         })
         .collect()
