@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 use compliance::{
+    friend,
     system::{System, Which},
     wire::{Received, Talk, wait_for},
 };
@@ -37,21 +38,6 @@ fn replies(system: &System, script: &[u8]) -> Vec<String> {
     talk.send(script);
     talk.half_close();
     essence(&talk.rest())
-}
-
-/// A system is alive when it takes a message.
-fn takes_a_message(system: &System) {
-    let mut talk = Talk::from(Ipv4Addr::new(127, 9, 9, 9), system.address()).expect("the server listens");
-    let greeting = talk.reply().unwrap_or_default();
-    assert!(greeting.starts_with("220"), "{greeting}\n{}", system.log());
-    for line in ["EHLO ok.test", "MAIL FROM:<ok@ok.test>", "RCPT TO:<root@mx.test>"] {
-        let reply = talk.say(line);
-        assert!(reply.starts_with("250"), "{line}: {reply}\n{}", system.log());
-    }
-    assert!(talk.say("DATA").starts_with("354"));
-    let reply = talk.say("Subject: ok\r\n\r\nok\r\n.");
-    assert!(reply.starts_with("250"), "{reply}\n{}", system.log());
-    assert!(talk.say("QUIT").starts_with("221"));
 }
 
 const ENVELOPE: &str = "EHLO c.test\r\nMAIL FROM:<a@c.test>\r\nRCPT TO:<root@mx.test>\r\n";
@@ -220,7 +206,7 @@ fn what_no_client_should_say_is_answered_as_postfix_answers() {
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    takes_a_message(&ours);
+    friend::hand_in(&ours, "root@mx.test");
 }
 
 /// Line ends that one server takes for the end of a message and another does not.

@@ -9,6 +9,7 @@ mod fair;
 mod flow;
 mod machine;
 mod mailboxes;
+mod moody;
 mod policy;
 mod postscreen;
 mod receive;

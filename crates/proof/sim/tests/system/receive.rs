@@ -4,7 +4,8 @@
 
 use crate::{
     machine::{Down, Machine, NAME_SERVER, Up, for_seeds, is_the_same_each_time, smtp_endpoint},
-    policy::PolicyServer,
+    moody::Moody,
+    policy,
 };
 use sim::{
     Chance, Fate, Lie, Limits, Mail, MailClient, Names, NoLoss, Run, SimDisk, SimWorld, Simulation,
@@ -111,7 +112,7 @@ struct Story {
     machine: Rc<Machine>,
     outside: SimWorld,
     names: Rc<Names>,
-    policy: Rc<PolicyServer>,
+    policy: Rc<Moody>,
     book: Rc<RefCell<Book>>,
     sessions_max: usize,
 }
@@ -131,7 +132,7 @@ impl Story {
         let outside = simulation.host([10, 1, 0, 1].into(), SimDisk::new());
         let names = Names::serve(&outside, NAME_SERVER, ZONE);
         let policy = simulation.host(POLICY.0.into(), SimDisk::new());
-        let policy = PolicyServer::start(&policy, SocketAddr::from(POLICY));
+        let policy = Moody::start(&policy, SocketAddr::from(POLICY), policy::POLICY);
         let book = Rc::new(RefCell::new(Book { is_policed, ..Book::default() }));
         let machine = Rc::new(machine);
         Self { chance, simulation, machine, outside, names, policy, book, sessions_max }

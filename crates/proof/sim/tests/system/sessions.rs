@@ -8,7 +8,8 @@ use crate::{
     deliver::{MASTER_CF, ZONE as SERVERS},
     machine::{Down, Machine, NAME_SERVER, Up, for_seeds, is_the_same_each_time},
     mailboxes::Mailboxes,
-    tables::TableServer,
+    moody::Moody,
+    tables,
 };
 use sim::{
     Chance, Limits, MailServer, Names, NoLoss, Run, SimDisk, SimWorld, Simulation, Weather, stored,
@@ -128,7 +129,7 @@ struct Story {
     outside: SimWorld,
     bystander: SimWorld,
     names: Rc<Names>,
-    table: Rc<TableServer>,
+    table: Rc<Moody>,
     server: Rc<MailServer>,
     mailboxes: Rc<Mailboxes>,
     book: Rc<RefCell<Book>>,
@@ -153,7 +154,7 @@ impl Story {
         let bystander = simulation.host([10, 3, 0, 1].into(), SimDisk::new());
         let names = Names::serve(&outside, NAME_SERVER, &format!("{ZONE}{SERVERS}"));
         let tables = simulation.host(TABLES.0.into(), SimDisk::new());
-        let table = TableServer::start(&tables, SocketAddr::from(TABLES));
+        let table = Moody::start(&tables, SocketAddr::from(TABLES), tables::TABLE);
         let at = (Endpoint::Inet(SocketAddr::from(([10, 2, 0, 1], 25))), false);
         let server = MailServer::start(&outside, at, |_| {}, |_| {});
         let mailboxes = Mailboxes::new(&outside, &Rc::default());
