@@ -33,7 +33,7 @@ impl KeyPairs {
 pub(crate) struct Needs(Box<[u16]>);
 
 /// More than this many pairs hardly ever prove more.
-const PAIRS_MAX: usize = 6;
+const PAIRS_MAX: usize = 32;
 
 impl Needs {
     /// Nothing can be proved.
@@ -49,9 +49,18 @@ impl Needs {
         for run in runs {
             pairs.extend(run.windows(2).map(|pair| slot(pair[0], pair[1])));
         }
-        // The later ones: patterns of one table often begin alike.
-        let skip = pairs.len().saturating_sub(PAIRS_MAX);
-        Self(pairs.split_off(skip).into())
+        // From both ends in turn: patterns of one table often begin alike, or end alike (`\.example$`), and the first pair
+        // that is missing is proof.
+        let (mut front, mut back) = (0, pairs.len());
+        let mut ordered = Vec::with_capacity(pairs.len().min(PAIRS_MAX));
+        while front < back && ordered.len() < PAIRS_MAX {
+            let is_front = ordered.len() % 2 == 0;
+            let at = if is_front { front } else { back - 1 };
+            front += usize::from(is_front);
+            back -= usize::from(!is_front);
+            ordered.extend(pairs.get(at));
+        }
+        Self(ordered.into())
     }
 
     /// Whether the pattern may match a key.
@@ -210,6 +219,17 @@ mod tests {
         check("(?i)foo", None);
         check("\\x41bc", None);
         check("[]abc]de", Some(&["de"]));
+    }
+
+    #[test]
+    fn what_patterns_have_in_common_hides_nothing() {
+        let key = KeyPairs::of(b"sender@client.example");
+        for pattern in
+            ["^bulk17[-.].*@offers4\\.example$", "^sender[0-9]+@bulk\\.example$", "^sender@client\\.test"]
+        {
+            assert!(!Needs::of_pattern(pattern.as_bytes(), false).may_match(&key), "{pattern}");
+        }
+        assert!(Needs::of_pattern(b"^sender@.*\\.example$", false).may_match(&key));
     }
 
     proptest! {
