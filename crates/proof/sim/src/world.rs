@@ -146,6 +146,10 @@ impl World for SimWorld {
         .await
     }
 
+    async fn commit<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.blocking(work).await
+    }
+
     fn walk<T: Send + 'static>(
         &self,
         _: usize,

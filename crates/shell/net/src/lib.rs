@@ -8,6 +8,7 @@
 //! the task that waited for it; a panic in a task that nobody [`contain`]s ends [`run`].
 
 mod accept;
+mod commits;
 mod contain;
 mod live;
 mod pool;

@@ -1,6 +1,6 @@
 //! The real world.
 
-use crate::{contain, pool::Pool, stream::LiveStream, walk::LiveWalk};
+use crate::{commits::Commits, contain, pool::Pool, stream::LiveStream, walk::LiveWalk};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -79,6 +79,7 @@ impl<D: Disk> Executor<D> {
         let live = Live(Rc::new(Inner {
             disk: builder.disk,
             pool: Pool::new(builder.blocking_threads),
+            commits: Commits::default(),
             secret: RandomState::new(),
             drawn: Cell::new(0),
             panic: Rc::default(),
@@ -134,6 +135,7 @@ pub struct Live<D>(Rc<Inner<D>>);
 struct Inner<D> {
     disk: D,
     pool: Pool,
+    commits: Commits,
     // A keyed hash of a counter: nobody who sees some of the numbers can tell the next.
     secret: RandomState,
     drawn: Cell<u64>,
@@ -250,6 +252,14 @@ impl<D: Disk> World for Live<D> {
 
     async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         self.0.pool.run(work).await
+    }
+
+    async fn commit<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let attend = || {
+            let live = self.clone();
+            self.spawn(async move { live.0.commits.attend(&live.0.pool).await });
+        };
+        self.0.commits.run(work, attend).await
     }
 
     fn walk<T: Send + 'static>(

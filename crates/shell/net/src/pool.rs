@@ -1,4 +1,4 @@
-//! Plain threads for what blocks: above all fsync, for which many sessions wait at once.
+//! Plain threads for what blocks.
 //!
 //! Threads are started when work waits and none is idle, up to the limit, and stay. Handing work over costs
 //! one allocation, a lock, and a wake-up only when a thread sleeps.
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-type Job = Box<dyn FnOnce() + Send>;
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 /// A bounded pool; threads end when it is dropped and its work is done.
 pub(crate) struct Pool {
@@ -83,7 +83,13 @@ impl Pool {
         }
     }
 
-    fn hand_over(&self, job: Job) -> Result<(), Job> {
+    /// The most threads that work at a time.
+    pub(crate) fn threads_max(&self) -> usize {
+        self.threads_max
+    }
+
+    /// Gives `job` back where not one thread can be had.
+    pub(crate) fn hand_over(&self, job: Job) -> Result<(), Job> {
         let mut state = self.shared.lock();
         state.waiting.push_back(job);
         // A thread that was woken but has not run yet still counts as idle, and so does its work as waiting.
@@ -104,10 +110,11 @@ impl Pool {
 
     fn start_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new()
-            .name("blocking".into())
-            .stack_size(256 * 1024)
-            .spawn(move || shared.serve())?;
+        thread::Builder::new().name("blocking".into()).stack_size(256 * 1024).spawn(move || {
+            // What sessions wait for comes before what waits for the disk.
+            sys::schedule::wait_for_a_free_processor();
+            shared.serve();
+        })?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::{
     io::{ErrorKind, Write},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     rc::Rc,
+    task::Poll,
     time::Duration,
 };
 use types::Instant;
@@ -142,6 +143,83 @@ fn blocking_work_runs_side_by_side_within_the_limit() {
             }
         };
         live.timeout(LIMIT, all).await.unwrap();
+    })
+    .unwrap();
+}
+
+/// Runs `count` commits that are handed over in one turn, and waits until all have ended.
+async fn commit_together(live: &Live, count: usize, work: impl Fn() + Clone + Send + 'static) {
+    let done = Rc::new(Cell::new(0));
+    for _ in 0..count {
+        let (world, done, work) = (live.clone(), Rc::clone(&done), work.clone());
+        live.spawn(async move {
+            world.commit(work).await;
+            done.set(done.get() + 1);
+        });
+    }
+    let all = async {
+        while done.get() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    live.timeout(LIMIT, all).await.unwrap();
+}
+
+#[test]
+fn a_commit_that_takes_long_holds_nobody_up() {
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(4));
+    run(Builder::new(NoDisk).blocking_threads(4), |live| async move {
+        assert_eq!(live.commit(|| 7).await, 7);
+        // After so much that was quick one thread is thought to be enough; the barrier opens only when four run at once.
+        commit_together(&live, 500, || ()).await;
+        commit_together(&live, 8, move || _ = barrier.wait()).await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn commits_that_are_stuck_take_no_more_threads_than_there_are() {
+    run(Builder::new(NoDisk).blocking_threads(2), |live| async move {
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = std::sync::Arc::new(std::sync::Mutex::new(gate));
+        let running = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let (seen, world) = (running.clone(), live.clone());
+        live.spawn(async move {
+            while seen.load(std::sync::atomic::Ordering::SeqCst) < 2 {
+                tokio::task::yield_now().await;
+            }
+            // Others wait behind them for longer than anybody has patience.
+            world.sleep(Duration::from_millis(20)).await;
+            drop(release);
+        });
+        commit_together(&live, 50, move || {
+            running.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let _ = gate.lock().map(|gate| gate.recv());
+        })
+        .await;
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_commit_is_done_though_nobody_waits_for_it_any_more() {
+    run(Builder::new(NoDisk), |live| async move {
+        let (done, told) = tokio::sync::oneshot::channel();
+        let mut commit = Box::pin(live.commit(move || done.send(()).unwrap()));
+        let begun = std::future::poll_fn(|context| Poll::Ready(commit.as_mut().poll(context))).await;
+        assert!(begun.is_pending());
+        drop(commit);
+        live.timeout(LIMIT, told).await.unwrap().unwrap();
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_panic_in_a_commit_is_that_of_who_waits_for_it() {
+    run(Builder::new(NoDisk), |live| async move {
+        let text = crate::contain(std::pin::pin!(live.commit(|| panic!("boom")))).await;
+        assert_eq!(text, Err::<(), _>("boom".to_owned()));
+        assert_eq!(live.commit(|| 7).await, 7);
     })
     .unwrap();
 }

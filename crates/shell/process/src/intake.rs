@@ -139,7 +139,7 @@ impl<D: Disk> Intake<D> {
                 let sealed = self.file.seal()?;
                 let (queue, id) = (self.queue, self.end.id);
                 let id = world
-                    .blocking(move || match expanded.is_empty() {
+                    .commit(move || match expanded.is_empty() {
                         true => sealed.sync(),
                         false => accept_traced(&queue, id, &expanded, || sealed.sync()),
                     })

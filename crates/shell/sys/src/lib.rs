@@ -21,6 +21,7 @@ pub mod packet;
 pub mod process;
 pub mod safe_open;
 pub mod sandbox;
+pub mod schedule;
 pub mod signals;
 pub mod spawn;
 pub mod startup;

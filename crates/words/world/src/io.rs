@@ -106,6 +106,9 @@ pub trait World: Clone + 'static {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T>;
+    /// Runs work that makes something durable on such a thread, together with what others commit in the same turn.
+    fn commit<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static)
+    -> impl Future<Output = T>;
     /// Lets `work` hand over items from a thread of its own, which is at most `ahead_max` of them ahead, and is
     /// told false when nobody takes them any more. Where no thread can be had there are no items.
     fn walk<T: Send + 'static>(
