@@ -11,7 +11,15 @@ use process::Stint;
 use smtpd::{
     Action, Counters, Envelope, Notice, Peer, Question, Refused, Session, SmtpdSettings, Verdict, peer_name,
 };
-use std::{io, net::SocketAddr, pin::pin, rc::Rc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 use types::{Dsn, Instant, QueueId, Reply};
 use world::{Accept, Stream, World};
 
@@ -205,27 +213,32 @@ impl<W: World, S: Stream, A: Attendant> Connection<W, S, A> {
     /// An idle session holds no buffer: it waits first, and asks for space when there is something. A session whose client
     /// has more to say all the time lets the others have their turn.
     async fn read(&mut self, session: &mut Session, deadline: Instant, (stint, now): (&mut Stint, Instant)) {
-        match self.stream.try_read(session.read_space()) {
-            Ok(0) => return session.closed(),
-            Ok(count) => {
-                session.received(count);
-                return stint.go_on(&self.world, now).await;
+        let mut waits = false;
+        let readable = {
+            let mut readable = pin!(self.stream.readable());
+            match poll_fn(|context| Poll::Ready(readable.as_mut().poll(context))).await {
+                Poll::Ready(readable) => Some(readable),
+                Poll::Pending => {
+                    waits = true;
+                    session.release_space();
+                    stint.rested();
+                    self.world.timeout(deadline.since(now), readable).await
+                }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return session.closed(),
-        }
-        session.release_space();
-        stint.rested();
-        match self.world.timeout(deadline.since(now), self.stream.readable()).await {
+        };
+        match readable {
             Some(Ok(())) => {}
             Some(Err(_)) => return session.closed(),
             None => return session.timed_out(),
         }
         match self.stream.try_read(session.read_space()) {
-            Ok(0) => session.closed(),
+            Ok(0) => return session.closed(),
             Ok(count) => session.received(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => session.received(0),
-            Err(_) => session.closed(),
+            Err(_) => return session.closed(),
+        }
+        if !waits {
+            stint.go_on(&self.world, now).await;
         }
     }
 }
