@@ -63,6 +63,9 @@ pub struct ForwardedClient<'a> {
     pub protocol: &'a str,
 }
 
+/// Room that most Received: headers need no more than.
+const HEADER_BYTES_USUAL: usize = 256;
+
 /// Who takes mail from an SMTP client.
 #[derive(Clone, Copy, Debug)]
 pub struct SmtpServer<'a> {
@@ -85,34 +88,31 @@ impl SmtpServer<'_> {
         sole_recipient: Option<&Address>,
         (arrival, zone): (WallTime, &LocalZone),
     ) -> Vec<u8> {
-        let (mut by, mut lines) = (Vec::new(), Vec::new());
-        if self.smtpd_hide_client_session {
-            by.extend_from_slice(b"Received: ");
-        } else {
-            let helo = client.helo.unwrap_or(client.name.into());
-            let from = format!("({} [{}])", client.name, client.rfc_address());
-            lines.push([&b"Received: from "[..], helo, b" ", from.as_bytes()].concat());
-            by.push(b'\t');
-        }
-        by.extend_from_slice(format!("by {} ({})", self.myhostname, self.mail_name).as_bytes());
+        let mut header = Vec::with_capacity(HEADER_BYTES_USUAL);
+        let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| header.extend_from_slice(part));
+        add(&[b"Received: "]);
         if !self.smtpd_hide_client_session {
-            by.extend_from_slice(format!(" with {}", client.protocol).as_bytes());
+            let helo = client.helo.unwrap_or(client.name.into());
+            let (name, address) = (client.name.as_bytes(), client.rfc_address());
+            add(&[b"from ", helo, b" (", name, b" [", address.as_bytes(), b"])\n\t"]);
         }
-        by.extend_from_slice(format!(" id {id}").as_bytes());
-        let date = mail_date(arrival, zone);
-        let last = match sole_recipient {
+        add(&[b"by ", self.myhostname.as_bytes(), b" (", self.mail_name.as_bytes(), b")"]);
+        if !self.smtpd_hide_client_session {
+            add(&[b" with ", client.protocol.as_bytes()]);
+        }
+        add(&[b" id ", id.as_str().as_bytes()]);
+        match sole_recipient {
             Some(recipient) => {
                 let quoted = quote_822_local(recipient.as_bytes(), QuoteOptions::default());
-                [b"\tfor <", &*quoted, b">; ", date.as_bytes()].concat()
+                add(&[b"\n\tfor <", &quoted, b">; "]);
             }
-            None => {
-                by.push(b';');
-                [b"\t", date.as_bytes()].concat()
-            }
-        };
-        lines.push(by);
-        lines.push(last);
-        clean(&lines.join(&b"\n"[..])).into_owned()
+            None => add(&[b";\n\t"]),
+        }
+        add(&[mail_date(arrival, zone).as_bytes()]);
+        match clean(&header) {
+            Cow::Borrowed(_) => header,
+            Cow::Owned(cleaned) => cleaned,
+        }
     }
 }
 

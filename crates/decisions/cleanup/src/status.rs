@@ -3,7 +3,9 @@
 use crate::Cleanup;
 use config::NotifyClasses;
 use queue_format::Sizes;
-use types::{BodyEncoding, Dsn, DsnReturn, MessageAttributes, Reply, Status, VerpDelimiters};
+use types::{
+    BodyEncoding, Dsn, DsnReturn, MessageAttributes, NamedAttributes, Reply, Status, VerpDelimiters,
+};
 
 /// What can be wrong with a message, several at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -203,7 +205,7 @@ impl Cleanup {
             dsn_envid: envelope.dsn_envid.clone(),
             dsn_return: envelope.dsn_return,
             trace: types::TraceFlags::default(),
-            named: Vec::new(),
+            named: NamedAttributes::default(),
         };
         let (status, message) = (Status::new(dsn, text), Box::new(message));
         let verp = envelope.verp.filter(|_| !self.settings().disable_verp_bounces);

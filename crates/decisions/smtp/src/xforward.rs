@@ -119,14 +119,14 @@ fn client<'a>(message: &'a MessageAttributes, name: &str) -> &'a [u8] {
     let logged = message.named(&format!("log_{name}"));
     let has_logged = message.named.iter().any(|(key, _)| key.starts_with(b"log_client_"));
     match logged {
-        Some(value) => value.as_slice(),
+        Some(value) => value,
         None if has_logged => b"",
         None => first(message, name).unwrap_or_default(),
     }
 }
 
 fn first<'a>(message: &'a MessageAttributes, name: &str) -> Option<&'a [u8]> {
-    message.named.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
+    message.named.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_ref())
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
         let settings = SmtpSettings::load(&values, Protocol::Smtp).unwrap();
         let mut features = Features::default();
         announced.split(' ').for_each(|name| features.xforward.announce(name.as_bytes()));
-        let named = attributes.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let named = attributes.iter().copied().collect();
         let message = MessageAttributes { named, ..MessageAttributes::default() };
         let found = commands(&settings, &features, &message);
         let found: Vec<_> = found.iter().map(|f| String::from_utf8_lossy(&f.command).into_owned()).collect();

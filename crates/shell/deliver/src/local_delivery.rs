@@ -91,7 +91,7 @@ const CLIENT: [(&str, &str, &str); 7] = [
 fn environment(message: &MessageAttributes) -> Vec<(BString, BString)> {
     let found = |(variable, attribute, other): &(&str, &str, &str)| {
         let value = message.named(attribute).or_else(|| message.named(other))?;
-        (!value.is_empty()).then(|| (BString::from(*variable), value.clone()))
+        (!value.is_empty()).then(|| (BString::from(*variable), value.to_owned()))
     };
     let id = (!message.dsn_envid.is_empty()).then(|| (BString::from("ENVID"), message.dsn_envid.clone()));
     id.into_iter().chain(CLIENT.iter().filter_map(found)).collect()
@@ -253,7 +253,7 @@ impl<W: World> Job<'_, W> {
     /// What a copy has of the message: who brought it, under which name, and what notifications want to know.
     fn attributes_of_copies(&self) -> Vec<(&'static str, BString)> {
         let message = &self.request.message;
-        let named = |name: &str| message.named(name).cloned();
+        let named = |name: &str| message.named(name).map(ToOwned::to_owned);
         let returns = match message.dsn_return {
             DsnReturn::Unset => "",
             DsnReturn::Full => "1",

@@ -119,7 +119,9 @@ impl<W: World> Word<W> {
     pub fn arrived(&self, id: QueueId) {
         let mut waiting = self.0.waiting.borrow_mut();
         if waiting.ids.len() < WAITING_BYTES_MAX {
-            waiting.ids.extend_from_slice(format!("+{id}\n").as_bytes());
+            waiting.ids.push(b'+');
+            waiting.ids.extend_from_slice(id.as_str().as_bytes());
+            waiting.ids.push(b'\n');
         } else {
             waiting.ask(LOOK);
         }
@@ -211,14 +213,14 @@ impl<W: World> Inner<W> {
     async fn send_to(&self, mut stream: W::Stream) -> io::Result<()> {
         loop {
             if self.waiting.borrow().is_empty() {
-                if self.flow.is_asked() {
-                    self.listen(&mut stream).await?;
-                    continue;
-                }
                 self.world.sleep(LINGER).await;
-                if self.waiting.borrow().is_empty() {
+            }
+            if self.waiting.borrow().is_empty() {
+                if !self.flow.is_asked() {
                     return Ok(());
                 }
+                self.listen(&mut stream).await?;
+                continue;
             }
             let Waiting { letters, ids } = self.waiting.take();
             // A message's lines begin with ours.

@@ -90,12 +90,16 @@ impl<D: Disk> Queue<D> {
     /// Path of a message (or log) file below `queue_directory`, subdirectories included.
     pub fn path(&self, queue: QueueName, id: &QueueId) -> PathBuf {
         let depth = self.settings().hash_depth(queue);
-        let mut path = PathBuf::from(queue.as_str());
-        for letter in hashed_prefix(id.as_str(), depth) {
-            path.push(letter.to_string());
+        let (queue, id) = (queue.as_str(), id.as_str());
+        let mut path = String::with_capacity(queue.len() + 2 * depth + 1 + id.len());
+        path.push_str(queue);
+        path.push('/');
+        for letter in hashed_prefix(id, depth) {
+            path.push(letter);
+            path.push('/');
         }
-        path.push(id.as_str());
-        path
+        path.push_str(id);
+        path.into()
     }
 
     /// Whether a message of this size may come in: twice `message_bytes` and `queue_minfree` must be free.

@@ -30,7 +30,10 @@ pub use qmgr::QmgrEvent;
 pub use qmqpd::QmqpdEvent;
 pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent, escaped};
 
-use std::{fmt, rc::Rc};
+use std::{
+    fmt::{self, Write},
+    rc::Rc,
+};
 
 /// Everything that is logged about mail, by the service that says it.
 #[derive(Clone, Debug)]
@@ -125,6 +128,9 @@ pub trait Sink {
     fn write(&self, line: Line<'_>);
 }
 
+/// Room that most lines need no more than.
+const LINE_BYTES_USUAL: usize = 256;
+
 /// A sink with the name of a service and a session number.
 #[derive(Clone)]
 pub struct Logger {
@@ -159,7 +165,10 @@ impl Logger {
 
     /// Logs what happened.
     pub fn event(&self, event: &Event<'_>) {
-        self.write(Severity::Info, &event.to_string());
+        let mut text = String::with_capacity(LINE_BYTES_USUAL);
+        // Writing to memory does not fail.
+        let _ = write!(text, "{event}");
+        self.write(Severity::Info, &text);
     }
 
     /// Logs a warning: something is wrong, service goes on. The text says what to do about it.

@@ -4,7 +4,8 @@
 use crate::{ReadError, Reader, Record, RecordType, Sizes, Source, record::leading_number};
 use bstr::{BString, ByteSlice};
 use types::{
-    Address, BodyEncoding, DsnNotify, DsnReturn, MessageAttributes, Recipient, TraceFlags, WallTime,
+    Address, BodyEncoding, DsnNotify, DsnReturn, MessageAttributes, NamedAttributes, Recipient, TraceFlags,
+    WallTime,
 };
 
 /// What has become of a recipient.
@@ -81,7 +82,7 @@ pub struct Envelope {
     /// `trace_flags` attribute, with its offset (the record is killed after the report).
     pub trace_flags: Option<(u64, u32)>,
     /// All named attributes that have no field above, in file order.
-    pub named: Vec<(BString, BString)>,
+    pub named: NamedAttributes,
     /// First batch of recipients.
     pub batch: RecipientBatch,
     /// Recipients seen so far that are done or cancelled.
@@ -108,13 +109,13 @@ impl Envelope {
                         break;
                     }
                 }
-                Step::Other { record_type, offset, data } => {
+                Step::Other { record_type, offset } => {
                     let is_first_sender = record_type == RecordType::SENDER && !is_sender_seen;
                     if is_first_sender {
                         is_sender_seen = true;
-                        envelope.sender = Address::new(data);
+                        envelope.sender = Address::new(walk.other.as_slice());
                     } else {
-                        envelope.take_record(record_type, offset, &data)?;
+                        envelope.take_record(record_type, offset, &walk.other)?;
                     }
                 }
                 Step::End => break,
@@ -232,7 +233,7 @@ impl Envelope {
             b"trace_flags" if self.trace_flags.is_none() => {
                 self.trace_flags = Some((offset, u32::try_from(leading_number(value)).unwrap_or(0)));
             }
-            _ => self.named.push((name.into(), value.into())),
+            _ => self.named.push(name, value),
         }
         Ok(())
     }
@@ -267,7 +268,11 @@ fn oddity(offset: u64, what: &str, data: &[u8]) -> String {
 /// One thing that the walk finds.
 enum Step {
     Recipient(RecipientEntry),
-    Other { record_type: RecordType, offset: u64, data: Vec<u8> },
+    /// Its data is [`Recipients::other`].
+    Other {
+        record_type: RecordType,
+        offset: u64,
+    },
     End,
 }
 
@@ -277,6 +282,8 @@ pub struct Recipients<S> {
     sizes: Option<Sizes>,
     is_past_content: bool,
     pending: Recipient,
+    /// The data of the last record that is no recipient's.
+    other: Vec<u8>,
     oddities: Vec<String>,
 }
 
@@ -288,6 +295,7 @@ impl<S: Source> Recipients<S> {
             sizes: None,
             is_past_content: false,
             pending: Recipient::default(),
+            other: Vec::new(),
             oddities: Vec::new(),
         }
     }
@@ -335,6 +343,10 @@ impl<S: Source> Recipients<S> {
             }
             let (record_type, data) = effective(record_type, c_string(data));
             if let Some(step) = take(record_type, offset, data, &mut self.pending, &mut self.oddities) {
+                if let Step::Other { .. } = step {
+                    self.other.clear();
+                    self.other.extend_from_slice(data);
+                }
                 return Ok(step);
             }
             if record_type == RecordType::SIZE && self.sizes.is_none() {
@@ -374,7 +386,7 @@ fn take(
             return None;
         }
         RecordType::SIZE | RecordType::EXTRACTED | RecordType::CONTENT => return None,
-        _ => return Some(Step::Other { record_type, offset, data: data.to_vec() }),
+        _ => return Some(Step::Other { record_type, offset }),
     };
     let mut recipient = std::mem::take(pending);
     recipient.address = Address::new(data);

@@ -1,7 +1,7 @@
 //! What the queue manager hands to a delivery agent, and what comes back.
 
-use crate::{Address, Dsn, Nexthop, QueueId, QueueName, Transport, WallTime};
-use bstr::BString;
+use crate::{Address, Dsn, NamedAttributes, Nexthop, QueueId, QueueName, Transport, WallTime};
+use bstr::{BStr, BString};
 use std::time::Duration;
 
 /// How the content is encoded, as the `encoding` attribute of a queue file says.
@@ -136,14 +136,14 @@ pub struct MessageAttributes {
     /// What is wanted beside its delivery.
     pub trace: TraceFlags,
     /// Named attributes (`A` records) such as `log_client_address`, in file order.
-    pub named: Vec<(BString, BString)>,
+    pub named: NamedAttributes,
 }
 
 impl MessageAttributes {
     /// The last value of a named attribute.
     #[must_use]
-    pub fn named(&self, name: &str) -> Option<&BString> {
-        self.named.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
+    pub fn named(&self, name: &str) -> Option<&BStr> {
+        self.named.last(name)
     }
 }
 

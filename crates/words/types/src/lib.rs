@@ -9,6 +9,7 @@ mod address;
 mod delivery;
 mod dsn;
 mod lookup;
+mod named_attributes;
 mod queue_id;
 mod reply;
 mod route;
@@ -23,6 +24,7 @@ pub use delivery::{
 };
 pub use dsn::{Dsn, DsnClass};
 pub use lookup::{Lookup, Trouble};
+pub use named_attributes::NamedAttributes;
 pub use queue_id::{InvalidQueueId, QueueId, QueueName};
 pub use reply::{FixedReply, Reply};
 pub use route::{AddressClass, Nexthop, Resolved, Transport};

@@ -3,7 +3,7 @@
 //! Addresses are found from right to left, because the left part of a list (`phrase <address>`, `group: a, b;`)
 //! only makes sense when its right part is known. Missing commas are put in on the way.
 
-use super::{AddressTokens, Token, scan_limit};
+use super::{AddressTokens, Token, scan::TOKENS_USUAL, scan_limit};
 
 /// Parses an address list in external form.
 #[must_use]
@@ -14,8 +14,9 @@ pub fn parse(text: &[u8]) -> Vec<Token<'_>> {
 /// Parses an address list, at most `token_count_max` tokens of it (`header_address_token_limit`).
 #[must_use]
 pub fn parse_limit(text: &[u8], token_count_max: usize) -> Vec<Token<'_>> {
-    let mut parser =
-        Parser { left: scan_limit(text, token_count_max), middle: Vec::new(), right: Vec::new() };
+    let left = scan_limit(text, token_count_max);
+    let middle = Vec::with_capacity(left.len().min(TOKENS_USUAL));
+    let mut parser = Parser { left, middle, right: Vec::new() };
     parser.run();
     parser.right.reverse();
     parser.right

@@ -25,8 +25,18 @@ fn needs_space(token: &Token<'_>, next: Option<&Token<'_>>, is_spaced: bool) -> 
             || (token.is_word() && next.is_word()))
 }
 
+/// How much room a token takes, about: what brackets and blanks need is little.
+fn text_bytes(token: &Token<'_>) -> usize {
+    match token {
+        Token::Atom(text) | Token::Quoted(text) | Token::Comment(text) | Token::Literal(text) => text.len(),
+        Token::Op(_) | Token::StartGroup => 1,
+        Token::Address(inner) => inner.tokens.iter().map(text_bytes).sum(),
+    }
+}
+
 /// Appends an address in internal form.
 pub fn internalize(out: &mut Vec<u8>, address: &AddressTokens<'_>) {
+    out.reserve(address.tokens.iter().map(text_bytes).sum());
     let mut tokens = address.tokens.iter().peekable();
     while let Some(token) = tokens.next() {
         match token {

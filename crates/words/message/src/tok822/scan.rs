@@ -30,6 +30,9 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
+/// Tokens of an address like `first.last@sub.domain.example`.
+pub(super) const TOKENS_USUAL: usize = 10;
+
 /// Tokenizes text in external form. Text ends at a NUL.
 #[must_use]
 pub fn scan(text: &[u8]) -> Vec<Token<'_>> {
@@ -40,7 +43,7 @@ pub fn scan(text: &[u8]) -> Vec<Token<'_>> {
 #[must_use]
 pub fn scan_limit(text: &[u8], token_count_max: usize) -> Vec<Token<'_>> {
     let text = memchr::memchr(0, text).map_or(text, |nul| &text[..nul]);
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity(TOKENS_USUAL.min(text.len()));
     let mut rest = text;
     while let Some((&byte, after)) = rest.split_first() {
         if is_blank(byte) {

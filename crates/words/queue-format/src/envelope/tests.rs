@@ -57,7 +57,7 @@ fn reads_everything_that_cleanup_writes() {
     assert_eq!(envelope.sizes.send_options, types::SendOptions(3));
     assert_eq!(envelope.warn.map(|warn| warn.at_seconds), Some(0));
     assert_eq!(envelope.finished_recipients, 1);
-    assert_eq!(envelope.attributes().named("rewrite_context"), Some(&"remote".into()));
+    assert_eq!(envelope.attributes().named("rewrite_context"), Some("remote".into()));
     let names: Vec<_> = envelope.batch.recipients.iter().map(|r| r.address.to_string()).collect();
     assert_eq!(names, ["a@x", "c@x", "d@x"]);
     let first = &envelope.batch.recipients[0];
