@@ -225,7 +225,10 @@ impl Intake {
     /// Fills the active queue as far as it may be filled, and asks for more names.
     pub(crate) fn fill(&mut self, step: &mut Step<'_>, core: &Core) {
         let limit = core.settings.qmgr_message_active_limit;
-        while self.claims.len() < CLAIMS_MAX && core.messages.len() + self.claims.len() < limit {
+        while self.claims.len() < CLAIMS_MAX
+            && core.messages.len() + self.claims.len() < limit
+            && (self.claims.is_empty() || self.room(core) >= RECIPIENTS_MAX)
+        {
             let Some((id, from, why)) = self.next() else { break };
             if core.by_id.contains_key(&id) || self.claims.contains_key(&id) {
                 continue;
@@ -247,10 +250,15 @@ impl Intake {
         }
     }
 
+    /// For how many more recipients there is room while those are kept free that a file which is being opened may have. It is one
+    /// file at a time where this is little: each could be the one that needs what is left.
+    fn room(&self, core: &Core) -> i64 {
+        core.settings.qmgr_message_recipient_limit - core.recipient_count - self.reserved
+    }
+
     fn claim(&mut self, step: &mut Step<'_>, core: &Core, (id, from): (QueueId, QueueName), why: Why) {
-        let settings = &core.settings;
-        let room = settings.qmgr_message_recipient_limit - core.recipient_count - self.reserved;
-        let recipients_max = room.max(settings.qmgr_message_recipient_minimum).min(RECIPIENTS_MAX);
+        let least = core.settings.qmgr_message_recipient_minimum;
+        let recipients_max = self.room(core).max(least).min(RECIPIENTS_MAX);
         self.reserved += recipients_max;
         self.taken += u64::from(from == QueueName::Incoming);
         self.claims.insert(id, Claim { why, recipients_max });
