@@ -2,7 +2,7 @@
 
 use bstr::{BStr, BString, ByteSlice};
 use types::Address;
-use wire::EhloKeywords;
+use wire::{EhloKeywords, command::Verb};
 
 /// The state of such a session.
 #[derive(Debug, Default)]
@@ -36,59 +36,9 @@ impl Place {
     }
 }
 
-/// The commands that have a name here, carried out or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Helo,
-    Ehlo,
-    Starttls,
-    Xclient,
-    Xforward,
-    Auth,
-    Mail,
-    Rcpt,
-    Data,
-    Bdat,
-    Rset,
-    Noop,
-    Vrfy,
-    Etrn,
-    Quit,
-}
-
-const VERBS: [(&str, Verb); 15] = [
-    ("HELO", Verb::Helo),
-    ("EHLO", Verb::Ehlo),
-    ("STARTTLS", Verb::Starttls),
-    ("XCLIENT", Verb::Xclient),
-    ("XFORWARD", Verb::Xforward),
-    ("AUTH", Verb::Auth),
-    ("MAIL", Verb::Mail),
-    ("RCPT", Verb::Rcpt),
-    ("DATA", Verb::Data),
-    ("BDAT", Verb::Bdat),
-    ("RSET", Verb::Rset),
-    ("NOOP", Verb::Noop),
-    ("VRFY", Verb::Vrfy),
-    ("ETRN", Verb::Etrn),
-    ("QUIT", Verb::Quit),
-];
-
-impl Verb {
-    pub(crate) fn parse(word: &[u8]) -> Option<Self> {
-        let found = VERBS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
-        found.map(|(_, verb)| *verb)
-    }
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        // The table is in the order of the verbs.
-        VERBS[self as usize].0
-    }
-
-    /// May be said where nothing but TLS will do.
-    pub(crate) const fn is_before_tls(self) -> bool {
-        matches!(self, Self::Helo | Self::Ehlo | Self::Starttls | Self::Noop | Self::Quit)
-    }
+/// The command that a word names, carried out or not. HELP is none of postscreen's.
+pub(crate) fn verb(word: &[u8]) -> Option<Verb> {
+    Verb::find(word).filter(|verb| *verb != Verb::Help)
 }
 
 /// The first word of a text, and what follows the blank behind it.
@@ -146,12 +96,12 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn verbs_stand_in_order() {
-        for (name, verb) in VERBS {
-            assert_eq!(verb.as_str(), name);
-            assert_eq!(Verb::parse(name.to_lowercase().as_bytes()), Some(verb));
+    fn help_is_no_command_here() {
+        for known in Verb::ALL {
+            let expected = (known != Verb::Help).then_some(known);
+            assert_eq!(verb(known.as_lower().as_bytes()), expected);
         }
-        assert_eq!(Verb::parse(b"HELP"), None);
+        assert_eq!(verb(b"MAI"), None);
     }
 
     #[test]

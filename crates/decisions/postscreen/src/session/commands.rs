@@ -3,12 +3,13 @@
 use super::{Kept, PROTOCOL, PROTOCOL_DROP, Session};
 use crate::{
     Course, Moment, Test,
-    engine::{Engine, Place, Verb, is_header, next_word},
+    engine::{self, Engine, Place, is_header, next_word},
     settings::Action,
 };
 use bstr::{BStr, BString, ByteSlice};
 use maillog::{CommandLimit, Screened};
 use types::{Dsn, FixedReply, Lookup, Reply};
+use wire::command::Verb;
 
 const NOT_SMTP: FixedReply =
     FixedReply::new(521, Dsn::permanent(7, 0), "Error: I can break rules, too. Goodbye.");
@@ -160,7 +161,7 @@ impl Session {
             Err(course) => return Some(course),
         };
         let (word, arguments) = next_word(&line);
-        let verb = Verb::parse(word);
+        let verb = engine::verb(word);
         let before = self.place();
         self.engine().place = verb.map_or(Place::Unimplemented, Place::Verb);
         if self.standing.ends_after_command && verb != Some(Verb::Quit) {

@@ -3,12 +3,12 @@
 use super::{Kept, Session};
 use crate::{
     Course,
-    engine::{Verb, address, next_word},
+    engine::{address, next_word},
 };
 use bstr::{BStr, ByteSlice};
 use maillog::Screened;
 use types::{Dsn, FixedReply, Reply};
-use wire::EhloKeywords;
+use wire::{EhloKeywords, command::Verb};
 
 const fn no(code: u16, subject: u16, detail: u16, text: &'static str) -> FixedReply {
     FixedReply::new(code, Dsn::permanent(subject, detail), text)
@@ -38,14 +38,19 @@ const VRFY_SYNTAX: FixedReply = no(501, 5, 4, "Syntax: VRFY address");
 const ETRN_SYNTAX: FixedReply = FixedReply::bare(500, "Syntax: ETRN domain");
 const ETRN_FAILED: FixedReply = FixedReply::bare(458, "Unable to queue messages");
 
+/// May be said where nothing but TLS will do.
+const fn is_before_tls(verb: Verb) -> bool {
+    matches!(verb, Verb::Helo | Verb::Ehlo | Verb::Starttls | Verb::Noop | Verb::Quit)
+}
+
 impl Session {
     /// `None`: the session goes on.
     pub(super) async fn carry_out(&mut self, verb: Option<Verb>, arguments: &[u8]) -> Option<Course> {
         let protocol = &self.screening.settings.protocol;
         let (word, _) = next_word(arguments);
         let reply = match verb {
-            None | Some(Verb::Xclient | Verb::Xforward | Verb::Auth) => UNKNOWN_COMMAND,
-            Some(verb) if protocol.requires_tls && !verb.is_before_tls() => MUST_STARTTLS,
+            None | Some(Verb::Xclient | Verb::Xforward | Verb::Auth | Verb::Help) => UNKNOWN_COMMAND,
+            Some(verb) if protocol.requires_tls && !is_before_tls(verb) => MUST_STARTTLS,
             Some(Verb::Helo) if word.is_empty() => HELO_SYNTAX,
             Some(Verb::Ehlo) if word.is_empty() => EHLO_SYNTAX,
             Some(Verb::Helo) => {
