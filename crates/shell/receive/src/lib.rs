@@ -13,6 +13,7 @@
 //! Diagnostics: a session that panics ends with 421 and the others go on. A disk that fails is 4xx. When
 //! master is gone, sessions are finished and the process ends.
 
+mod accepting;
 mod asking;
 mod flush;
 mod maildrop;

@@ -4,9 +4,9 @@
 use crate::Shared;
 use config::params as p;
 use maillog::Severity;
-use net::{Permit, Slots, accept_all};
+use net::{Permit, Slots};
 use process::Process;
-use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
 use sys::control::ServedRow;
 use types::Instant;
 use world::{Accept, World};
@@ -58,8 +58,6 @@ impl OutOfOrder {
             self.say(&shared);
             drop(stream);
         };
-        let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
-        let accepting = accept_all(&shared.world, &listener, &self.slots, let_go, trouble);
-        shared.stop.cut(accepting).await;
+        shared.accept(listener, (&self.slots, &logger), let_go).await;
     }
 }

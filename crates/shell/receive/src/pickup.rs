@@ -3,9 +3,9 @@
 use crate::{Shared, maildrop::Maildrop};
 use config::{Values, params as p};
 use maillog::Logger;
-use net::{Permit, Slots, accept_all};
+use net::{Permit, Slots};
 use process::{Injector, Libraries, Notifier, Process, Trigger, Zone};
-use std::{io, rc::Rc, time::Duration};
+use std::{rc::Rc, time::Duration};
 use world::{Accept, Stream, World};
 
 struct Pickup<W: World> {
@@ -71,8 +71,7 @@ impl<W: World> Pickup<W> {
                 drop(permit);
             });
         };
-        let trouble = |error: &io::Error| self.log.warning(&format!("accept connection: {error}"));
-        self.shared.stop.cut(accept_all(world, &listener, &self.callers, serve, trouble)).await;
+        self.shared.accept(listener, (&self.callers, &self.log), serve).await;
     }
 
     async fn run(&self) {

@@ -7,25 +7,24 @@ mod lists;
 mod results;
 mod unread;
 
-use crate::{Shared, service::SmtpService, upstream_proxy::UpstreamProxy};
+use crate::{Shared, accepting::Ends, service::SmtpService, upstream_proxy::UpstreamProxy};
 use config::{Values, params as p};
 use lists::{Dnsblog, Lists};
 use maillog::Severity;
-use net::{Permit, Slots, accept_all, contain};
+use net::{Permit, Slots, contain};
 use postscreen::Screening;
 use process::Process;
 pub(crate) use results::CachedResults;
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    io,
     net::SocketAddr,
     pin::pin,
     rc::Rc,
 };
 use tables::Registry;
 use types::WallTime;
-use world::{Accept, Stream, World};
+use world::{Accept, World};
 
 /// The services that postscreen asks for by name: they are rows of master.cf, too.
 #[derive(Default)]
@@ -115,21 +114,17 @@ fn asks_for_tls(values: &Values) -> Option<String> {
 impl<W: World> Postscreen<W> {
     async fn accept(self: Rc<Self>, listener: impl Accept<Stream = W::Stream>) {
         let logger = self.shared.log.session(&self.tag);
-        let serve = |stream: W::Stream, client: Option<SocketAddr>, permit: Permit| {
+        let serve = |stream: W::Stream, (client, server): Ends, permit: Permit| {
             let service = Rc::clone(&self);
-            self.shared.world.spawn(async move {
-                if let (Some(client), Some(server)) = (client, stream.local()) {
-                    service.contained(stream, (canonical(client), canonical(server))).await;
-                }
+            async move {
+                service.contained(stream, (canonical(client), canonical(server))).await;
                 drop(permit);
-            });
+            }
         };
-        let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
-        let accepting = accept_all(&self.shared.world, &listener, &self.sessions, serve, trouble);
-        self.shared.stop.cut(accepting).await;
+        self.shared.accept_clients(listener, (&self.sessions, &logger), serve).await;
     }
 
-    async fn contained(self: Rc<Self>, stream: W::Stream, ends: (SocketAddr, SocketAddr)) {
+    async fn contained(self: Rc<Self>, stream: W::Stream, ends: Ends) {
         let logger = self.shared.log.session(&self.tag);
         let served = contain(pin!(self.serve_upstream(stream, ends, logger.clone()))).await;
         if let Err(why) = served {

@@ -2,19 +2,20 @@
 
 use crate::{
     Shared,
-    queueing::{finish, warn_of_write},
+    accepting::{Ends, stranger},
+    queueing::{self, finish, warn_of_write},
     session::write_error,
 };
-use cleanup::{ClientSettings, QmqpClient, Source, Start};
+use cleanup::{ClientSettings, QmqpClient, Source};
 use config::{Values, params as p};
 use dns::HostsFirst;
 use maillog::{Logger, Severity};
 use maps::{NameAddrList, parent_style};
-use net::{Permit, Slots, accept_all, contain};
+use net::{Permit, Slots, contain};
 use process::{CleanupRow, Intake, Libraries, Process, Stint};
 use qmqpd::{Action, Message, QmqpdSettings, Session};
 use smtpd::{Peer, peer_name};
-use std::{io, net::SocketAddr, pin::pin, rc::Rc};
+use std::{io, pin::pin, rc::Rc};
 use sys::control::ServedRow;
 use tables::Registry;
 use types::{Address, Instant, QueueId, Recipient, Reply, VerpDelimiters};
@@ -65,22 +66,16 @@ pub(crate) async fn accept<W: World>(
     listener: impl Accept<Stream = W::Stream>,
 ) {
     let logger = shared.log.session(&service.tag);
-    let serve = |stream: W::Stream, peer: Option<SocketAddr>, permit: Permit| {
+    let serve = |stream: W::Stream, ends: Ends, permit: Permit| {
         let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
-        let world = shared.world.clone();
-        world.spawn(async move {
-            if let (Some(peer), Some(local)) = (peer, stream.local()) {
-                let peer = Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port());
-                let logger = shared.log.session(&service.tag);
-                let peer = peer_name(peer, service.host_names.as_ref(), &logger).await;
-                Connection { shared, service, stream, peer, logger, message: None }.run().await;
-            }
+        async move {
+            let logger = shared.log.session(&service.tag);
+            let peer = peer_name(stranger(ends), service.host_names.as_ref(), &logger).await;
+            Connection { shared, service, stream, peer, logger, message: None }.run().await;
             drop(permit);
-        });
+        }
     };
-    let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
-    let accepting = accept_all(&shared.world, &listener, &service.slots, serve, trouble);
-    shared.stop.cut(accepting).await;
+    shared.accept_clients(listener, (&service.slots, &logger), serve).await;
 }
 
 struct Connection<W: World> {
@@ -154,28 +149,10 @@ impl<W: World> Connection<W> {
     }
 
     async fn open(&mut self) -> Option<QueueId> {
-        let (shared, service) = (&self.shared, &self.service);
-        shared.word.admit().await;
-        let now = shared.world.wall();
-        let start = |id| Start {
-            arrival: now,
-            created: now,
-            zone: shared.zone.at(now),
-            id,
-            source: Source::Qmqpd,
-            client: Rc::clone(&service.client),
-            is_smtputf8: false,
-            logger: shared.log.session(&service.cleanup.tag),
-        };
-        match Intake::open(now, &shared.queue, &service.cleanup.service, start) {
-            Ok(intake) => {
-                let id = intake.id();
-                shared.refill_when_low();
-                self.message = Some(intake);
-                Some(id)
-            }
-            Err(error) => {
-                let why = format!("create a queue file: {error}; check the disk of queue_directory");
+        let service = &self.service;
+        match queueing::open(&self.shared, &service.cleanup, (Source::Qmqpd, &service.client, false)).await {
+            Ok(intake) => Some(self.message.insert(intake).id()),
+            Err(why) => {
                 self.logger.warning(&why);
                 None
             }

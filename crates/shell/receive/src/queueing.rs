@@ -7,9 +7,9 @@ use crate::{
 };
 use bounce::{Role, SessionNotice};
 use bstr::ByteSlice;
-use cleanup::{Cleanup, ForwardedClient, Refusal, SmtpClient, Source, Start};
+use cleanup::{Cleanup, ClientSettings, ForwardedClient, Refusal, SmtpClient, Source, Start};
 use config::NotifyClasses;
-use process::{Ended, Injector, Intake, Postmaster, Stint, Zone};
+use process::{CleanupRow, Ended, Injector, Intake, Postmaster, Stint, Zone};
 use smtpd::{Effects, Envelope, Forwarded, Judge, Notice, Question, Refused, Verdict};
 use std::{io, rc::Rc};
 use types::{DsnNotify, QueueId, Recipient, Reply};
@@ -43,30 +43,13 @@ impl<W: World> Attendant for Queueing<W> {
     }
 
     async fn open(&mut self, envelope: &Envelope<'_>) -> Result<QueueId, Reply> {
-        let shared = &self.shared;
+        let (shared, service) = (&self.shared, &self.service);
         shared.faults.at("session");
-        shared.word.admit().await;
-        let now = shared.world.wall();
-        let start = |id| Start {
-            arrival: now,
-            created: now,
-            zone: shared.zone.at(now),
-            id,
-            source: Source::Smtpd,
-            client: Rc::clone(&self.service.client),
-            is_smtputf8: envelope.transaction.is_smtputf8,
-            logger: shared.log.session(&self.service.cleanup.tag),
-        };
-        match Intake::open(now, &shared.queue, &self.service.cleanup.service, start) {
-            Ok(intake) => {
-                let id = intake.id();
-                shared.refill_when_low();
-                self.message = Some(Box::new(intake));
-                Ok(id)
-            }
-            Err(error) => {
-                let logger = shared.log.session(&self.service.tag);
-                logger.warning(&format!("create a queue file: {error}; check the disk of queue_directory"));
+        let from = (Source::Smtpd, &service.client, envelope.transaction.is_smtputf8);
+        match open(shared, &service.cleanup, from).await {
+            Ok(intake) => Ok(self.message.insert(Box::new(intake)).id()),
+            Err(why) => {
+                shared.log.session(&service.tag).warning(&why);
                 Err(write_error())
             }
         }
@@ -160,6 +143,31 @@ impl<W: World> Attendant for Queueing<W> {
 /// What the client hears where a message that was taken in is not to be had.
 fn not_written() -> Refused {
     Refused { reply: write_error(), trouble: NotifyClasses::RESOURCE }
+}
+
+/// A queue file for a message that begins, with where it comes from and whether its client asked for SMTPUTF8; the error is a
+/// warning's text.
+pub(crate) async fn open<W: World>(
+    shared: &Shared<W>,
+    cleanup: &CleanupRow,
+    (source, client, is_smtputf8): (Source, &Rc<ClientSettings>, bool),
+) -> Result<Intake<W::Disk>, String> {
+    shared.word.admit().await;
+    let now = shared.world.wall();
+    let start = |id| Start {
+        arrival: now,
+        created: now,
+        zone: shared.zone.at(now),
+        id,
+        source,
+        client: Rc::clone(client),
+        is_smtputf8,
+        logger: shared.log.session(&cleanup.tag),
+    };
+    let intake = Intake::open(now, &shared.queue, &cleanup.service, start)
+        .map_err(|error| format!("create a queue file: {error}; check the disk of queue_directory"))?;
+    shared.refill_when_low();
+    Ok(intake)
 }
 
 /// The end of a message whose content is complete. When this returns well it is on stable storage.

@@ -2,11 +2,12 @@
 
 use crate::{
     Shared,
+    accepting::{Ends, stranger},
     queueing::Queueing,
     service::{Manner, SmtpService},
 };
 use maillog::{Logger, Severity};
-use net::{Permit, accept_all, contain};
+use net::{Permit, contain};
 use process::Stint;
 use smtpd::{
     Action, Counters, Envelope, Notice, Peer, Question, Refused, Session, SmtpdSettings, Verdict, peer_name,
@@ -14,7 +15,6 @@ use smtpd::{
 use std::{
     future::{Future, poll_fn},
     io,
-    net::SocketAddr,
     pin::pin,
     rc::Rc,
     task::Poll,
@@ -33,22 +33,16 @@ pub(crate) async fn accept<W: World>(
     listener: impl Accept<Stream = W::Stream>,
 ) {
     let logger = shared.log.session(&service.tag);
-    let serve = |stream: W::Stream, peer: Option<SocketAddr>, permit: Permit| {
+    let serve = |stream: W::Stream, ends: Ends, permit: Permit| {
         let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
-        let world = shared.world.clone();
         // Before a place is taken for the session that comes next.
-        let local = stream.local();
-        let manner = service.manner_now(&shared, local.map(|local| local.port()));
-        world.spawn(async move {
-            if let (Some(peer), Some(local)) = (peer, local) {
-                serve(shared, (service, manner), stream, (peer, local)).await;
-            }
+        let manner = service.manner_now(&shared, Some(ends.1.port()));
+        async move {
+            serve(shared, (service, manner), stream, ends).await;
             drop(permit);
-        });
+        }
     };
-    let trouble = |error: &io::Error| logger.warning(&format!("accept connection: {error}"));
-    let accepting = accept_all(&shared.world, &listener, &service.slots, serve, trouble);
-    shared.stop.cut(accepting).await;
+    shared.accept_clients(listener, (&service.slots, &logger), serve).await;
 }
 
 /// One connection, given its two ends.
@@ -56,7 +50,7 @@ async fn serve<W: World>(
     shared: Rc<Shared<W>>,
     (service, manner): (Rc<SmtpService>, Manner),
     mut stream: W::Stream,
-    ends: (SocketAddr, SocketAddr),
+    ends: Ends,
 ) {
     let logger = shared.log.session(&service.tag);
     let ends = match &service.upstream_proxy {
@@ -65,11 +59,6 @@ async fn serve<W: World>(
         Some(proxy) => Box::pin(proxy.ends(&shared.world, &mut stream, (ends, &logger))).await,
     };
     serve_client(shared, (service, manner), stream, (ends.map(stranger), logger)).await;
-}
-
-/// A client at one end of a connection, and an address of ours at the other, without more that is known of them.
-pub(crate) fn stranger((peer, local): (SocketAddr, SocketAddr)) -> Peer {
-    Peer::unknown(peer.ip(), peer.port(), local.ip(), local.port())
 }
 
 /// One session with a client, if it is known where it comes from.

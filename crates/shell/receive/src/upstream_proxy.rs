@@ -4,9 +4,10 @@
 //! Without such words nothing is known of the client, so it gets no service. A header that comes in pieces is waited for, as
 //! long as the time limit allows.
 
+use crate::accepting::Ends;
 use config::{Invalid, Values, params as p};
 use maillog::{Logger, escaped};
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, time::Duration};
 use wire::proxy::{self, Families, HEADER_SIZE_MAX, Header, Progress};
 use world::{Stream, World};
 
@@ -56,8 +57,8 @@ impl UpstreamProxy {
         &self,
         world: &W,
         stream: &mut W::Stream,
-        (own, log): ((SocketAddr, SocketAddr), &Logger),
-    ) -> Option<(SocketAddr, SocketAddr)> {
+        (own, log): (Ends, &Logger),
+    ) -> Option<Ends> {
         Some(match self.header(world, stream, log).await? {
             Header::Proxied { client, server } => (client, server),
             Header::Local => own,

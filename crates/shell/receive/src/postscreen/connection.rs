@@ -1,12 +1,16 @@
 //! One connection: does what the session asks for.
 
 use super::{Postscreen, lists::Lookup, unread::Unread};
-use crate::{service::SmtpService, session};
+use crate::{
+    accepting::{Ends, stranger},
+    service::SmtpService,
+    session,
+};
 use maillog::Logger;
 use postscreen::{Course, Moment, Session};
 use process::first;
 use smtpd::Peer;
-use std::{future::pending, io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{future::pending, io, rc::Rc, time::Duration};
 use types::Instant;
 use world::{Stream, World};
 
@@ -36,12 +40,7 @@ impl<W: World> Postscreen<W> {
     }
 
     /// Asks the proxy before us, where there is one, who the client is.
-    pub(super) async fn serve_upstream(
-        self: Rc<Self>,
-        mut stream: W::Stream,
-        own: (SocketAddr, SocketAddr),
-        log: Logger,
-    ) {
+    pub(super) async fn serve_upstream(self: Rc<Self>, mut stream: W::Stream, own: Ends, log: Logger) {
         let ends = match &self.upstream_proxy {
             None => Some(own),
             Some(proxy) => Box::pin(proxy.ends(&self.shared.world, &mut stream, (own, &log))).await,
@@ -56,7 +55,7 @@ impl<W: World> Postscreen<W> {
         }
     }
 
-    async fn serve(self: Rc<Self>, mut stream: W::Stream, ends: (SocketAddr, SocketAddr), log: Logger) {
+    async fn serve(self: Rc<Self>, mut stream: W::Stream, ends: Ends, log: Logger) {
         let now = self.shared.world.now();
         let mut session = Session::new(Rc::clone(&self.screening), ends, log.clone(), now);
         let mut lookup = None;
@@ -182,7 +181,7 @@ impl<W: World> Postscreen<W> {
         target: Rc<SmtpService>,
         mut session: Session,
         mut stream: W::Stream,
-        (ends, log): ((SocketAddr, SocketAddr), Logger),
+        (ends, log): (Ends, Logger),
     ) {
         let world = &self.shared.world;
         let stream = Unread::new(unread(&mut session, &mut stream), stream);
@@ -207,18 +206,12 @@ impl<W: World> Postscreen<W> {
     }
 
     /// A task of its own: the tests' state is let go.
-    fn serve_with(
-        &self,
-        place: net::Permit,
-        target: Rc<SmtpService>,
-        stream: Unread<W::Stream>,
-        ends: (SocketAddr, SocketAddr),
-    ) {
+    fn serve_with(&self, place: net::Permit, target: Rc<SmtpService>, stream: Unread<W::Stream>, ends: Ends) {
         let shared = Rc::clone(&self.shared);
         self.shared.world.spawn(async move {
             let logger = shared.log.session(&target.tag);
             let manner = target.manner_now(&shared, None);
-            let peer = Peer { is_screened: true, ..session::stranger(ends) };
+            let peer = Peer { is_screened: true, ..stranger(ends) };
             session::serve_client(shared, (target, manner), stream, (Some(peer), logger)).await;
             drop(place);
         });
