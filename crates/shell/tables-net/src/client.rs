@@ -3,7 +3,7 @@
 use crate::{
     Limits, Server, Timing,
     line::Buffered,
-    pool::{Place, Pool, Taken},
+    pool::{ALL_IN_USE, Pool, Taken},
 };
 use std::{io, rc::Rc};
 use world::{Dns, World};
@@ -32,7 +32,7 @@ impl<W: World> Client<W> {
     ) -> io::Result<T> {
         let mut is_retry = false;
         loop {
-            let (mut taken, was_idle) = self.connection().await?;
+            let mut taken = self.connection().await?;
             let exchange = async {
                 taken.connection.write_all(request).await?;
                 read(&mut taken.connection).await
@@ -43,7 +43,7 @@ impl<W: World> Client<W> {
                     self.pool.keep(&self.world, taken);
                     return Ok(reply);
                 }
-                Some(Err(error)) if !is_retry && was_idle && is_broken(&error) => {
+                Some(Err(error)) if !is_retry && taken.was_idle && is_broken(&error) => {
                     self.pool.close_idle();
                     is_retry = true;
                 }
@@ -53,23 +53,14 @@ impl<W: World> Client<W> {
         }
     }
 
-    /// An idle connection or a new one, and whether it was idle.
-    async fn connection(&self) -> io::Result<(Taken<Buffered<W::Stream>>, bool)> {
+    async fn connection(&self) -> io::Result<Taken<Buffered<W::Stream>>> {
         let limit = self.timing.time_limit;
-        match self.pool.take(&self.world, limit).await {
-            None => Err(io::Error::other(ALL_IN_USE)),
-            Some(Place::Idle(taken)) => Ok((taken, true)),
-            Some(Place::Free(place)) => {
-                let stream = self.server.connect(&self.world, &self.hosts, limit).await?;
-                Ok((Taken::new(self.world.now(), Buffered::new(stream), place), false))
-            }
-        }
+        let connecting =
+            async { self.server.connect(&self.world, &self.hosts, limit).await.map(Buffered::new) };
+        let taken = self.pool.connection(&self.world, limit, connecting).await;
+        taken.unwrap_or_else(|| Err(io::Error::other(ALL_IN_USE)))
     }
 }
-
-/// What ended the wait for a connection.
-pub(crate) const ALL_IN_USE: &str =
-    "all connections to the server are in use; default_process_limit says how many there may be";
 
 /// Whether the other end is gone, which says nothing about the request.
 fn is_broken(error: &io::Error) -> bool {

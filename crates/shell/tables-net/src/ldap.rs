@@ -14,17 +14,13 @@ mod url;
 
 use crate::{
     Remote,
-    client::ALL_IN_USE,
-    pool::{Place, Pool, Taken},
+    pool::{ALL_IN_USE, Pool, Taken},
+    query::{Query, too_long},
     security::Security,
-    sql::{TooMany, is_asked_for, join},
-    template::Templates,
 };
 use bstr::ByteSlice;
 use connection::{Connection, Failure, Search, Unready, Way};
 use ldap3_proto::proto::{LdapResultCode, LdapSearchResultEntry, LdapSearchScope};
-use maillog::Logger;
-use maps::StringList;
 use settings::{Class, Settings};
 use std::{collections::VecDeque, rc::Rc, time::Duration};
 use tables::OpenError;
@@ -37,20 +33,14 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const AGE_MAX: Duration = Duration::from_secs(1000);
 
 struct Ldap<W: World> {
-    /// `ldap:name`
-    name: String,
-    /// The file's name.
-    file: String,
+    /// Its templates are `search_base` and `query_filter`, in this order.
+    query: Query,
     settings: Settings,
     security: Option<Security>,
-    domain: Option<StringList>,
-    /// `search_base` and `query_filter`, in this order.
-    templates: Templates,
     pool: Rc<Pool<Connection<W::Stream>>>,
     world: W,
     hosts: Rc<dyn Dns>,
     reply_max: usize,
-    logger: Logger,
 }
 
 pub(crate) fn open<W: World>(
@@ -62,17 +52,13 @@ pub(crate) fn open<W: World>(
     let security = settings.wanted.take().map(|wanted| Security::new(wanted, &remote.logger)).transpose();
     let security = security.map_err(|why| OpenError::new(format!("ldap:{why}")))?;
     Ok(Rc::new(Ldap {
-        name: format!("ldap:{name}"),
-        file: name.to_owned(),
-        domain: crate::sql::domain(&source, tables),
+        query: Query::open("ldap", &source, (templates, 0), tables, &remote.logger)?,
         settings,
         security,
-        templates,
         pool: Pool::new(remote.limits.connections_max, IDLE_MAX, AGE_MAX),
         world: remote.world.clone(),
         hosts: Rc::clone(&remote.hosts),
         reply_max: remote.limits.reply_max,
-        logger: remote.logger.clone(),
     }))
 }
 
@@ -85,25 +71,23 @@ enum Step {
 
 impl<W: World> Ldap<W> {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
-            Ok(true) if std::str::from_utf8(key).is_ok() => {}
-            Ok(_) => return Lookup::Absent,
-            Err(trouble) => return Lookup::TryAgain(trouble),
+        if let Some(answer) = self.query.unasked(key).await {
+            return answer;
+        }
+        if std::str::from_utf8(key).is_err() {
+            return Lookup::Absent;
         }
         let values = match self.values(key).await {
             Ok(values) => values,
             Err(why) => return self.trouble(&why),
         };
-        let (limit, values) = (self.settings.expansion_limit, values.iter().map(Vec::as_slice));
-        join(&self.templates, key, values, limit).unwrap_or_else(|TooMany| {
-            let (file, key) = (&self.file, key.as_bstr());
-            self.trouble(&format!("dict_ldap: {file}: Expansion limit exceeded for key: '{key}'"))
-        })
+        let joined = self.query.join(key, values.iter().map(Vec::as_slice));
+        joined.unwrap_or_else(|why| self.trouble(&format!("dict_ldap: {why}")))
     }
 
     fn trouble(&self, why: &str) -> Lookup {
-        self.logger.warning(why);
-        Lookup::TryAgain(Trouble::new(format!("{}: {why}", self.name)))
+        self.query.logger.warning(why);
+        Lookup::TryAgain(Trouble::new(format!("{}: {why}", self.query.name)))
     }
 
     /// All values that the search and what it leads to give.
@@ -117,7 +101,7 @@ impl<W: World> Ldap<W> {
                 Step::Value(value) => {
                     bytes = bytes.saturating_add(value.len());
                     if bytes > self.reply_max {
-                        return Err(format!("{}: {}", self.name, crate::sql::too_long(self.reply_max)));
+                        return Err(format!("{}: {}", self.query.name, too_long(self.reply_max)));
                     }
                     values.push(value);
                 }
@@ -143,10 +127,10 @@ impl<W: World> Ldap<W> {
 
     fn first_search(&self, key: &[u8]) -> Result<Search, String> {
         let text = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        let base = text(self.templates.query_nth(0, key, &|piece| Some(quote_dn(piece))));
-        let filter = text(self.templates.query_nth(1, key, &|piece| Some(quote_filter(piece))));
+        let base = text(self.query.templates.query_nth(0, key, &|piece| Some(quote_dn(piece))));
+        let filter = text(self.query.templates.query_nth(1, key, &|piece| Some(quote_filter(piece))));
         let (Some(base), Some(filter)) = (base, filter) else {
-            return Err(format!("{}: the key cannot be part of a search", self.name));
+            return Err(format!("{}: the key cannot be part of a search", self.query.name));
         };
         let attributes = self.settings.attributes.all();
         Ok(Search { base, scope: self.settings.scope.clone(), filter, attributes })
@@ -176,26 +160,31 @@ impl<W: World> Ldap<W> {
                 if limit != 0 && count > limit {
                     return Err(format!(
                         "dict_ldap[{depth}]: {}: Query size limit ({limit}) exceeded",
-                        self.file
+                        self.query.file
                     ));
                 }
                 return Ok(entries);
             }
-            Err(Failure::Lost(why)) => return Err(format!("dict_ldap: {}: Search error: {why}", self.file)),
+            Err(Failure::Lost(why)) => {
+                return Err(format!("dict_ldap: {}: Search error: {why}", self.query.file));
+            }
             Err(Failure::Result(code, text)) => (code, text),
         };
         if code == LdapResultCode::NoSuchObject && depth > 1 {
             let base = &search.base;
-            self.logger.warning(&format!("dict_ldap[{depth}]: DN {base} not found, skipping"));
+            self.query.logger.warning(&format!("dict_ldap[{depth}]: DN {base} not found, skipping"));
             return Ok(Vec::new());
         }
         if code == LdapResultCode::NoSuchObject && self.settings.is_base_dynamic {
             return Ok(Vec::new());
         }
         if code == LdapResultCode::NoSuchObject {
-            return Err(format!("dict_ldap: {}: Search base '{}' not found: {text}", self.file, search.base));
+            return Err(format!(
+                "dict_ldap: {}: Search base '{}' not found: {text}",
+                self.query.file, search.base
+            ));
         }
-        Err(format!("dict_ldap: {}: Search error {text}", self.file))
+        Err(format!("dict_ldap: {}: Search error {text}", self.query.file))
     }
 
     /// What entries give, and what they point to.
@@ -240,11 +229,11 @@ impl<W: World> Ldap<W> {
             let value = values.first().map(|value| maillog::printable(value)).unwrap_or_default();
             return Err(format!(
                 "dict_ldap[{depth}]: {}: Recursion limit exceeded for special attribute {name}={value}",
-                self.file
+                self.query.file
             ));
         }
         for value in values {
-            let text = value.to_str().map_err(|_| format!("{}: {name} is not UTF-8", self.file))?;
+            let text = value.to_str().map_err(|_| format!("{}: {name} is not UTF-8", self.query.file))?;
             let Some(url) = LdapUrl::parse(text) else {
                 let (base, scope) = (text.to_owned(), LdapSearchScope::Base);
                 let (filter, attributes) = ("(objectclass=*)".to_owned(), self.settings.attributes.all());
@@ -263,16 +252,17 @@ impl<W: World> Ldap<W> {
     }
 
     async fn connection(&self) -> Result<Taken<Connection<W::Stream>>, String> {
+        let taken = self.pool.connection(&self.world, self.settings.timeout, self.connect()).await;
+        taken.unwrap_or_else(|| Err(format!("dict_ldap: {}: {ALL_IN_USE}", self.query.file)))
+    }
+
+    /// To the first server that is there and takes our name.
+    async fn connect(&self) -> Result<Connection<W::Stream>, String> {
         let limit = self.settings.timeout;
-        let place = match self.pool.take(&self.world, limit).await {
-            None => return Err(format!("dict_ldap: {}: {ALL_IN_USE}", self.file)),
-            Some(Place::Idle(taken)) => return Ok(taken),
-            Some(Place::Free(place)) => place,
-        };
         let mut failed = "server_host names no server".to_owned();
-        for place_of in &self.settings.servers {
-            let shown = &place_of.shown;
-            let stream = match place_of.server.connect(&self.world, &self.hosts, limit).await {
+        for place in &self.settings.servers {
+            let shown = &place.shown;
+            let stream = match place.server.connect(&self.world, &self.hosts, limit).await {
                 Ok(stream) => stream,
                 Err(error) => {
                     let why = tables::errno_text(&error);
@@ -281,12 +271,12 @@ impl<W: World> Ldap<W> {
                 }
             };
             let bind = self.settings.bind.as_ref();
-            let security = self.security.as_ref().filter(|_| place_of.is_tls || self.settings.start_tls);
-            let (is_tls, host, now) = (place_of.is_tls, place_of.host.as_str(), self.world.wall());
+            let security = self.security.as_ref().filter(|_| place.is_tls || self.settings.start_tls);
+            let (is_tls, host, now) = (place.is_tls, place.host.as_str(), self.world.wall());
             let opening = Connection::open(stream, Way { security, is_tls, host, now, bind });
             let late = || Err(Unready::NotBound("no answer in time".to_owned()));
             match self.world.timeout(limit, opening).await.unwrap_or_else(late) {
-                Ok(connection) => return Ok(Taken::new(self.world.now(), connection, place)),
+                Ok(connection) => return Ok(connection),
                 Err(Unready::NoTls(why)) => {
                     failed = format!("dict_ldap_connect: Unable to set STARTTLS: {why}");
                 }
@@ -325,7 +315,7 @@ fn quote(piece: &[u8], special: &[u8]) -> Vec<u8> {
 
 impl<W: World> Table for Ldap<W> {
     fn name(&self) -> &str {
-        &self.name
+        &self.query.name
     }
 
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {

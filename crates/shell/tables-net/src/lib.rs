@@ -24,6 +24,7 @@ mod mysql;
 #[cfg(feature = "pgsql")]
 mod pgsql;
 mod pool;
+mod query;
 mod redis;
 #[cfg(any(feature = "ldap", feature = "mongodb", feature = "mysql", feature = "pgsql"))]
 mod security;

@@ -4,8 +4,8 @@ use crate::{
     Remote, Timing,
     client::Client,
     line::{Buffered, invalid},
+    query::{domain, is_eligible},
     source_file::SourceFile,
-    sql::is_eligible,
     template::Templates,
 };
 use maillog::Logger;
@@ -79,7 +79,7 @@ pub(crate) fn open<W: World>(
             .map(|backup| tables.open_to_change(backup)),
         key_format,
         key_digest: digest(name, source.text("key_digest", ""))?,
-        domain: crate::sql::domain(&source, tables),
+        domain: domain(&source, tables),
         flags: source.number("flags", 0, 0)?,
         ttl_seconds: source.number("ttl", 3600, 0)?,
         tries_max: source.number("max_try", 2, 1)?,

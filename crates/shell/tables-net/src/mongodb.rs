@@ -17,23 +17,20 @@ mod uri;
 
 use crate::{
     Remote,
-    client::ALL_IN_USE,
-    pool::{Place, Pool, Taken},
+    pool::{ALL_IN_USE, Pool, Taken},
+    query::{Query, too_long},
     security::Security,
     source_file::SourceFile,
-    sql::{TooMany, is_asked_for, join},
     template::Templates,
 };
 use bson::{DEPTH_MAX, Document, Value, Writer};
 use bstr::ByteSlice;
 use connection::{Connection, Failure};
 use json::Json;
-use maillog::Logger;
-use maps::StringList;
 use std::{rc::Rc, time::Duration};
 use tables::OpenError;
 use tls::Secured;
-use types::{Lookup, Trouble};
+use types::Lookup;
 use uri::Uri;
 use world::{Answer, Dns, Table, Tables, World};
 
@@ -56,23 +53,18 @@ const SETTINGS: &[&str] = &[
 ];
 
 struct Mongodb<W: World> {
-    /// `mongodb:name`
-    name: String,
+    /// Its templates are the text of the filter, for log lines, and then the strings in it.
+    query: Query,
     uri: Uri,
     security: Option<Security>,
     database: String,
     collection: String,
     filter: Json,
     projection: Vec<u8>,
-    /// The text of the filter for log lines, and then its strings.
-    templates: Templates,
-    domain: Option<StringList>,
-    expansion_limit: u64,
     pool: Rc<Pool<Connection<Secured<W::Stream>>>>,
     world: W,
     hosts: Rc<dyn Dns>,
     reply_max: usize,
-    logger: Logger,
 }
 
 pub(crate) fn open<W: World>(
@@ -107,17 +99,13 @@ pub(crate) fn open<W: World>(
         collection: collection.to_owned(),
         filter,
         projection,
-        templates,
-        domain: crate::sql::domain(&source, tables),
-        expansion_limit: source.number("expansion_limit", EXPANSION_LIMIT, 0)?,
+        query: Query::open("mongodb", &source, (templates, EXPANSION_LIMIT), tables, &remote.logger)?,
         pool: Pool::new(connections_max, uri.idle_max.unwrap_or(IDLE_MAX), Duration::MAX),
         uri,
         security,
         world: remote.world.clone(),
         hosts: Rc::clone(&remote.hosts),
         reply_max: remote.limits.reply_max,
-        logger: remote.logger.clone(),
-        name: table,
     }))
 }
 
@@ -143,12 +131,10 @@ fn projection(source: &SourceFile) -> Result<Vec<u8>, String> {
 
 impl<W: World> Mongodb<W> {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
-            Ok(true) => {}
-            Ok(_) => return Lookup::Absent,
-            Err(trouble) => return Lookup::TryAgain(trouble),
+        if let Some(answer) = self.query.unasked(key).await {
+            return answer;
         }
-        let filter = match filter::fill(&self.filter, &self.templates, key) {
+        let filter = match filter::fill(&self.filter, &self.query.templates, key) {
             Ok(filter) => filter,
             Err(why) => {
                 return self.trouble(&format!("failed to create a query for '{}': {why}", printable(key)));
@@ -158,25 +144,21 @@ impl<W: World> Mongodb<W> {
             Ok(values) => values,
             Err(why) => {
                 let query =
-                    self.templates.query(key, &|piece| Some(quote_for_json(piece))).unwrap_or_default();
+                    self.query.templates.query(key, &|piece| Some(quote_for_json(piece))).unwrap_or_default();
                 return self.trouble(&format!("cursor error for '{}': {why}", printable(&query)));
             }
         };
         if values.iter().any(Vec::is_empty) {
-            let text =
-                format!("table \"{}\": empty lookup result for: \"{}\" -- ignored", self.name, key.as_bstr());
-            self.logger.warning(&text);
+            self.query.warn_of_empty(key);
         }
-        let joined = join(&self.templates, key, values.iter().map(Vec::as_slice), self.expansion_limit);
-        joined.unwrap_or_else(|TooMany| {
+        let joined = self.query.join(key, values.iter().map(Vec::as_slice));
+        joined.unwrap_or_else(|_| {
             self.trouble(&format!("expansion limit exceeded for key: '{}'", printable(key)))
         })
     }
 
     fn trouble(&self, why: &str) -> Lookup {
-        let why = format!("{}: {why}", self.name);
-        self.logger.warning(&why);
-        Lookup::TryAgain(Trouble::new(why))
+        self.query.trouble(format!("{}: {why}", self.query.name))
     }
 
     /// The values of all documents. A server that is gone, or is not what it was, is looked for once more.
@@ -204,22 +186,18 @@ impl<W: World> Mongodb<W> {
 
     async fn connection(&self) -> Result<Taken<Connection<Secured<W::Stream>>>, String> {
         let limit = self.uri.selection_timeout;
-        let place = match self.pool.take(&self.world, limit).await {
-            None => return Err(ALL_IN_USE.to_owned()),
-            Some(Place::Idle(taken)) => return Ok(taken),
-            Some(Place::Free(place)) => place,
+        let connecting = async {
+            let seeker = members::Seeker::new(
+                (&self.uri, self.security.as_ref()),
+                &self.world,
+                &self.hosts,
+                self.reply_max,
+            );
+            let late = || Err("no suitable server was found in time (serverSelectionTimeoutMS)".to_owned());
+            self.world.timeout(limit, seeker.connect()).await.unwrap_or_else(late)
         };
-        let seeker = members::Seeker::new(
-            (&self.uri, self.security.as_ref()),
-            &self.world,
-            &self.hosts,
-            self.reply_max,
-        );
-        match self.world.timeout(limit, seeker.connect()).await {
-            Some(Ok(connection)) => Ok(Taken::new(self.world.now(), connection, place)),
-            Some(Err(why)) => Err(why),
-            None => Err("no suitable server was found in time (serverSelectionTimeoutMS)".to_owned()),
-        }
+        let taken = self.pool.connection(&self.world, limit, connecting).await;
+        taken.unwrap_or_else(|| Err(ALL_IN_USE.to_owned()))
     }
 
     /// Runs the query to its end. What is wrong with the documents is the inner error.
@@ -237,7 +215,7 @@ impl<W: World> Mongodb<W> {
             let reply = self.command(connection, command).await?;
             size = size.saturating_add(reply.len());
             if size > self.reply_max {
-                return Err(Failure::Lost(crate::sql::too_long(self.reply_max)));
+                return Err(Failure::Lost(too_long(self.reply_max)));
             }
             let reply = connection::document(&reply)?;
             let wrong = || Failure::Lost("the server's answer has no documents".to_owned());
@@ -294,9 +272,9 @@ impl<W: World> Mongodb<W> {
                 }
                 Value::Int(number) => values.push(number.to_string().into_bytes()),
                 Value::Array(items) if depth < DEPTH_MAX => self.take_values(items, depth + 1, values)?,
-                _ => self.logger.warning(&format!(
+                _ => self.query.logger.warning(&format!(
                     "{}: failed to retrieve value of '{}', Unknown result type {}.",
-                    self.name,
+                    self.query.name,
                     printable(name),
                     value.kind()
                 )),
@@ -324,7 +302,7 @@ fn quote_for_json(piece: &[u8]) -> Vec<u8> {
 
 impl<W: World> Table for Mongodb<W> {
     fn name(&self) -> &str {
-        &self.name
+        &self.query.name
     }
 
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {

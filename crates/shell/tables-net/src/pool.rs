@@ -28,22 +28,15 @@ struct Kept<C> {
 /// A connection in use; dropped, it is closed.
 pub(crate) struct Taken<C> {
     pub(crate) connection: C,
+    /// It has served others, or nobody for a while.
+    pub(crate) was_idle: bool,
     opened: Instant,
     _place: Permit,
 }
 
-impl<C> Taken<C> {
-    /// A connection just made.
-    pub(crate) fn new(now: Instant, connection: C, place: Permit) -> Self {
-        Self { connection, opened: now, _place: place }
-    }
-}
-
-/// An idle connection, or the right to make one.
-pub(crate) enum Place<C> {
-    Idle(Taken<C>),
-    Free(Permit),
-}
+/// What ended the wait for a connection.
+pub(crate) const ALL_IN_USE: &str =
+    "all connections to the server are in use; default_process_limit says how many there may be";
 
 impl<C: 'static> Pool<C> {
     pub(crate) fn new(connections_max: usize, idle_max: Duration, age_max: Duration) -> Rc<Self> {
@@ -56,21 +49,28 @@ impl<C: 'static> Pool<C> {
         })
     }
 
-    /// Waits, at most `limit`, for the right to have one more connection in use.
-    pub(crate) async fn take<W: World>(&self, world: &W, limit: Duration) -> Option<Place<C>> {
+    /// The connection that was idle last, or what `connect` makes. `None`: all that there may be are in use, and were for as
+    /// long as `limit`.
+    pub(crate) async fn connection<W: World, E>(
+        &self,
+        world: &W,
+        limit: Duration,
+        connect: impl Future<Output = Result<C, E>>,
+    ) -> Option<Result<Taken<C>, E>> {
         let place = world.timeout(limit, self.slots.take()).await?;
         self.close_old(world.now());
-        Some(match self.idle.borrow_mut().pop() {
-            Some(kept) => {
-                Place::Idle(Taken { connection: kept.connection, opened: kept.opened, _place: place })
-            }
-            None => Place::Free(place),
-        })
+        let idle = self.idle.borrow_mut().pop();
+        if let Some(Kept { connection, opened, .. }) = idle {
+            return Some(Ok(Taken { connection, was_idle: true, opened, _place: place }));
+        }
+        let connected = connect.await;
+        let opened = world.now();
+        Some(connected.map(|connection| Taken { connection, was_idle: false, opened, _place: place }))
     }
 
     /// Keeps a connection whose last reply was whole, until it was idle for too long.
     pub(crate) fn keep<W: World>(self: &Rc<Self>, world: &W, taken: Taken<C>) {
-        let Taken { connection, opened, _place } = taken;
+        let Taken { connection, opened, _place, .. } = taken;
         self.idle.borrow_mut().push(Kept { connection, opened, used: world.now() });
         if self.is_watched.replace(true) {
             return;

@@ -6,14 +6,11 @@
 
 use crate::{
     Remote,
-    client::ALL_IN_USE,
-    pool::{Place, Pool, Taken},
+    pool::{ALL_IN_USE, Pool, Taken},
+    query::Query,
     source_file::SourceFile,
     template::{Quote, Templates},
 };
-use bstr::ByteSlice;
-use maillog::Logger;
-use maps::StringList;
 use std::{cell::Cell, rc::Rc, time::Duration};
 use tables::OpenError;
 use types::{Instant, Lookup, Trouble};
@@ -21,11 +18,6 @@ use world::{Answer, Dns, Table, Tables, World};
 
 /// For a connection with its login, and then for each query.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(100);
-
-/// Why an answer was not read to its end.
-pub(crate) fn too_long(max: usize) -> String {
-    format!("an answer is longer than {max} bytes (lookup_reply_size_limit); narrow the query")
-}
 
 /// What a row is made of: columns, of which some are NULL.
 pub(crate) type Row = Vec<Option<Vec<u8>>>;
@@ -73,19 +65,12 @@ struct Host<D: Driver<W>, W: World> {
 
 /// An opened table.
 pub(crate) struct SqlTable<D: Driver<W>, W: World> {
-    /// `type:name`
-    name: String,
-    /// The file's name.
-    file: String,
+    query: Query,
     driver: D,
     hosts: Vec<Host<D, W>>,
-    templates: Templates,
-    domain: Option<StringList>,
-    expansion_limit: u64,
     retry_interval: Duration,
     world: W,
     dns: Rc<dyn Dns>,
-    logger: Logger,
 }
 
 /// The settings that all SQL tables have.
@@ -123,17 +108,12 @@ pub(crate) fn open<D: Driver<W>, W: World>(
         failed_until: Cell::new(None),
     };
     Ok(Rc::new(SqlTable {
-        name: format!("{}:{}", D::NAME, source.name),
-        file: source.name.clone(),
+        query: Query::open(D::NAME, source, (templates(source)?, 0), tables, &remote.logger)?,
         driver,
         hosts: targets.into_iter().map(host).collect(),
-        templates: templates(source)?,
-        domain: domain(source, tables),
-        expansion_limit: source.number("expansion_limit", 0, 0)?,
         retry_interval: Duration::from_secs(source.number("retry_interval", 60, 1)?),
         world: remote.world.clone(),
         dns: Rc::clone(&remote.hosts),
-        logger: remote.logger.clone(),
     }))
 }
 
@@ -167,62 +147,10 @@ pub(crate) fn targets<T>(
     targets.map_err(|why| OpenError::new(format!("{map_type}:{}: {why}", source.name)))
 }
 
-/// `domain`: only addresses in these domains are asked for.
-pub(crate) fn domain(source: &SourceFile, tables: &dyn Tables) -> Option<StringList> {
-    let list = source.get("domain").filter(|list| !list.is_empty())?;
-    Some(StringList::open(&source.name, list, tables))
-}
-
-/// Whether a key is one that a server may be asked for: in `domain`, with all that the templates use, and without null bytes,
-/// at which the servers' protocols end queries.
-pub(crate) async fn is_asked_for(
-    domain: Option<&StringList>,
-    templates: &Templates,
-    key: &[u8],
-) -> Result<bool, Trouble> {
-    Ok(is_eligible(domain, key).await? && templates.accepts(key) && !key.contains(&0))
-}
-
-/// Whether a `domain` list, if there is one, lets a key through.
-pub(crate) async fn is_eligible(list: Option<&StringList>, key: &[u8]) -> Result<bool, Trouble> {
-    let Some(list) = list else { return Ok(true) };
-    match key.rsplit_once_str("@") {
-        Some((user, domain)) if !user.is_empty() => list.matches(domain).await,
-        _ => Ok(false),
-    }
-}
-
-/// Joins the values of a result; more of them than `limit`, if it is not 0, is an error.
-pub(crate) fn join<'a>(
-    templates: &Templates,
-    key: &[u8],
-    values: impl Iterator<Item = &'a [u8]>,
-    limit: u64,
-) -> Result<Lookup, TooMany> {
-    let mut joined = Vec::new();
-    let mut count = 0;
-    for value in values.filter_map(|value| templates.result(key, value)) {
-        count += 1;
-        if limit > 0 && count > limit {
-            return Err(TooMany);
-        }
-        if !joined.is_empty() {
-            joined.push(b',');
-        }
-        joined.extend(value);
-    }
-    Ok(if joined.is_empty() { Lookup::Absent } else { Lookup::Found(joined) })
-}
-
-/// `expansion_limit` was exceeded.
-pub(crate) struct TooMany;
-
 impl<D: Driver<W>, W: World> SqlTable<D, W> {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
-            Ok(true) => {}
-            Ok(_) => return Lookup::Absent,
-            Err(trouble) => return Lookup::TryAgain(trouble),
+        if let Some(answer) = self.query.unasked(key).await {
+            return answer;
         }
         let rows = match self.ask(key).await {
             Ok(rows) => rows,
@@ -230,16 +158,10 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
         };
         let values = || rows.iter().flatten().filter_map(Option::as_deref);
         if values().any(<[u8]>::is_empty) {
-            let key = key.as_bstr();
-            let text = format!("table \"{}\": empty lookup result for: \"{key}\" -- ignored", self.name);
-            self.logger.warning(&text);
+            self.query.warn_of_empty(key);
         }
-        join(&self.templates, key, values(), self.expansion_limit).unwrap_or_else(|TooMany| {
-            let (file, key) = (&self.file, key.as_bstr());
-            let why = format!("{}: {file}: Expansion limit exceeded for key: '{key}'", D::NAME);
-            self.logger.warning(&why);
-            Lookup::TryAgain(Trouble::new(why))
-        })
+        let joined = self.query.join(key, values());
+        joined.unwrap_or_else(|why| self.query.trouble(format!("{}: {why}", D::NAME)))
     }
 
     /// Asks one server after the other. A single one may be a load balancer: it is asked twice.
@@ -253,7 +175,7 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
                     return Ok(rows);
                 }
                 Err(failed) => {
-                    self.logger.warning(&failed);
+                    self.query.logger.warning(&failed);
                     why = failed;
                     host.pool.close_idle();
                     if self.hosts.len() > 1 {
@@ -262,7 +184,7 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
                 }
             }
         }
-        Err(Trouble::new(format!("{}: {why}", self.name)))
+        Err(Trouble::new(format!("{}: {why}", self.query.name)))
     }
 
     /// A server with an idle connection, or else one that did not fail just now; among equals by chance.
@@ -280,13 +202,13 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
         let mut taken = self.connection(host).await?;
         let connection = &mut taken.connection;
         let quote: Quote<'_> = &|piece| self.driver.quote(connection, piece);
-        let query = self.templates.query(key, quote);
-        let query =
-            query.ok_or_else(|| format!("{} (host {}): cannot escape input string", self.name, host.name))?;
+        let query = self.query.templates.query(key, quote);
+        let query = query
+            .ok_or_else(|| format!("{} (host {}): cannot escape input string", self.query.name, host.name))?;
         let rows = match self.world.timeout(TIME_LIMIT, self.driver.query(connection, query)).await {
             Some(Ok(rows)) => rows,
-            Some(Err(why)) => return Err(D::query_failed(&self.name, &host.name, &why)),
-            None => return Err(D::query_failed(&self.name, &host.name, "no answer in time")),
+            Some(Err(why)) => return Err(D::query_failed(&self.query.name, &host.name, &why)),
+            None => return Err(D::query_failed(&self.query.name, &host.name, "no answer in time")),
         };
         host.pool.keep(&self.world, taken);
         Ok(rows)
@@ -294,23 +216,19 @@ impl<D: Driver<W>, W: World> SqlTable<D, W> {
 
     async fn connection(&self, host: &Host<D, W>) -> Result<Taken<D::Connection>, String> {
         let failed = |why: &str| format!("connect to {} server {}: {why}", D::NAME, host.name);
-        let place = match host.pool.take(&self.world, TIME_LIMIT).await {
-            None => return Err(failed(ALL_IN_USE)),
-            Some(Place::Idle(taken)) => return Ok(taken),
-            Some(Place::Free(place)) => place,
+        let connecting = async {
+            let connecting = self.driver.connect(&self.world, &self.dns, &host.target);
+            let connected = self.world.timeout(TIME_LIMIT, connecting).await;
+            connected.unwrap_or_else(|| Err("time limit exceeded".to_owned()))
         };
-        let connecting = self.driver.connect(&self.world, &self.dns, &host.target);
-        match self.world.timeout(TIME_LIMIT, connecting).await {
-            Some(Ok(connection)) => Ok(Taken::new(self.world.now(), connection, place)),
-            Some(Err(why)) => Err(failed(&why)),
-            None => Err(failed("time limit exceeded")),
-        }
+        let taken = host.pool.connection(&self.world, TIME_LIMIT, connecting).await;
+        taken.unwrap_or_else(|| Err(ALL_IN_USE.to_owned())).map_err(|why| failed(&why))
     }
 }
 
 impl<D: Driver<W>, W: World> Table for SqlTable<D, W> {
     fn name(&self) -> &str {
-        &self.name
+        &self.query.name
     }
 
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {

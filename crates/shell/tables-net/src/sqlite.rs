@@ -1,17 +1,10 @@
 //! `sqlite:/file/name` (sqlite_table(5)): the query is made here, and run by whoever may block.
 
-use crate::{
-    Remote,
-    source_file::SourceFile,
-    sql::{TooMany, domain, is_asked_for, join, templates},
-    template::Templates,
-};
+use crate::{Remote, query::Query, source_file::SourceFile, sql::templates};
 use bstr::ByteSlice;
-use maillog::Logger;
-use maps::StringList;
 use std::rc::Rc;
 use tables::{OpenError, Slow, slow::Request};
-use types::{Lookup, Trouble};
+use types::Lookup;
 use world::{Answer, Table, Tables, World};
 
 const SETTINGS: &[&str] = &[
@@ -27,16 +20,9 @@ const SETTINGS: &[&str] = &[
 ];
 
 struct Sqlite {
-    /// `sqlite:name`
-    name: String,
-    /// The file's name.
-    file: String,
+    query: Query,
     dbpath: String,
-    templates: Templates,
-    domain: Option<StringList>,
-    expansion_limit: u64,
     slow: Rc<dyn Slow>,
-    logger: Logger,
 }
 
 pub(crate) fn open<W: World>(
@@ -45,48 +31,36 @@ pub(crate) fn open<W: World>(
     tables: &dyn Tables,
 ) -> Result<Rc<dyn Table>, OpenError> {
     let source = SourceFile::read(name, SETTINGS, &remote.main)?;
-    Ok(Rc::new(Sqlite {
-        name: format!("sqlite:{name}"),
-        file: name.to_owned(),
-        dbpath: source.needed("dbpath")?.to_owned(),
-        templates: templates(&source)?,
-        domain: domain(&source, tables),
-        expansion_limit: source.number("expansion_limit", 0, 0)?,
-        slow: Rc::clone(&remote.slow),
-        logger: remote.logger.clone(),
-    }))
+    let dbpath = source.needed("dbpath")?.to_owned();
+    let query = Query::open("sqlite", &source, (templates(&source)?, 0), tables, &remote.logger)?;
+    Ok(Rc::new(Sqlite { query, dbpath, slow: Rc::clone(&remote.slow) }))
 }
 
 impl Sqlite {
     async fn find(&self, key: &[u8]) -> Lookup {
-        match is_asked_for(self.domain.as_ref(), &self.templates, key).await {
-            Ok(true) if std::str::from_utf8(key).is_ok() => {}
-            Ok(_) => return Lookup::Absent,
-            Err(trouble) => return Lookup::TryAgain(trouble),
+        if let Some(answer) = self.query.unasked(key).await {
+            return answer;
+        }
+        if std::str::from_utf8(key).is_err() {
+            return Lookup::Absent;
         }
         let quote = |piece: &[u8]| Some(piece.replace("'", "''"));
-        let Some(query) = self.templates.query(key, &quote) else { return Lookup::Absent };
+        let Some(query) = self.query.templates.query(key, &quote) else { return Lookup::Absent };
         let values = match self.slow.ask(Request::Rows { database: self.dbpath.clone(), query }).await {
             Lookup::Found(values) => values,
             Lookup::Absent => return Lookup::Absent,
-            Lookup::TryAgain(why) => return self.trouble(format!("{}: query failed: {why}", self.name)),
+            Lookup::TryAgain(why) => {
+                return self.query.trouble(format!("{}: query failed: {why}", self.query.name));
+            }
         };
-        let values = values.iter().map(Vec::as_slice);
-        join(&self.templates, key, values, self.expansion_limit).unwrap_or_else(|TooMany| {
-            let (file, key) = (&self.file, key.as_bstr());
-            self.trouble(format!("sqlite: {file}: Expansion limit exceeded for key: '{key}'"))
-        })
-    }
-
-    fn trouble(&self, why: String) -> Lookup {
-        self.logger.warning(&why);
-        Lookup::TryAgain(Trouble::new(why))
+        let joined = self.query.join(key, values.iter().map(Vec::as_slice));
+        joined.unwrap_or_else(|why| self.query.trouble(format!("sqlite: {why}")))
     }
 }
 
 impl Table for Sqlite {
     fn name(&self) -> &str {
-        &self.name
+        &self.query.name
     }
 
     fn lookup<'a>(&'a self, key: &'a [u8]) -> Answer<'a, Lookup> {

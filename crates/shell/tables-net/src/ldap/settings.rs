@@ -75,7 +75,6 @@ pub(super) struct Settings {
     pub(super) attributes: Attributes,
     pub(super) is_base_dynamic: bool,
     pub(super) timeout: Duration,
-    pub(super) expansion_limit: u64,
     pub(super) size_limit: u64,
     pub(super) recursion_limit: u64,
 }
@@ -127,7 +126,6 @@ impl Settings {
             attributes,
             is_base_dynamic: Template::parse(base).is_ok_and(|base| base.is_dynamic()),
             timeout: Duration::from_secs(source.number("timeout", 10, 1)?),
-            expansion_limit,
             size_limit: source.number("size_limit", expansion_limit, 0)?,
             recursion_limit: source.number("recursion_limit", 1000, 1)?,
         };

@@ -184,7 +184,7 @@ impl<S: Stream> Connection<S> {
         let length = usize::try_from(self.int_at(0)).map_err(|_| out_of_step())?;
         // Before room is made for whatever the server announces.
         if length > self.reply_max {
-            return Err(Failure::Lost(crate::sql::too_long(self.reply_max)));
+            return Err(Failure::Lost(crate::query::too_long(self.reply_max)));
         }
         if length < HEADER_BYTES + 5 || self.int_at(8) != self.last_request || self.int_at(12) != OP_MSG {
             return Err(out_of_step());

@@ -1,10 +1,7 @@
 //! A conversation with a MySQL or MariaDB server: login, then text queries.
 
 use super::packet::{Fields, OUT_OF_STEP, Packets};
-use crate::{
-    security::Security,
-    sql::{Row, too_long},
-};
+use crate::{query::too_long, security::Security, sql::Row};
 use mysql_common::{
     auth::plugins::{AuthProc, ChallengeResponsePlugin, Context, Response},
     packets::AuthPlugin,

@@ -1,6 +1,6 @@
 //! Packets and what they are made of (MySQL Internals, "Client/Server Protocol").
 
-use crate::{security::Security, sql::too_long};
+use crate::{query::too_long, security::Security};
 use tls::Secured;
 use types::WallTime;
 use world::Stream;

@@ -5,7 +5,7 @@ use super::{
     target::Target,
     transport::{ChannelUse, Line},
 };
-use crate::sql::{Row, too_long};
+use crate::{query::too_long, sql::Row};
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
