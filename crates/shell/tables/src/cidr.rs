@@ -5,6 +5,7 @@ use crate::{
     inline::rules_text,
     logical::{is_space, trim_end, trim_start},
     memory::answer,
+    nesting::{self, Nesting},
     rules::{after_word, take_negations},
 };
 use bstr::ByteSlice;
@@ -12,24 +13,18 @@ use maps::CidrPattern;
 use std::{collections::HashMap, net::IpAddr};
 use types::Trouble;
 
-struct Rule {
-    line: usize,
-    action: Action,
+type Rule = nesting::Rule<Match, Condition>;
+type Action = nesting::Action<Match, Condition>;
+
+struct Match {
+    condition: Condition,
+    value: Vec<u8>,
 }
 
-enum Action {
-    Match {
-        network: CidrPattern,
-        positive: bool,
-        value: Vec<u8>,
-    },
-    /// `end` is the index of the matching `endif`.
-    If {
-        network: CidrPattern,
-        positive: bool,
-        end: Option<usize>,
-    },
-    EndIf,
+struct Condition {
+    network: CidrPattern,
+    /// An even number of `!` before it.
+    positive: bool,
 }
 
 /// An opened table.
@@ -55,34 +50,19 @@ const INDEX_FROM: usize = 16;
 pub(crate) fn open_cidr(name: &str, options: &Options) -> Result<CidrTable, OpenError> {
     let text = rules_text("cidr", name)?;
     let mut lines = LogicalLines::new(text.as_slice(), name, options.warn.clone());
-    let mut rules: Vec<Rule> = Vec::new();
-    let mut open_ifs: Vec<usize> = Vec::new();
+    let mut nesting = Nesting::new();
     let warn = |line: usize, text: &str| options.warn(&format!("cidr map {name}, line {line}: {text}"));
     while let Some(line) = lines.next_line().map_err(|error| OpenError::io("read", name, &error))? {
-        let action = match parse_rule(line.text, !open_ifs.is_empty(), options) {
+        let action = match parse_rule(line.text, nesting.is_inside_if(), options) {
             Ok(action) => action,
             Err(why) => {
                 warn(line.first, &format!("{why}: skipping this rule"));
                 continue;
             }
         };
-        let here = rules.len();
-        match action {
-            Action::If { .. } => open_ifs.push(here),
-            Action::EndIf => {
-                if let Some(Rule { action: Action::If { end, .. }, .. }) =
-                    open_ifs.pop().and_then(|opened| rules.get_mut(opened))
-                {
-                    *end = Some(here);
-                }
-            }
-            Action::Match { .. } => {}
-        }
-        rules.push(Rule { line: line.first, action });
+        nesting.push(line.first, action);
     }
-    for opened in open_ifs.into_iter().rev() {
-        warn(rules.get(opened).map_or(0, |rule| rule.line), "IF has no matching ENDIF");
-    }
+    let rules = nesting.finish(|line| warn(line, "IF has no matching ENDIF"));
     let indices = indices(&rules);
     Ok(CidrTable { rules, indices })
 }
@@ -97,7 +77,8 @@ fn parse_network(text: &[u8]) -> Result<CidrPattern, String> {
 fn parse_rule(text: &[u8], inside_if: bool, options: &Options) -> Result<Action, String> {
     if let Some(rest) = after_word(text, "if") {
         let (positive, pattern) = take_negations(rest);
-        return Ok(Action::If { network: parse_network(trim_end(pattern))?, positive, end: None });
+        let network = parse_network(trim_end(pattern))?;
+        return Ok(Action::open_if(Condition { network, positive }));
     }
     if let Some(rest) = after_word(text, "endif") {
         return match (trim_start(rest).is_empty(), inside_if) {
@@ -115,12 +96,12 @@ fn parse_rule(text: &[u8], inside_if: bool, options: &Options) -> Result<Action,
         return Err("no lookup result".to_owned());
     }
     let value = if options.rhs_is_file { crate::build::file_to_base64(value)? } else { value.to_vec() };
-    Ok(Action::Match { network, positive, value })
+    Ok(Action::Match(Match { condition: Condition { network, positive }, value }))
 }
 
 /// Finds where plain rules follow each other.
 fn indices(rules: &[Rule]) -> HashMap<usize, Index> {
-    let is_plain = |rule: &Rule| matches!(rule.action, Action::Match { positive: true, .. });
+    let is_plain = |rule: &Rule| matches!(&rule.action, Action::Match(rule) if rule.condition.positive);
     let mut indices = HashMap::new();
     let mut start = 0;
     for run in rules.chunk_by(|one, other| is_plain(one) == is_plain(other)) {
@@ -136,7 +117,9 @@ impl Index {
     fn of(run: &[Rule], start: usize) -> Self {
         let mut index = Self { lengths: Vec::new(), first_rule: HashMap::new(), end: start + run.len() };
         for (at, rule) in (start..).zip(run) {
-            let Action::Match { network, .. } = rule.action else { continue };
+            let Action::Match(Match { condition: Condition { network, .. }, .. }) = rule.action else {
+                continue;
+            };
             if !index.lengths.contains(&network.prefix_bits) {
                 index.lengths.push(network.prefix_bits);
             }
@@ -152,8 +135,11 @@ impl Index {
     }
 }
 
-fn holds(network: &CidrPattern, positive: bool, address: IpAddr) -> bool {
-    network.network.is_ipv4() == address.is_ipv4() && network.contains(address) == positive
+impl Condition {
+    fn holds(&self, address: IpAddr) -> bool {
+        let Self { network, positive } = self;
+        network.network.is_ipv4() == address.is_ipv4() && network.contains(address) == *positive
+    }
 }
 
 impl CidrTable {
@@ -168,10 +154,8 @@ impl CidrTable {
                 continue;
             }
             match &rule.action {
-                Action::Match { network, positive, .. } if holds(network, *positive, address) => {
-                    return Some(at);
-                }
-                Action::If { network, positive, end } if !holds(network, *positive, address) => at = (*end)?,
+                Action::Match(rule) if rule.condition.holds(address) => return Some(at),
+                Action::If { condition, end } if !condition.holds(address) => at = (*end)?,
                 _ => {}
             }
             at += 1;
@@ -186,7 +170,7 @@ impl Source for CidrTable {
             return Ok(false);
         };
         match self.walk(address).and_then(|at| self.rules.get(at)) {
-            Some(Rule { action: Action::Match { value: found, .. }, .. }) => Ok(answer(value, found)),
+            Some(Rule { action: Action::Match(Match { value: found, .. }), .. }) => Ok(answer(value, found)),
             _ => Ok(false),
         }
     }

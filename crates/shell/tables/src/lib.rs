@@ -20,6 +20,7 @@ pub mod lent;
 mod lmdb;
 mod logical;
 mod memory;
+mod nesting;
 mod open;
 mod pages;
 mod pcre;

@@ -3,7 +3,7 @@
 use crate::{
     OpenError, Options, Source,
     prefilter::{KeyPairs, Needs},
-    rules::{Action, Condition, Engine, PatternText, Rule, load},
+    rules::{Action, Condition, Engine, Match, PatternText, Rule, load},
 };
 use tables_sys::{Pcre, PcreFlags};
 use types::Trouble;
@@ -71,12 +71,12 @@ impl Source for PcreTable {
         while let Some(rule) = self.rules.get(at) {
             at += 1;
             let condition = match &rule.action {
-                Action::Match { first, .. } => first,
+                Action::Match(Match { first, .. }) => first,
                 Action::If { condition, .. } => condition,
                 Action::EndIf => continue,
             };
             match (holds(condition, key, &pairs), &rule.action) {
-                (Ok(true), Action::Match { first, result, .. }) => {
+                (Ok(true), Action::Match(Match { first, result, .. })) => {
                     result.expand(value, |number| {
                         let place = first.engine.pcre.group(number);
                         place.and_then(|(start, end)| key.get(start..end)).unwrap_or_default()

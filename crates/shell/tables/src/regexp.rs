@@ -3,7 +3,7 @@
 use crate::{
     OpenError, Options, Source,
     prefilter::{KeyPairs, Needs},
-    rules::{Action, Condition, Engine, PatternText, Rule, load},
+    rules::{Action, Condition, Engine, Match, PatternText, Rule, load},
     template::Template,
 };
 use std::ffi::{CStr, CString};
@@ -127,7 +127,7 @@ impl Source for RegexpTable {
         while let Some(rule) = self.rules.get(at) {
             at += 1;
             let outcome = match &rule.action {
-                Action::Match { first, second, result: template } => {
+                Action::Match(Match { first, second, result: template }) => {
                     result(first, second.as_ref(), template, &key, value)
                 }
                 Action::If { condition, end } => match holds(condition, &key) {

@@ -5,6 +5,7 @@ use crate::{
     LogicalLines, OpenError, Options,
     inline::rules_text,
     logical::{is_space, trim_end, trim_start},
+    nesting::{self, Nesting},
     template::Template,
 };
 use bstr::ByteSlice;
@@ -35,31 +36,21 @@ pub(crate) trait Engine: Sized {
     fn group_count(&self) -> usize;
 }
 
-/// A rule, where it stands, and what it does.
-pub(crate) struct Rule<E> {
-    pub(crate) line: usize,
-    pub(crate) action: Action<E>,
-}
+pub(crate) type Rule<E> = nesting::Rule<Match<E>, Condition<E>>;
+pub(crate) type Action<E> = nesting::Action<Match<E>, Condition<E>>;
 
-pub(crate) enum Action<E> {
-    Match {
-        first: Condition<E>,
-        second: Option<Condition<E>>,
-        result: Template,
-    },
-    /// `end` is the index of the matching `endif`.
-    If {
-        condition: Condition<E>,
-        end: Option<usize>,
-    },
-    EndIf,
+/// What a rule that is no `if` has.
+pub(crate) struct Match<E> {
+    pub(crate) first: Condition<E>,
+    pub(crate) second: Option<Condition<E>>,
+    pub(crate) result: Template,
 }
 
 impl<E> Rule<E> {
     /// The patterns of the rule.
     pub(crate) fn conditions(&self) -> impl Iterator<Item = &Condition<E>> {
         let (one, two) = match &self.action {
-            Action::Match { first, second, .. } => (Some(first), second.as_ref()),
+            Action::Match(Match { first, second, .. }) => (Some(first), second.as_ref()),
             Action::If { condition, .. } => (Some(condition), None),
             Action::EndIf => (None, None),
         };
@@ -84,31 +75,17 @@ pub(crate) fn load<E: Engine>(name: &str, options: &Options) -> Result<Vec<Rule<
     let text = rules_text(E::TYPE, name)?;
     let mut lines = LogicalLines::new(text.as_slice(), name, options.warn.clone());
     let mut parser = Parser { map_type: E::TYPE, name, options, line: 0 };
-    let mut rules: Vec<Rule<E>> = Vec::new();
-    let mut open_ifs: Vec<usize> = Vec::new();
+    let mut nesting = Nesting::new();
     while let Some(line) = lines.next_line().map_err(|error| OpenError::io("read", name, &error))? {
         parser.line = line.first;
         let text = trim_end(line.text);
-        let Some(action) = parser.rule::<E>(text, !open_ifs.is_empty()) else { continue };
-        let here = rules.len();
-        match action {
-            Action::If { .. } => open_ifs.push(here),
-            Action::EndIf => {
-                if let Some(Rule { action: Action::If { end, .. }, .. }) =
-                    open_ifs.pop().and_then(|opened| rules.get_mut(opened))
-                {
-                    *end = Some(here);
-                }
-            }
-            Action::Match { .. } => {}
-        }
-        rules.push(Rule { line: line.first, action });
+        let Some(action) = parser.rule::<E>(text, nesting.is_inside_if()) else { continue };
+        nesting.push(line.first, action);
     }
-    for opened in open_ifs.into_iter().rev() {
-        parser.line = rules.get(opened).map_or(0, |rule| rule.line);
+    Ok(nesting.finish(|line| {
+        parser.line = line;
         parser.warn("IF has no matching ENDIF");
-    }
-    Ok(rules)
+    }))
 }
 
 /// Whether a line begins with a word, whatever its case.
@@ -187,7 +164,7 @@ impl Parser<'_> {
             Some(second) => Some(self.compile::<E>(&second, false)?),
             None => None,
         };
-        Some(Action::Match { first, second, result })
+        Some(Action::Match(Match { first, second, result }))
     }
 
     fn result(&self, text: &[u8], out_of_range: &str) -> Option<Template> {
@@ -226,7 +203,7 @@ impl Parser<'_> {
             self.warn(&format!("ignoring extra text after IF statement: \"{}\"", extra.as_bstr()));
             self.warn("do not prepend whitespace to statements between IF and ENDIF");
         }
-        Some(Action::If { condition: self.compile::<E>(&pattern, false)?, end: None })
+        Some(Action::open_if(self.compile::<E>(&pattern, false)?))
     }
 
     fn compile<E: Engine>(&self, text: &PatternText<'_>, groups_wanted: bool) -> Option<Condition<E>> {
