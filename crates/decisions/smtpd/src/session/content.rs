@@ -141,28 +141,29 @@ impl Session {
 
     pub(super) fn next_data(&mut self) -> Option<Next> {
         let State::Data(reader) = &mut self.state else { return None };
-        let (step, used) = reader.step(self.input.bytes(), self.input.is_full());
+        let step = reader.step(self.input.bytes(), self.input.is_full());
         let has_bare_newline = reader.saw_bare_newline();
-        let from = self.input.consume(used).start;
-        match step {
-            Step::More => self.wait_for_input(),
-            Step::Content(range) => self.keep(Slice::Input(from + range.start..from + range.end)),
-            Step::Fixed(bytes) => self.keep(Slice::Fixed(bytes)),
-            Step::End => {
-                self.deadline = None;
-                self.note_bare_newline(has_bare_newline);
-                self.place = AFTER_EOM;
-                self.end_of_content();
-                None
-            }
-        }
+        self.next_content(step, has_bare_newline, |session| {
+            session.place = AFTER_EOM;
+            session.end_of_content();
+        })
     }
 
     pub(super) fn next_bdat(&mut self) -> Option<Next> {
         let State::Bdat { is_last, size } = self.state else { return None };
         let Bdat::Reading(reader) = &mut self.content.bdat else { return None };
-        let (step, used) = reader.step(self.input.bytes());
+        let step = reader.step(self.input.bytes());
         let has_bare_newline = reader.saw_bare_newline();
+        self.next_content(step, has_bare_newline, |session| session.end_of_chunk(is_last, size))
+    }
+
+    /// Does what a reader has come to, with as much of the input as it has used.
+    fn next_content(
+        &mut self,
+        (step, used): (Step, usize),
+        has_bare_newline: bool,
+        at_end: impl FnOnce(&mut Self),
+    ) -> Option<Next> {
         let from = self.input.consume(used).start;
         match step {
             Step::More => self.wait_for_input(),
@@ -171,7 +172,7 @@ impl Session {
             Step::End => {
                 self.deadline = None;
                 self.note_bare_newline(has_bare_newline);
-                self.end_of_chunk(is_last, size);
+                at_end(self);
                 None
             }
         }
