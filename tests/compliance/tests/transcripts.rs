@@ -383,6 +383,70 @@ fn the_postmaster_hears_of_servers_what_postfix_says() {
     }
 }
 
+/// Rows of smtp with tables that do not answer, and the server's words up to its farewell.
+const BROKEN_TABLES: &[(&str, &str, &[&str])] = &[
+    ("ehlo", "smtp_discard_ehlo_keyword_address_maps=fail:always", &["220 x ESMTP", "250 x", "221 bye"]),
+    ("old", "smtp_discard_ehlo_keyword_address_maps=fail:always", OLD),
+    ("several", "smtp_reply_filter=fail:always", &["220-x\r\n220 ESMTP", "221 bye"]),
+    ("replies", "smtp_reply_filter=fail:always", &["220 x ESMTP", "221 bye"]),
+    ("pix", "smtp_pix_workaround_maps=fail:always", WILLING),
+];
+
+const OLD: &[&str] = &["220 x", "500 x", "250 x", "250 ok", "250 ok", "354 go", "250 taken", "221 bye"];
+const WILLING: &[&str] = &["220 x ESMTP", "250 x", "250 ok", "250 ok", "354 go", "250 taken", "221 bye"];
+
+/// What the postmaster hears of messages whose transport's tables do not answer, and what becomes of them.
+fn broken_tables_heard(which: Which, classes: &str) -> Vec<String> {
+    let (mailboxes, _) = MAILBOXES.split_once("transport_maps").expect("its last line");
+    let servers: Vec<Server> = BROKEN_TABLES.iter().map(|(_, _, replies)| server(replies)).collect();
+    let named = || BROKEN_TABLES.iter().map(|(name, ..)| *name).zip(&servers);
+    let routes: String =
+        named().map(|(name, server)| format!("{{ {name}.test = {name}:{} }} ", server.relayhost())).collect();
+    let settings = format!(
+        "{mailboxes}notify_classes = {classes}\nsmtp_skip_quit_response = no\n\
+         transport_maps = inline:{{ {{ mx.test = discard: }} {routes} }}\n"
+    );
+    let system = System::prepare(which, &settings);
+    let row = |(name, option, _): &(&str, &str, _)| format!("{name} unix - - n - - smtp -o {option}\n");
+    system.add_services(&BROKEN_TABLES.iter().map(row).collect::<String>());
+    system.run();
+    let mut postmaster = Postmaster { seen: HashSet::new() };
+    let mut client = compliance::smtp::Client::connect(system.address()).expect("a session");
+    let mut told = 0;
+    let mut hear = |(name, server): (&str, &Server)| {
+        let recipient = format!("you@{name}.test");
+        let reply = client.send("me@mx.test", &[&recipient], "Subject: x\r\n\r\nbody").expect("a reply");
+        assert!(reply.starts_with("250 "), "{reply}");
+        let fate = || {
+            let log = system.log();
+            let line = log.lines().find(|line| line.contains(&format!("to=<{recipient}>")))?;
+            Some(line.split_once(", dsn=")?.1.replace(&server.relayhost()[12..], "N"))
+        };
+        system.wait_until("the message is tried", || fate().is_some());
+        // The delivery need not wait for what the postmaster is to be told.
+        let telling = ["ehlo", "several", "replies"].contains(&name) && classes.contains("data");
+        told += usize::from(telling);
+        system.wait_until("the postmaster is told", || files(&system.path("mail/errors/new")).len() >= told);
+        system.wait_until("the queue is at rest", || {
+            ["incoming", "active", "maildrop"].iter().all(|queue| system.queued(queue) == 0)
+        });
+        format!("{name}: {:?} {:?}", fate(), postmaster.news(&system))
+    };
+    named().map(&mut hear).collect()
+}
+
+#[test]
+fn the_postmaster_hears_of_our_tables_in_trouble_what_postfix_says() {
+    for (classes, count) in [("data", 3), ("protocol, software", 0)] {
+        let expected = broken_tables_heard(Which::Postfix, classes);
+        let told = expected.iter().filter(|text| text.contains("Transcript of session")).count();
+        assert_eq!(told, count, "{expected:?}");
+        for (ours, theirs) in broken_tables_heard(Which::Posthaste, classes).iter().zip(&expected) {
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
 #[test]
 fn the_postmaster_does_not_hear_of_the_way_of_notifications() {
     for sender in ["", "double-bounce@mx.test"] {

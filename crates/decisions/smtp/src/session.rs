@@ -133,10 +133,10 @@ pub struct Note {
 }
 
 /// What is done differently with a server, by its address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Treatment {
-    /// EHLO keywords that are ignored.
-    pub discard_ehlo_keywords: EhloKeywords,
+    /// EHLO keywords that are ignored, or why that is not known: a warning, once the server has announced what it can do.
+    pub discard_ehlo_keywords: Result<EhloKeywords, String>,
     /// Workarounds if its greeting asks for them.
     pub pix_workarounds: Option<PixWorkarounds>,
 }
@@ -172,7 +172,7 @@ impl Session {
         let reader = ReplyReader::new(settings.line_length_limit);
         let history = History::of(&settings);
         let treatment = Treatment {
-            discard_ehlo_keywords: settings.quirks.discard_ehlo_keywords,
+            discard_ehlo_keywords: Ok(settings.quirks.discard_ehlo_keywords),
             pix_workarounds: settings.pix.workarounds,
         };
         Self {
@@ -439,6 +439,10 @@ impl Session {
             self.verdicts.push(Verdict::AllFailed(Failure::local(Scope::Site, dsn, text)));
         }
         self.out.clear();
+        if ending == Ending::DataError && matches!(self.stage, Stage::Greeting | Stage::Ehlo | Stage::Helo) {
+            // The server is not to blame, and is there to say farewell to.
+            return self.quit();
+        }
         self.close()
     }
 

@@ -5,7 +5,7 @@ use crate::{
     Action, Chunk, ConnectionCache, Content, ContentReader, ContentTrouble, Ending, Envelope, Failure, Input,
     PixWorkarounds, Scope, Session, Treatment, Verdict,
     cache::Connection,
-    reply_filter::{Replaced, ReplyFilter},
+    reply_filter::{Replaced, ReplyFilter, Unread},
 };
 use bstr::ByteSlice;
 use config::NotifyClasses;
@@ -24,13 +24,7 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
     /// Greeting and EHLO; true when a transaction may begin.
     pub(super) async fn introduce(&mut self, connection: &mut Connection<W::Stream>) -> bool {
         let everyone = self.ledger.left().to_vec();
-        let treatment = match self.treatment(&connection.session).await {
-            Ok(treatment) => treatment,
-            Err(failure) => {
-                self.apply(&connection.session, &everyone, vec![Verdict::AllFailed(failure)]);
-                return false;
-            }
-        };
+        let treatment = self.treatment(&connection.session).await;
         connection.session.treat(treatment);
         let now = self.client.world.now();
         let first = connection.session.step(now, Input::Connected);
@@ -41,21 +35,17 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
     }
 
     /// Tables may want a server treated differently.
-    async fn treatment(&self, session: &Session) -> Result<Treatment, Failure> {
+    async fn treatment(&self, session: &Session) -> Treatment {
         let (settings, tables) = (&self.client.settings, &self.client.tables);
-        let (peer, id) = (session.peer(), self.request.queue_id);
-        let mut discard = settings.quirks.discard_ehlo_keywords;
-        match tables.discard_ehlo_keyword_address_maps.find(peer.address.as_bytes()).await {
-            Lookup::Absent => {}
-            Lookup::Found(words) => discard = EhloKeywords::parse(&words.to_str_lossy()).0,
+        let peer = session.peer();
+        let discard = match tables.discard_ehlo_keyword_address_maps.find(peer.address.as_bytes()).await {
+            Lookup::Absent => Ok(settings.quirks.discard_ehlo_keywords),
+            Lookup::Found(words) => Ok(EhloKeywords::parse(&words.to_str_lossy()).0),
             Lookup::TryAgain(trouble) => {
                 let title = tables.discard_ehlo_keyword_address_maps.title();
-                let address = &peer.address;
-                self.logger.warning(&format!("{id}: {title} map lookup error for {address}: {trouble}"));
-                let text = format!("local data error while talking to {peer}");
-                return Err(Failure::local(Scope::Site, Dsn::temporary(3, 0), text));
+                Err(format!("{title} map lookup error for {}: {trouble}", peer.address))
             }
-        }
+        };
         // Best effort: a table that does not answer is one that does not know.
         let mut pix = match tables.pix_workaround_maps.find(peer.address.as_bytes()).await {
             Lookup::Found(words) => PixWorkarounds::parse(&words.to_str_lossy()),
@@ -65,7 +55,7 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
         if let Some(pix) = &mut pix {
             pix.delay_dotcrlf &= age >= settings.pix.threshold_time;
         }
-        Ok(Treatment { discard_ehlo_keywords: discard, pix_workarounds: pix })
+        Treatment { discard_ehlo_keywords: discard, pix_workarounds: pix }
     }
 
     /// Whether the server can take this message at all; if not, another one may (RFC 6531 section 3.2). It is not kept
@@ -266,6 +256,13 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
         patience: &mut Patience,
         watch: &mut Watch<'_>,
     ) -> Result<(), Ending> {
+        if let Some(filter) = &self.client.tables.reply_filter
+            && connection.partial.contains(&b'\n')
+        {
+            // What came after a line that could not be read.
+            self.buffer.clear();
+            return self.filter(connection, filter).await;
+        }
         self.buffer.resize(READ_BYTES, 0);
         let began = self.client.world.now();
         let reading = connection.stream.read(&mut self.buffer);
@@ -292,8 +289,9 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
         let mut lines = Vec::new();
         let filtered = filter.lines(&mut connection.partial, &self.buffer, limit, &mut lines).await;
         self.buffer = lines;
-        let replaced = filtered.map_err(|trouble| {
+        let replaced = filtered.map_err(|Unread { line, trouble }| {
             self.logger.warning(&format!("{}: {trouble}", self.request.queue_id));
+            connection.session.remember_unread(&line);
             Ending::DataError
         })?;
         let server = connection.session.peer().with_port();

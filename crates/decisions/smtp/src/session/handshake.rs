@@ -2,8 +2,9 @@
 
 use super::{Note, Session, Stage, Verdict};
 use crate::{Announcement, Failure, Features, PixWorkarounds, Scope};
+use config::NotifyClasses;
 use types::{Dsn, DsnClass};
-use wire::ServerReply;
+use wire::{EhloKeywords, ServerReply};
 
 impl Session {
     pub(super) fn greeted(&mut self, reply: &ServerReply) {
@@ -62,7 +63,14 @@ impl Session {
             return self.give_up(failure);
         }
         if was_ehlo {
-            let found = self.announced(reply);
+            let discard = match &self.treatment.discard_ehlo_keywords {
+                Ok(discard) => *discard,
+                Err(trouble) => {
+                    let text = trouble.clone();
+                    return self.table_failed(text);
+                }
+            };
+            let found = self.announced(reply, discard);
             let own = self.settings.myhostname.as_bytes();
             if self.peer.detects_loops && found.name.is_some_and(|name| name.eq_ignore_ascii_case(own)) {
                 return self.found_self();
@@ -72,8 +80,14 @@ impl Session {
         self.stage = Stage::Idle;
     }
 
-    fn announced(&mut self, reply: &ServerReply) -> Announcement {
-        let discard = self.treatment.discard_ehlo_keywords;
+    fn table_failed(&mut self, text: String) {
+        self.notes.push(Note { is_warning: true, names_message: true, text });
+        self.note_trouble(NotifyClasses::DATA);
+        let text = format!("local data error while talking to {}", self.peer);
+        self.give_up(Failure::local(Scope::Site, Dsn::temporary(3, 0), text));
+    }
+
+    fn announced(&mut self, reply: &ServerReply, discard: EhloKeywords) -> Announcement {
         if discard.is_logged() {
             self.note(format!("discarding EHLO keywords: {discard}"));
         }

@@ -5,7 +5,7 @@ use crate::{Protocol, SmtpSettings};
 use bstr::{BString, ByteSlice};
 use config::NotifyClasses;
 use std::collections::VecDeque;
-use wire::Transcript;
+use wire::{ReplyReader, Transcript};
 
 /// What a session remembers.
 #[derive(Debug, Default)]
@@ -69,6 +69,15 @@ impl Session {
         if is_disordered {
             self.note_trouble(NotifyClasses::PROTOCOL);
         }
+    }
+
+    /// A line of the server that cannot be read for trouble of ours, after what may be the beginning of a reply.
+    pub(crate) fn remember_unread(&mut self, line: &[u8]) {
+        let (lines, is_disordered) = self.reader.unfinished();
+        let lines = lines.to_vec();
+        self.remember(&lines, is_disordered);
+        self.remember(line, false);
+        self.reader = ReplyReader::new(self.settings.line_length_limit);
     }
 
     /// The connection is gone: what came before was no whole reply.
