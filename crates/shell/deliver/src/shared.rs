@@ -45,7 +45,7 @@ impl<W: World> Shared<W> {
             events: Events::new(active_limit),
             flow: Flow::default(),
             word: Word::new(world.clone(), process),
-            sites: Sites::new(process, &openers),
+            sites: Sites::new(process, process.values(), &openers),
             logger: process.logger("deliver"),
             openers,
             verify: OnceCell::new(),

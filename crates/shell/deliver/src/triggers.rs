@@ -2,7 +2,7 @@
 
 use crate::{
     flow::Asker,
-    flush,
+    flush::{self, Sites},
     proxymap::{self, Proxymap},
     shared::Shared,
     verifying,
@@ -31,6 +31,7 @@ pub(crate) struct Clients {
     /// Those who ask for tables, and may ask again.
     looking_up: Slots,
     tables: HashMap<String, Rc<Proxymap>>,
+    sites: HashMap<String, Rc<Sites>>,
     limits: Limits,
 }
 
@@ -45,7 +46,7 @@ struct Limits {
 #[derive(Clone)]
 enum Client {
     QueueManager,
-    Flush,
+    Flush(Rc<Sites>),
     ShowQueue,
     Proxymap(Rc<Proxymap>),
     /// By the name of its row.
@@ -68,6 +69,7 @@ impl Clients {
             asking: slots(),
             looking_up: slots(),
             tables: proxymap::services(process, openers),
+            sites: flush::services(process, openers),
             limits,
         }
     }
@@ -81,7 +83,10 @@ impl Clients {
         for (row, listeners) in rows {
             let client = match row.program.as_str() {
                 "qmgr" | "nqmgr" | "oqmgr" => Client::QueueManager,
-                "flush" => Client::Flush,
+                "flush" => match self.sites.get(&row.service) {
+                    Some(sites) => Client::Flush(Rc::clone(sites)),
+                    None => continue,
+                },
                 "showq" => Client::ShowQueue,
                 "proxymap" => match self.tables.get(&row.service) {
                     Some(service) => Client::Proxymap(Rc::clone(service)),
@@ -92,7 +97,7 @@ impl Clients {
             };
             let slots = match client {
                 Client::QueueManager => &self.words,
-                Client::Flush | Client::ShowQueue => &self.asking,
+                Client::Flush(_) | Client::ShowQueue => &self.asking,
                 Client::Proxymap(_) | Client::Verify(_) => &self.looking_up,
             };
             for listener in listeners {
@@ -101,7 +106,7 @@ impl Clients {
             }
             match client {
                 Client::QueueManager => wake_up(shared, &row.service),
-                Client::Flush => flush::start(shared, &row),
+                Client::Flush(sites) => flush::start(shared, &row.service, sites),
                 Client::ShowQueue | Client::Proxymap(_) | Client::Verify(_) => {}
             }
         }
@@ -148,7 +153,7 @@ async fn listen<W: World>(
                 Client::QueueManager => {
                     session.stop.cut(queue_manager(&session, stream, limits.word)).await.unwrap_or(Ok(()))
                 }
-                Client::Flush => flush::serve(&session, stream, limits.answer).await,
+                Client::Flush(sites) => flush::serve(&session, &sites, stream, limits.answer).await,
                 Client::ShowQueue => show_queue(&session, stream, limits.answer).await,
                 Client::Proxymap(service) => proxymap::serve(&session, &service, stream, limits.answer).await,
                 Client::Verify(name) => match session.verify.get().and_then(|services| services.get(&name)) {

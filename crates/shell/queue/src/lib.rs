@@ -36,6 +36,7 @@ pub use pool::POOL_DIRECTORY;
 pub use real_disk::{RealDisk, RealFile};
 pub use scan::Entry;
 pub use settings::QueueSettings;
+pub use site_logs::{SitesFlushed, is_site};
 
 use pool::Pool;
 use std::{io, path::PathBuf, sync::Arc};

@@ -4,7 +4,8 @@
 //! when its time comes. Nothing is synced.
 
 use crate::{MODE_UNTHROTTLE, Queue, hashed_prefix, moves::is_ready};
-use std::{collections::HashSet, io, path::PathBuf, time::Duration};
+use config::domain_to_ascii;
+use std::{borrow::Cow, collections::HashSet, io, path::PathBuf, time::Duration};
 use types::{QueueId, QueueName, WallTime};
 use world::{Disk, DiskFile, FileKind, OpenMode};
 
@@ -17,10 +18,33 @@ const NAME_LEN_MAX: usize = 255;
 /// How a log is read, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// The name of a site's log: what is no letter or digit becomes `_`. `None` for no name at all.
+/// Lines of a log that are quoted because they are no queue ids.
+const BAD_LINES_MAX: usize = 10;
+
+/// How much of such a line is quoted, in characters.
+const BAD_LINE_LEN_MAX: usize = 30;
+
+/// The name of a site's log: the form for DNS of a domain with other letters, of which what is no letter or digit becomes
+/// `_`. `None` where there can be none.
 fn log_name(site: &str) -> Option<String> {
+    let site = if site.is_ascii() { Cow::Borrowed(site) } else { Cow::Owned(domain_to_ascii(site)?) };
     let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
     (!site.is_empty() && site.len() <= NAME_LEN_MAX).then(|| site.chars().map(safe).collect())
+}
+
+/// Whether a site can have a log.
+#[must_use]
+pub fn is_site(site: &str) -> bool {
+    log_name(site).is_some()
+}
+
+/// What came of flushing logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SitesFlushed {
+    /// How many messages were moved.
+    pub moved: u64,
+    /// The beginnings of lines that are no queue ids, and the names of their logs; not more than some.
+    pub bad_lines: Vec<(String, String)>,
 }
 
 fn is_log_name(name: &str) -> bool {
@@ -57,24 +81,25 @@ impl<D: Disk> Queue<D> {
         file.append(format!("{id}\n").as_bytes())
     }
 
-    /// Lets all mail that waits for a site be tried now, and empties its log; returns how many messages were moved.
-    pub fn flush_site(&self, now: WallTime, site: &str) -> io::Result<u64> {
-        match log_name(site) {
-            Some(name) => self.flush_log(now, &name),
-            None => Ok(0),
+    /// Lets all mail that waits for a site be tried now, and empties its log.
+    pub fn flush_site(&self, now: WallTime, site: &str) -> io::Result<SitesFlushed> {
+        let mut flushed = SitesFlushed::default();
+        if let Some(name) = log_name(site) {
+            self.flush_log(now, &name, &mut flushed)?;
         }
+        Ok(flushed)
     }
 
-    fn flush_log(&self, now: WallTime, name: &str) -> io::Result<u64> {
+    fn flush_log(&self, now: WallTime, name: &str, flushed: &mut SitesFlushed) -> io::Result<()> {
         let file = match self.disk().open(&self.log_path(name), OpenMode::ReadWrite) {
             // Nothing waits.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             result => result?,
         };
         if !file.try_lock()? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let (mut moved, mut seen, mut offset) = (0, HashSet::new(), 0);
+        let (mut seen, mut offset) = (HashSet::new(), 0);
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let count = file.read_at(offset, &mut piece)?;
@@ -83,24 +108,32 @@ impl<D: Disk> Queue<D> {
             let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { break };
             for line in bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n') {
                 let Some(id) = std::str::from_utf8(line).ok().and_then(|text| text.parse().ok()) else {
+                    if flushed.bad_lines.len() < BAD_LINES_MAX {
+                        let text = String::from_utf8_lossy(line).chars().take(BAD_LINE_LEN_MAX).collect();
+                        flushed.bad_lines.push((text, name.to_owned()));
+                    }
                     continue;
                 };
                 let is_new = if seen.len() < REMEMBERED_MAX { seen.insert(id) } else { !seen.contains(&id) };
-                moved += u64::from(is_new && self.hasten(now, &id)?);
+                flushed.moved += u64::from(is_new && self.hasten(now, &id)?);
             }
             offset += end as u64 + 1;
         }
         if offset > 0 {
             file.set_len(0)?;
         }
-        file.set_modified(now)?;
-        Ok(moved)
+        file.set_modified(now)
     }
 
     /// Flushes logs that nobody has read for `refresh`, so that they do not grow for ever, and removes empty ones that are
-    /// older than `purge`. Returns how many messages were moved.
-    pub fn refresh_sites(&self, now: WallTime, refresh: Duration, purge: Duration) -> io::Result<u64> {
-        let mut moved = 0;
+    /// older than `purge`.
+    pub fn refresh_sites(
+        &self,
+        now: WallTime,
+        refresh: Duration,
+        purge: Duration,
+    ) -> io::Result<SitesFlushed> {
+        let mut flushed = SitesFlushed::default();
         for name in self.site_logs()? {
             let path = self.log_path(&name);
             let status = match self.disk().status(&path) {
@@ -110,14 +143,14 @@ impl<D: Disk> Queue<D> {
             if status.size_bytes == 0 && now.since(status.modified) > purge {
                 self.disk().unlink(&path)?;
             } else if status.size_bytes > 0 && now.since(status.accessed) > refresh {
-                moved += match self.flush_log(now, &name) {
+                match self.flush_log(now, &name, &mut flushed) {
                     // Somebody is at work on it, and the next look is soon enough.
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                    flushed => flushed?,
-                };
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    done => done?,
+                }
             }
         }
-        Ok(moved)
+        Ok(flushed)
     }
 
     fn site_logs(&self) -> io::Result<Vec<String>> {

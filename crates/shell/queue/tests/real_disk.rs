@@ -198,9 +198,9 @@ fn mail_of_a_site_is_found_by_its_log_and_tried_before_its_time() {
     }
     queue.add_to_site("[192.0.2.1]", &elsewhere).unwrap();
     queue.remove(QueueName::Deferred, &gone).unwrap();
-    assert_eq!(queue.flush_site(NOW, "no.example").unwrap(), 0);
-    assert_eq!(queue.flush_site(NOW, "site.example").unwrap(), 1);
-    assert_eq!(queue.flush_site(NOW, "site.example").unwrap(), 0, "the log is empty now");
+    assert_eq!(queue.flush_site(NOW, "no.example").unwrap().moved, 0);
+    assert_eq!(queue.flush_site(NOW, "site.example").unwrap().moved, 1);
+    assert_eq!(queue.flush_site(NOW, "site.example").unwrap().moved, 0, "the log is empty now");
     let Claimed::Taken(taken) = queue.claim(NOW, QueueName::Incoming, &here, false).unwrap() else {
         unreachable!()
     };
@@ -210,11 +210,20 @@ fn mail_of_a_site_is_found_by_its_log_and_tried_before_its_time() {
     let week = std::time::Duration::from_secs(7 * 86_400);
     let hour = std::time::Duration::from_secs(3600);
     let log = spool.0.join("flush/site_example");
-    assert_eq!(queue.refresh_sites(NOW + hour, week, week).unwrap(), 0);
+    assert_eq!(queue.refresh_sites(NOW + hour, week, week).unwrap().moved, 0);
     assert!(log.exists());
     // Long after the present time, in which the other log was written.
     let later = WallTime::new(i64::from(u32::MAX), 0);
-    assert_eq!(queue.refresh_sites(later, week, week).unwrap(), 1);
+    assert_eq!(queue.refresh_sites(later, week, week).unwrap().moved, 1);
     assert!(!log.exists());
     assert!(matches!(queue.claim(NOW, QueueName::Incoming, &elsewhere, true).unwrap(), Claimed::Taken(_)));
+
+    queue.add_to_site("B\u{dc}CHER.example", &here).unwrap();
+    let log = spool.0.join("flush/xn__bcher_kva_example");
+    std::fs::write(&log, format!("{}\nxy/z\n", "../".repeat(20))).unwrap();
+    let bad_lines = queue.flush_site(NOW, "b\u{fc}cher.example").unwrap().bad_lines;
+    let bad = |line: &str| (line.to_owned(), "xn__bcher_kva_example".to_owned());
+    assert_eq!(bad_lines, [bad(&"../".repeat(10)), bad("xy/z")]);
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    assert!(!queue::is_site("\u{fc}..example"));
 }

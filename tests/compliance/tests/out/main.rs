@@ -12,6 +12,7 @@ mod aliases;
 mod bounces;
 mod dsn;
 mod etrn;
+mod fast_flush;
 mod generic;
 mod handshake;
 mod lmtp;
