@@ -56,6 +56,13 @@ const TYPE_AT: usize = 25;
 const P_OVERFLOW: u8 = 7;
 const META_SIZE: usize = 512;
 
+/// Where the content of an item is: on its page, or elsewhere.
+#[derive(Clone, Copy)]
+enum Item {
+    Here { at: usize, length: usize },
+    Elsewhere { first: u32, length: u32 },
+}
+
 /// One opening of the file.
 struct Snapshot {
     pages: PageFile,
@@ -178,6 +185,25 @@ impl Snapshot {
         // A page that was never used has no number.
         let own = if kind == Some(0) { 0 } else { number };
         if kind.is_some() && u32_at(page, 8) == Some(own) { Ok(page) } else { Err(self.bad()) }
+    }
+
+    /// Takes the content of an item that `item` finds on a page of one of these types.
+    fn content(
+        &mut self,
+        (number, types): (u32, &[u8]),
+        item: impl FnOnce(&[u8]) -> Option<Item>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Trouble> {
+        let page = self.page(number, types)?;
+        match item(page) {
+            Some(Item::Here { at, length }) => {
+                into.clear();
+                into.extend_from_slice(part(page, at, length).unwrap_or_default());
+                Ok(())
+            }
+            Some(Item::Elsewhere { first, length }) => self.overflow(first, length, into),
+            None => Err(self.bad()),
+        }
     }
 
     /// Takes an item that is too large for its page: a chain of pages.

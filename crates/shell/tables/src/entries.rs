@@ -71,7 +71,7 @@ impl Rules {
             self.warn(line, &format!("non-UTF-8 input \"{}\" -- ignoring this line", text.as_bstr()));
             return None;
         }
-        let Some(end) = end_of_key(text) else {
+        let Some(end) = end_of_key(text, is_space) else {
             self.warn(line, &format!("unbalanced '\"' in '{}' -- ignoring this line", text.as_bstr()));
             return None;
         };
@@ -88,8 +88,8 @@ impl Rules {
     }
 }
 
-/// The first white space outside quotes; `None` when a quote is not closed.
-fn end_of_key(text: &[u8]) -> Option<usize> {
+/// The first byte outside quotes that ends a key; `None` when a quote is not closed.
+pub(crate) fn end_of_key(text: &[u8], ends: impl Fn(u8) -> bool) -> Option<usize> {
     let mut in_quotes = false;
     let mut bytes = text.iter().enumerate();
     while let Some((at, &byte)) = bytes.next() {
@@ -98,7 +98,7 @@ fn end_of_key(text: &[u8]) -> Option<usize> {
                 bytes.next();
             }
             b'"' => in_quotes = !in_quotes,
-            byte if is_space(byte) && !in_quotes => return Some(at),
+            byte if ends(byte) && !in_quotes => return Some(at),
             _ => {}
         }
     }

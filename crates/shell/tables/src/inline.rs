@@ -1,7 +1,9 @@
 //! Text in braces: `inline:{ key=value, { key = text with spaces } }` and `pcre:{ { rule } { rule } }`.
 
 use crate::{
-    OpenError, Options, lent,
+    OpenError, Options,
+    entries::end_of_key,
+    lent,
     logical::{is_space, trim_end, trim_start},
     memory::MemoryTable,
     source::OpenError as Error,
@@ -105,25 +107,8 @@ fn split_name_value(text: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     if text.is_empty() {
         return Err("no key found; expected format: key = value");
     }
-    let mut in_quotes = false;
-    let mut end = text.len();
-    let mut bytes = text.iter().enumerate();
-    while let Some((at, &byte)) = bytes.next() {
-        match byte {
-            b'\\' => {
-                bytes.next();
-            }
-            b'"' => in_quotes = !in_quotes,
-            byte if (is_space(byte) || byte == b'=') && !in_quotes => {
-                end = at;
-                break;
-            }
-            _ => {}
-        }
-    }
-    if in_quotes {
-        return Err("unbalanced '\"'");
-    }
+    let ends = |byte| is_space(byte) || byte == b'=';
+    let end = end_of_key(text, ends).ok_or("unbalanced '\"'")?;
     let (key, rest) = text.split_at(end);
     match trim_start(rest).strip_prefix(b"=") {
         Some(value) => Ok((key, trim_end(trim_start(value)))),

@@ -1,6 +1,6 @@
 //! B-tree files.
 
-use super::{Snapshot, entry_at, entry_count, next_page};
+use super::{Item, Snapshot, entry_at, entry_count, next_page};
 use crate::{
     pages::{part, u16_at, u32_at},
     source::Entries,
@@ -16,13 +16,6 @@ const DELETED: u8 = 0x80;
 pub(super) const ROOT_AT: usize = 88;
 const DEPTH_MAX: usize = 255;
 const TREE: &[u8] = &[P_IBTREE, P_LBTREE];
-
-/// Where the content of an item is.
-#[derive(Clone, Copy)]
-enum Item {
-    Here { at: usize, length: usize },
-    Elsewhere { first: u32, length: u32 },
-}
 
 /// Types of items of a leaf begin after their length; those of an inner page too, then the child.
 fn kind(page: &[u8], at: usize) -> Option<u8> {
@@ -52,16 +45,7 @@ fn item(page: &[u8], index: usize) -> Option<Item> {
 
 /// Takes the content of a page's item.
 fn take(snapshot: &mut Snapshot, number: u32, index: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
-    let page = snapshot.page(number, TREE)?;
-    match item(page, index) {
-        Some(Item::Here { at, length }) => {
-            into.clear();
-            into.extend_from_slice(part(page, at, length).unwrap_or_default());
-            Ok(())
-        }
-        Some(Item::Elsewhere { first, length }) => snapshot.overflow(first, length, into),
-        None => Err(snapshot.bad()),
-    }
+    snapshot.content((number, TREE), |page| item(page, index), into)
 }
 
 /// Compares a page's item with a key.

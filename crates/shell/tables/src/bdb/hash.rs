@@ -1,6 +1,6 @@
 //! Hash files: buckets of chained pages, linear hashing.
 
-use super::{HASH_VERSION, PAGE_HEADER, Snapshot, entry_at, entry_count, next_page};
+use super::{HASH_VERSION, Item, PAGE_HEADER, Snapshot, entry_at, entry_count, next_page};
 use crate::{
     pages::{part, u16_at, u32_at},
     source::Entries,
@@ -54,15 +54,8 @@ fn first_page(snapshot: &Snapshot, bucket: u32) -> u32 {
 
 const BUCKET: &[u8] = &[P_HASH, P_HASH_UNSORTED, 0];
 
-/// An item: where its content is on its page, or elsewhere. Of several values for a key, the first.
-#[derive(Clone, Copy)]
-enum Item {
-    Here { at: usize, length: usize },
-    Elsewhere { first: u32, length: u32 },
-}
-
 /// An item of a page; `None` for a page that is damaged. Items lie from the end of the page towards its start, each
-/// with a byte before it that says its type.
+/// with a byte before it that says its type. Of several values for a key, the first counts.
 fn item(page: &[u8], index: usize) -> Option<Item> {
     let start = entry_at(page, index)?;
     let end = if index == 0 { page.len() } else { entry_at(page, index - 1)? };
@@ -80,16 +73,7 @@ fn item(page: &[u8], index: usize) -> Option<Item> {
 
 /// Takes the content of a page's item.
 fn take(snapshot: &mut Snapshot, number: u32, index: usize, into: &mut Vec<u8>) -> Result<(), Trouble> {
-    let page = snapshot.page(number, BUCKET)?;
-    match item(page, index) {
-        Some(Item::Here { at, length }) => {
-            into.clear();
-            into.extend_from_slice(part(page, at, length).unwrap_or_default());
-            Ok(())
-        }
-        Some(Item::Elsewhere { first, length }) => snapshot.overflow(first, length, into),
-        None => Err(snapshot.bad()),
-    }
+    snapshot.content((number, BUCKET), |page| item(page, index), into)
 }
 
 /// How many items a bucket's page has, and the page that goes on; a bucket that was never used is a page of zeroes.
