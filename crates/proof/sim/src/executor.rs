@@ -11,6 +11,7 @@ use std::{
     rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 use types::{Instant, WallTime};
 
@@ -140,6 +141,18 @@ impl Simulation {
             }
         }
         Run::Done
+    }
+
+    /// Runs until `is_over`, for some time at the most.
+    ///
+    /// # Errors
+    /// Tasks run in a circle.
+    pub fn live(&self, at_most: Duration, mut is_over: impl FnMut() -> bool) -> Result<(), String> {
+        let end = self.now() + at_most;
+        match self.run_until(|| is_over() || self.now() >= end) {
+            Run::Circle => Err("tasks run in a circle".to_owned()),
+            Run::Done | Run::Quiet => Ok(()),
+        }
     }
 
     /// Runs until `main`, on a host, is done; `None` when everybody waits for something that cannot come.

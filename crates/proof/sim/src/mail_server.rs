@@ -4,7 +4,7 @@
 use crate::{SimStream, SimWorld, talk::Talk};
 use std::{cell::Cell, io, rc::Rc, time::Duration};
 use types::Instant;
-use world::{Accept, Endpoint, World};
+use world::{Endpoint, World};
 
 /// How a server is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,15 +67,10 @@ impl MailServer {
             taken: Box::new(taken),
             answered: Box::new(answered),
         });
-        let (listener, accepting) = (world.bind(at), Rc::clone(&server));
-        world.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let session = Rc::clone(&accepting);
-                accepting.world.spawn(async move {
-                    // A client that goes away is nothing new.
-                    let _ = session.session(stream).await;
-                });
-            }
+        let serving = Rc::clone(&server);
+        world.serve(at, move |stream| {
+            let server = Rc::clone(&serving);
+            async move { server.session(stream).await }
         });
         server
     }

@@ -3,7 +3,7 @@
 use crate::{Chance, Datagram, SimStream, SimWorld};
 use dns::testing::Zone;
 use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
-use world::{Accept, Endpoint, Stream, World};
+use world::{Endpoint, Stream};
 
 /// A name server that all hosts can ask.
 pub struct Names {
@@ -29,14 +29,10 @@ impl Names {
         });
         let (server, asked) = (Rc::clone(&names), world.clone());
         world.serve_names(move |_, query| asked.chance(|chance| server.delayed(query, chance)));
-        let (listener, server, around) = (world.bind(Endpoint::Inet(at)), Rc::clone(&names), world.clone());
-        world.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let server = Rc::clone(&server);
-                around.spawn(async move {
-                    let _ = server.serve_stream(stream).await;
-                });
-            }
+        let serving = Rc::clone(&names);
+        world.serve(Endpoint::Inet(at), move |stream| {
+            let server = Rc::clone(&serving);
+            async move { server.serve_stream(stream).await }
         });
         names
     }

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 use types::{Instant, WallTime};
-use world::{Endpoint, Walk, World};
+use world::{Accept, Endpoint, Walk, World};
 
 /// Time, tasks, connections and the disk of one machine, as a process of it sees them. Clones share everything.
 #[derive(Clone)]
@@ -33,6 +33,23 @@ impl SimWorld {
     #[must_use]
     pub fn bind(&self, endpoint: Endpoint) -> SimListener {
         self.inner.network.bind(self, endpoint)
+    }
+
+    /// Listens, and serves each connection by a task of its own. That a client goes away in the middle is nothing new: how
+    /// a task ends does not matter.
+    pub fn serve<T>(&self, at: Endpoint, serve: impl Fn(SimStream) -> T + 'static)
+    where
+        T: Future + 'static,
+    {
+        let (listener, world) = (self.bind(at), self.clone());
+        self.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let serving = serve(stream);
+                world.spawn(async move {
+                    let _ended = serving.await;
+                });
+            }
+        });
     }
 
     /// Another process of this machine.

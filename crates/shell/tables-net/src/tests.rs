@@ -4,7 +4,7 @@ use super::*;
 use sim::{SimDisk, SimStream, SimWorld, Simulation};
 use std::{cell::Cell, future::Future};
 use types::Lookup;
-use world::{Accept, Answer, DnsAnswer, Endpoint, RecordType, Stream};
+use world::{Answer, DnsAnswer, Endpoint, RecordType, Stream};
 
 #[derive(Default)]
 struct Lines(RefCell<Vec<String>>);
@@ -61,13 +61,10 @@ impl Place {
         server: &str,
         serve: impl Fn(SimStream) -> F + 'static,
     ) {
-        let (count, spawner) = (Rc::clone(&self.accepted), self.world.clone());
-        let listener = self.world.bind(Endpoint::Inet(server.parse().unwrap()));
-        self.world.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                count.set(count.get() + 1);
-                spawner.spawn(serve(stream));
-            }
+        let count = Rc::clone(&self.accepted);
+        self.world.serve(Endpoint::Inet(server.parse().unwrap()), move |stream| {
+            count.set(count.get() + 1);
+            serve(stream)
         });
     }
 

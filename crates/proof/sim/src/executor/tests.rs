@@ -1,7 +1,7 @@
 use super::*;
 use crate::{SimWorld, Weather};
 use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
-use world::{Accept, Endpoint, Stream, World};
+use world::{Endpoint, Stream, World};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -11,15 +11,10 @@ fn host(simulation: &Simulation) -> SimWorld {
 
 /// Sends back what it gets.
 fn echo(world: &SimWorld, endpoint: &Endpoint) {
-    let (listener, server) = (world.bind(endpoint.clone()), world.clone());
-    world.spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            server.spawn(async move {
-                let mut buffer = [0; 16];
-                while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-                    let _ = stream.write_all(&buffer[..count]).await;
-                }
-            });
+    world.serve(endpoint.clone(), |mut stream| async move {
+        let mut buffer = [0; 16];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            let _ = stream.write_all(&buffer[..count]).await;
         }
     });
 }

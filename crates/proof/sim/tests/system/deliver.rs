@@ -8,7 +8,7 @@ use crate::{
     mailboxes::Mailboxes,
 };
 use sim::{
-    Chance, Lie, Mail, MailClient, MailServer, Names, Run, SimDisk, SimWorld, Simulation, Temper, TextLimits,
+    Chance, Lie, Mail, MailClient, MailServer, Names, SimDisk, SimWorld, Simulation, Temper, TextLimits,
     Weather, logs, quiesced, stored,
 };
 use std::{
@@ -113,9 +113,7 @@ fn the_checkers_see_what_a_lying_disk_does_to_deliveries() {
 fn a_seed_makes_the_same_run_each_time() {
     is_the_same_each_time(|seed| {
         let story = Story::new(seed, None);
-        let machine = Rc::clone(&story.machine);
-        let _ = story.run();
-        machine
+        (Rc::clone(&story.machine), move || story.run())
     });
 }
 
@@ -241,10 +239,7 @@ impl Story {
     }
 
     fn fair_weather(&self) {
-        self.simulation.set_weather(Weather::FAIR);
-        self.names.set_trouble(0);
-        self.machine.disk.set_latency_max(Duration::ZERO);
-        self.machine.disk.set_trouble(0, 0);
+        self.machine.fair_weather(&self.simulation, &self.names);
         self.servers.iter().for_each(|server| server.temper.set(Temper::default()));
         self.mailboxes.temper.set(Temper::default());
     }
@@ -260,11 +255,7 @@ impl Story {
 
     /// Runs until the machine stops, or time is over, or nothing is left to do.
     fn live(&self, at_most: Duration, is_over: impl Fn() -> bool) -> Result<(), String> {
-        let end = self.simulation.now() + at_most;
-        let ended = self
-            .simulation
-            .run_until(|| self.machine.disk.is_stopped() || self.simulation.now() >= end || is_over());
-        if ended == Run::Circle { Err("tasks run in a circle".to_owned()) } else { Ok(()) }
+        self.simulation.live(at_most, || self.machine.disk.is_stopped() || is_over())
     }
 
     /// All mail goes.

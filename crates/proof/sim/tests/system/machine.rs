@@ -7,7 +7,7 @@ use message::LocalZone;
 use process::{Host, Process};
 use queue::{Queue, QueueSettings};
 use receive::Receive;
-use sim::{Chance, SimDisk, SimListener, SimWorld, Simulation, WRITEBACK};
+use sim::{Chance, Names, SimDisk, SimListener, SimWorld, Simulation, WRITEBACK, Weather};
 use std::{
     cell::RefCell,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -56,10 +56,11 @@ pub(crate) fn for_seeds<T>(test: &str, seeds: u64, mut run: impl FnMut(u64) -> R
     seeds.into_iter().map(one).collect()
 }
 
-/// Runs a few seeds twice: machines log the same, and make as many calls of their disks.
-pub(crate) fn is_the_same_each_time(run: impl Fn(u64) -> Rc<Machine>) {
+/// Runs a few seeds twice, whatever they find: machines log the same, and make as many calls of their disks.
+pub(crate) fn is_the_same_each_time<F: FnOnce() -> T, T>(story: impl Fn(u64) -> (Rc<Machine>, F)) {
     let log = |seed| {
-        let machine = run(seed);
+        let (machine, run) = story(seed);
+        drop(run());
         (machine.log.take(), machine.disk.calls())
     };
     for seed in 0..3 {
@@ -286,6 +287,14 @@ impl Machine {
         }
         let receive = Rc::new(Receive::start(&receive_process, queue(), &process, rows));
         Generation { receive_process, deliver_process, receive, deliver }
+    }
+
+    /// The network, the names and the disk are well from now on.
+    pub(crate) fn fair_weather(&self, simulation: &Simulation, names: &Names) {
+        simulation.set_weather(Weather::FAIR);
+        names.set_trouble(0);
+        self.disk.set_latency_max(Duration::ZERO);
+        self.disk.set_trouble(0, 0);
     }
 
     /// The machine goes down as it is, and its disk is what is left of it.

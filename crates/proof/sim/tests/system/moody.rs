@@ -3,7 +3,7 @@
 
 use sim::{SimStream, SimWorld};
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
-use world::{Accept, Endpoint, Stream, World};
+use world::{Endpoint, Stream, World};
 
 /// Longer than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(3600);
@@ -42,15 +42,10 @@ impl Moody {
             is_away: Cell::default(),
             asked: Cell::default(),
         });
-        let (listener, accepting) = (world.bind(Endpoint::Inet(at)), Rc::clone(&server));
-        world.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let session = Rc::clone(&accepting);
-                accepting.world.spawn(async move {
-                    // A client that goes away is nothing new.
-                    let _ = session.session(stream).await;
-                });
-            }
+        let serving = Rc::clone(&server);
+        world.serve(Endpoint::Inet(at), move |stream| {
+            let server = Rc::clone(&serving);
+            async move { server.session(stream).await }
         });
         server
     }

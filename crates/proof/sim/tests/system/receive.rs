@@ -8,8 +8,8 @@ use crate::{
     policy,
 };
 use sim::{
-    Chance, Fate, Lie, Limits, Mail, MailClient, Names, NoLoss, Run, SimDisk, SimWorld, Simulation,
-    TextLimits, Unchanged, Weather, stored, todo_by_name,
+    Chance, Fate, Lie, Limits, Mail, MailClient, Names, NoLoss, SimDisk, SimWorld, Simulation, TextLimits,
+    Unchanged, Weather, stored, todo_by_name,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -70,9 +70,7 @@ fn the_checkers_see_a_sync_that_was_skipped_or_came_late() {
 fn a_seed_makes_the_same_run_each_time() {
     is_the_same_each_time(|seed| {
         let story = Story::new(seed, None);
-        let machine = Rc::clone(&story.machine);
-        let _ = story.run();
-        machine
+        (Rc::clone(&story.machine), move || story.run())
     });
 }
 
@@ -209,11 +207,8 @@ impl Story {
     }
 
     fn fair_weather(&self) {
-        self.simulation.set_weather(Weather::FAIR);
-        self.names.set_trouble(0);
+        self.machine.fair_weather(&self.simulation, &self.names);
         self.policy.trouble_one_in.set(0);
-        self.machine.disk.set_latency_max(Duration::ZERO);
-        self.machine.disk.set_trouble(0, 0);
     }
 
     fn clients(&mut self, mischief_one_in: usize) -> Vec<Rc<Client>> {
@@ -222,14 +217,12 @@ impl Story {
 
     /// Runs until the machine stops, or time is over, or nothing is left to do.
     fn live(&self, up: &Up, at_most: Duration, is_over: impl Fn() -> bool) -> Result<(), String> {
-        let end = self.simulation.now() + at_most;
         let mut limits = Limits::new(self.sessions_max, usize::MAX);
-        let ended = self.simulation.run_until(|| {
+        let lived = self.simulation.live(at_most, || {
             limits.observe(up.receive.sessions(), 0);
-            self.machine.disk.is_stopped() || self.simulation.now() >= end || is_over()
+            self.machine.disk.is_stopped() || is_over()
         });
-        limits.check()?;
-        if ended == Run::Circle { Err("tasks run in a circle".to_owned()) } else { Ok(()) }
+        limits.check().and(lived)
     }
 
     /// A client that begins some time from now.
