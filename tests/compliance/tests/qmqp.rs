@@ -6,6 +6,7 @@ use compliance::system::{System, Which, files, free_port};
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
     process::Command,
 };
 
@@ -199,6 +200,37 @@ fn strangers_are_turned_away_and_ports_are_logged() {
             log.iter().any(|line| line.starts_with("connect from ") && line.contains("[127.0.0.1]:")),
             "{log:?}"
         );
+    }
+}
+
+/// Clients of a UNIX-domain socket are `localhost[127.0.0.1]`, and authorized as such.
+#[test]
+fn local_clients_are_served_as_by_debians() {
+    for authorized in ["127.0.0.1", "localhost", "192.0.2.1"] {
+        let story = |which| {
+            let system = System::prepare(
+                which,
+                &format!(
+                    "qmqpd_authorized_clients = {authorized}\nqmqpd_error_delay = 0\nlocal_recipient_maps =\n\
+                     in_flow_delay = 0\ndefer_transports = local\nqmqpd_client_port_logging = yes\n"
+                ),
+            );
+            system.add_services("qmqp unix n - n - - qmqpd\n");
+            system.run();
+            let mut stream =
+                UnixStream::connect(system.path("spool/public/qmqp")).expect("the server listens");
+            stream
+                .write_all(&packet(b"Subject: x\n\ntext\n", "a@example.org", &["root@mx.test"]))
+                .expect("room");
+            // One that is turned away has not been heard to the end.
+            let mut reply = Vec::new();
+            let _ = stream.read_to_end(&mut reply);
+            let reply = String::from_utf8_lossy(&reply).into_owned();
+            (without_id(&reply), log(&system, 1), messages(&system, usize::from(reply.contains(":KOk"))))
+        };
+        let (expected, seen) = (story(Which::Postfix), story(Which::Posthaste));
+        assert_eq!(seen, expected, "{authorized}");
+        assert_eq!(seen.2.len(), usize::from(authorized != "192.0.2.1"));
     }
 }
 

@@ -11,8 +11,10 @@ use types::Address;
 pub struct QmqpClient<'a> {
     /// Verified host name, or `unknown`.
     pub name: &'a str,
-    /// Address.
+    /// Address; of a client that is not on the network, one of loopback.
     pub address: IpAddr,
+    /// It came over a UNIX-domain socket.
+    pub is_local: bool,
     /// The same as it stands in headers (RFC 5321 section 4.1.3).
     pub rfc_address: &'a str,
     /// Port.
@@ -38,7 +40,11 @@ impl Cleanup {
         }
         let address = client.address.to_string();
         // As Linux numbers the families of addresses, and so every queue file on Linux.
-        let family = if client.address.is_ipv4() { "2" } else { "10" };
+        let family = match client.address {
+            _ if client.is_local => "0",
+            IpAddr::V4(_) => "2",
+            IpAddr::V6(_) => "10",
+        };
         for (name, value) in [
             ("log_client_name", client.name),
             ("log_client_address", client.rfc_address),

@@ -15,11 +15,19 @@ use net::{Permit, Slots, contain};
 use process::{CleanupRow, Intake, Libraries, Process, Stint};
 use qmqpd::{Action, Message, QmqpdSettings, Session};
 use smtpd::{Peer, peer_name};
-use std::{io, pin::pin, rc::Rc};
-use sys::control::ServedRow;
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    pin::pin,
+    rc::Rc,
+};
+use sys::control::{EndpointKind, ServedRow};
 use tables::Registry;
 use types::{Address, Instant, QueueId, Recipient, Reply, VerpDelimiters};
 use world::{Accept, Dns, Stream, World};
+
+/// The address of clients that have none, because they come over a UNIX-domain socket.
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// One qmqpd row of master.cf.
 pub(crate) struct QmqpService {
@@ -30,6 +38,8 @@ pub(crate) struct QmqpService {
     /// For the names of clients.
     host_names: Rc<dyn Dns>,
     pub(crate) slots: Slots,
+    /// Its clients come over a UNIX-domain socket: `localhost[127.0.0.1]`, whoever they are.
+    is_local: bool,
     /// `syslog_name/qmqpd`
     tag: String,
 }
@@ -54,8 +64,22 @@ impl QmqpService {
             client: Rc::new(ClientSettings::load(values)),
             host_names: Rc::new(HostsFirst::new(process.host.names(), dns)),
             slots: Slots::new(process.row_limit(row)),
+            is_local: row.kind == EndpointKind::Unix,
             tag,
         })
+    }
+}
+
+impl QmqpService {
+    fn client<W: World>(
+        self: &Rc<Self>,
+        shared: &Rc<Shared<W>>,
+        stream: W::Stream,
+        peer: Peer,
+    ) -> Connection<W> {
+        let (shared, service) = (Rc::clone(shared), Rc::clone(self));
+        let logger = shared.log.session(&service.tag);
+        Connection { shared, service, stream, peer, logger, message: None }
     }
 }
 
@@ -66,13 +90,18 @@ pub(crate) async fn accept<W: World>(
     listener: impl Accept<Stream = W::Stream>,
 ) {
     let logger = shared.log.session(&service.tag);
+    if service.is_local {
+        let serve = |stream: W::Stream, _, permit: Permit| {
+            let client = service.client(&shared, stream, Peer::local(LOOPBACK));
+            shared.world.spawn(client.run(permit));
+        };
+        return shared.accept(listener, (&service.slots, &logger), serve).await;
+    }
     let serve = |stream: W::Stream, ends: Ends, permit: Permit| {
-        let (shared, service) = (Rc::clone(&shared), Rc::clone(&service));
+        let mut client = service.client(&shared, stream, stranger(ends));
         async move {
-            let logger = shared.log.session(&service.tag);
-            let peer = peer_name(stranger(ends), service.host_names.as_ref(), &logger).await;
-            Connection { shared, service, stream, peer, logger, message: None }.run().await;
-            drop(permit);
+            client.peer = peer_name(client.peer, client.service.host_names.as_ref(), &client.logger).await;
+            client.run(permit).await;
         }
     };
     shared.accept_clients(listener, (&service.slots, &logger), serve).await;
@@ -88,7 +117,7 @@ struct Connection<W: World> {
 }
 
 impl<W: World> Connection<W> {
-    async fn run(mut self) {
+    async fn run(mut self, _place: Permit) {
         let settings = Rc::clone(&self.service.settings);
         if settings.qmqpd_client_port_logging {
             self.peer.client.port = Some(self.peer.port.to_string());
@@ -171,11 +200,16 @@ impl<W: World> Connection<W> {
 
     async fn write(&self, intake: &mut Intake<W::Disk>, message: &Message) -> io::Result<()> {
         let peer = &self.peer;
-        let (port, rfc_address, origin) =
-            (peer.port.to_string(), peer.rfc_address(), peer.client.to_string());
+        let is_local = self.service.is_local;
+        let (address, rfc_address) = match is_local {
+            true => (LOOPBACK, LOOPBACK.to_string()),
+            false => (peer.address, peer.rfc_address()),
+        };
+        let (port, origin) = (peer.port.to_string(), peer.client.to_string());
         let client = QmqpClient {
             name: &peer.client.name,
-            address: peer.address,
+            address,
+            is_local,
             rfc_address: &rfc_address,
             port: &port,
             origin: &origin,
