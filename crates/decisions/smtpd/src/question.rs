@@ -186,6 +186,8 @@ pub enum Answer {
         bare_newlines_allowed: bool,
         /// `smtpd_discard_ehlo_keywords` or what its address maps say.
         discard: EhloKeywords,
+        /// Its address maps are in trouble: nobody knows what to announce.
+        is_discard_unknown: bool,
         /// `smtpd_authorized_xclient_hosts` and its kin.
         grants: Grants,
         /// `smtpd_client_event_limit_exceptions` does not match.

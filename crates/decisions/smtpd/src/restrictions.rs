@@ -145,6 +145,8 @@ pub enum AccessSubject {
     Recipient,
     /// `check_etrn_access`
     Etrn,
+    /// `check_sasl_access`: who has logged in.
+    SaslUser,
 }
 
 /// What a DNS list is asked for.
@@ -192,6 +194,8 @@ pub struct RestrictionLists {
     pub smtpd_reject_unlisted_recipient: bool,
     /// postconf(5) `smtpd_reject_unlisted_sender`
     pub smtpd_reject_unlisted_sender: bool,
+    /// postconf(5) `receive_override_options` has `no_unknown_recipient_checks`: unlisted addresses are refused by no rule.
+    pub no_unknown_recipient_checks: bool,
     /// The access tables of all lists, each once.
     pub access_tables: Vec<String>,
     /// The policy services of all lists, each once.
@@ -265,7 +269,8 @@ fn access(name: &str) -> Option<Option<AccessSubject>> {
         "check_sender_access" => Some(A::Sender),
         "check_recipient_access" => Some(A::Recipient),
         "check_etrn_access" => Some(A::Etrn),
-        "check_ccert_access" | "check_sasl_access" => None,
+        "check_sasl_access" => Some(A::SaslUser),
+        "check_ccert_access" => None,
         _ => return None,
     })
 }
@@ -516,6 +521,10 @@ impl RestrictionLists {
                 .bool(p::smtpd_relay_before_recipient_restrictions),
             smtpd_reject_unlisted_recipient: values.bool(p::smtpd_reject_unlisted_recipient),
             smtpd_reject_unlisted_sender: values.bool(p::smtpd_reject_unlisted_sender),
+            no_unknown_recipient_checks: values
+                .list(p::receive_override_options)
+                .iter()
+                .any(|option| option.eq_ignore_ascii_case("no_unknown_recipient_checks")),
             ..Self::none()
         };
         lists.classes = parser.all_classes();
@@ -544,6 +553,7 @@ impl RestrictionLists {
             smtpd_relay_before_recipient_restrictions: true,
             smtpd_reject_unlisted_recipient: false,
             smtpd_reject_unlisted_sender: false,
+            no_unknown_recipient_checks: false,
             access_tables: Vec::new(),
             policy_services: Vec::new(),
             classes: HashMap::new(),
@@ -661,7 +671,7 @@ mod tests {
         let lists = load(&[
             ("smtpd_restriction_classes", "by_table"),
             ("by_table", "hash:/b, reject"),
-            ("smtpd_client_restrictions", "inline:{a=OK, b=NO} check_sasl_access hash:/s"),
+            ("smtpd_client_restrictions", "inline:{a=OK, b=NO} check_ccert_access hash:/s"),
             ("smtpd_sender_restrictions", "Check_Recipient_Access hash:/a, check_etrn_access hash:/b"),
         ])
         .unwrap();

@@ -4,7 +4,7 @@ use super::{
     Resolve,
     access_action::Hit,
     etrn::ETRN,
-    walk::{CLIENT, HELO, RECIPIENT, REVERSE_CLIENT, SENDER, Status, Subject, Walk},
+    walk::{CLIENT, HELO, RECIPIENT, REVERSE_CLIENT, SASL_USER, SENDER, Status, Subject, Walk},
 };
 use crate::{AccessSubject, record::Step};
 use bstr::{BStr, ByteSlice};
@@ -148,7 +148,24 @@ impl<'w, R: Resolve> Walk<'w, R> {
                 }
                 None => Ok(Status::Dunno),
             },
+            AccessSubject::SaslUser => Ok(Box::pin(self.sasl_access(table)).await),
         }
+    }
+
+    /// `check_sasl_access`: the name that the client has logged in with, as it is.
+    async fn sasl_access(&mut self, table: usize) -> Status {
+        if !self.judge.smtpd_sasl_auth_enable {
+            self.question.log.warning("restriction `check_sasl_access' ignored: no SASL support");
+            return Status::Dunno;
+        }
+        let Some(login) = self.question.peer.login.as_ref().filter(|login| !login.username.is_empty()) else {
+            return Status::Dunno;
+        };
+        let username = login.username.clone();
+        let subject = Subject { name: username.as_bytes().as_bstr(), class: SASL_USER };
+        let answer = self.judge.access.maps(table).find(username.as_bytes()).await;
+        let hit = Hit { table: self.access_table(table), key: subject.name, subject };
+        self.found(hit, answer).await.unwrap_or(Status::Dunno)
     }
 
     pub(super) fn access_table(&self, table: usize) -> &'w str {

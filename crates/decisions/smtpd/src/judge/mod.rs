@@ -323,13 +323,15 @@ impl<R: Resolve> Judge<R> {
         let bare_newlines_allowed = is_in(&self.smtpd_forbid_bare_newline_exclusions).await;
         let is_counted =
             self.settings.client_limits.are_any() && !is_in(&self.smtpd_client_event_limit_exceptions).await;
-        let discard = self.screening.discard(question).await;
+        let (discard, is_discard_unknown) = self.screening.discard(question).await;
         let grants = Grants {
             xverp: self.smtpd_authorized_verp_clients.matches(name, address).await.into(),
             xclient: self.smtpd_authorized_xclient_hosts.matches(name, address).await.into(),
             xforward: self.smtpd_authorized_xforward_hosts.matches(name, address).await.into(),
         };
-        Verdict { answer: Answer::Client { bare_newlines_allowed, discard, grants, is_counted }, standing }
+        let answer =
+            Answer::Client { bare_newlines_allowed, discard, is_discard_unknown, grants, is_counted };
+        Verdict { answer, standing }
     }
 
     async fn client(&self, question: &Question<'_>) -> Verdict {

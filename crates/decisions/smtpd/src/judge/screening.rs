@@ -38,15 +38,15 @@ impl Screening {
         }
     }
 
-    /// What the client is not told of.
-    pub(super) async fn discard(&self, question: &Question<'_>) -> EhloKeywords {
+    /// What the client is not told of, and whether nobody knows that.
+    pub(super) async fn discard(&self, question: &Question<'_>) -> (EhloKeywords, bool) {
         let address = question.peer.client.address.as_bytes();
         match self.smtpd_discard_ehlo_keyword_address_maps.find(address).await {
-            Lookup::Found(words) => EhloKeywords::parse(&words.to_str_lossy()).0,
-            Lookup::Absent => self.smtpd_discard_ehlo_keywords,
+            Lookup::Found(words) => (EhloKeywords::parse(&words.to_str_lossy()).0, false),
+            Lookup::Absent => (self.smtpd_discard_ehlo_keywords, false),
             Lookup::TryAgain(trouble) => {
                 question.log.warning(&trouble.to_string());
-                self.smtpd_discard_ehlo_keywords
+                (self.smtpd_discard_ehlo_keywords, true)
             }
         }
     }

@@ -35,7 +35,7 @@ impl<R: Resolve> Walk<'_, R> {
             AccessSubject::Helo => (self.helo.map(ToOwned::to_owned), HELO),
             AccessSubject::Sender => (self.sender.and_then(address), SENDER),
             AccessSubject::Recipient => (self.recipient.and_then(address), RECIPIENT),
-            AccessSubject::Etrn => (None, CLIENT),
+            AccessSubject::Etrn | AccessSubject::SaslUser => (None, CLIENT),
         };
         let Some(name) = name else { return Status::Dunno };
         let client = peer.client.to_string();
@@ -175,7 +175,7 @@ fn restriction_name(subject: AccessSubject, servers: RecordType) -> String {
         AccessSubject::ReverseClient => "reverse_client_hostname",
         AccessSubject::Helo => "helo",
         AccessSubject::Sender => "sender",
-        AccessSubject::Recipient | AccessSubject::Etrn => "recipient",
+        AccessSubject::Recipient | AccessSubject::Etrn | AccessSubject::SaslUser => "recipient",
     };
     format!("check_{subject}_{}_access", servers.as_str().to_ascii_lowercase())
 }

@@ -30,12 +30,16 @@ impl StandAlone {
     pub async fn answer(&self, question: Question<'_>) -> Verdict {
         let standing = question.standing.clone();
         let answer = match question.ask {
-            Ask::Connect => Answer::Client {
-                bare_newlines_allowed: true,
-                discard: self.screening.discard(&question).await,
-                grants: Grants { xverp: self.may_xverp(&question).await, ..Grants::default() },
-                is_counted: false,
-            },
+            Ask::Connect => {
+                let (discard, is_discard_unknown) = self.screening.discard(&question).await;
+                Answer::Client {
+                    bare_newlines_allowed: true,
+                    discard,
+                    is_discard_unknown,
+                    grants: Grants { xverp: self.may_xverp(&question).await, ..Grants::default() },
+                    is_counted: false,
+                }
+            }
             Ask::Screen(line) => self.screening.screen(&question, line).await,
             Ask::Unknown(line) => self.screening.unknown(line).await,
             Ask::Mail { checks: MailChecks::Address, .. } => Answer::Accept,

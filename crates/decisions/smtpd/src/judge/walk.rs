@@ -25,6 +25,7 @@ const OURS: NotifyClasses = NotifyClasses::DATA.with(NotifyClasses::SOFTWARE).wi
 pub(super) const CLIENT: &str = "Client host";
 pub(super) const REVERSE_CLIENT: &str = "Unverified Client host";
 pub(super) const HELO: &str = "Helo command";
+pub(super) const SASL_USER: &str = "SASL login name";
 pub(super) const SENDER: &str = "Sender address";
 pub(super) const RECIPIENT: &str = "Recipient address";
 
@@ -547,7 +548,9 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     async fn unlisted_sender(&mut self, sender: &Address) -> Status {
-        if std::mem::replace(&mut self.standing.sender_checked, true) {
+        if self.judge.settings.restrictions.no_unknown_recipient_checks
+            || std::mem::replace(&mut self.standing.sender_checked, true)
+        {
             return Status::Dunno;
         }
         self.standing.sender_checked = self.warn_if_reject == 0;
@@ -555,7 +558,10 @@ impl<R: Resolve> Walk<'_, R> {
     }
 
     async fn unlisted_recipient(&mut self, recipient: &Address) -> Status {
-        if recipient.is_null() || std::mem::replace(&mut self.recipient_checked, true) {
+        if self.judge.settings.restrictions.no_unknown_recipient_checks
+            || recipient.is_null()
+            || std::mem::replace(&mut self.recipient_checked, true)
+        {
             return Status::Dunno;
         }
         self.recipient_checked = self.warn_if_reject == 0;

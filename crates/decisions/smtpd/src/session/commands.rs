@@ -331,16 +331,20 @@ impl Session {
         self.reset_transaction();
         self.greeting.set(name, is_ehlo);
         if is_ehlo {
+            let discard = self.greeting.discard;
+            if discard.is_logged() && !discard.has(EhloKeywords::ENHANCEDSTATUSCODES) {
+                self.log.event(&Event::Smtpd(SmtpdEvent::DiscardingEhloKeywords(&discard.to_string())));
+            }
+            let client = &self.peer.client;
+            if self.greeting.is_discard_unknown {
+                self.warn(format_args!("don't know what EHLO features to announce to {client}"));
+                return self.local_data_error();
+            }
             if let Some(keyword) = self.unknown_keyword() {
-                let client = &self.peer.client;
                 self.warn(format_args!(
                     "don't know if EHLO feature {keyword} should be announced to {client}"
                 ));
                 return self.local_data_error();
-            }
-            let discard = self.greeting.discard;
-            if discard.is_logged() && !discard.has(EhloKeywords::ENHANCEDSTATUSCODES) {
-                self.log.event(&Event::Smtpd(SmtpdEvent::DiscardingEhloKeywords(&discard.to_string())));
             }
             self.say_keywords();
         } else {

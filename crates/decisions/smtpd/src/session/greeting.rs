@@ -9,6 +9,8 @@ pub(super) struct Greeting {
     pub(super) helo: Option<BString>,
     is_esmtp: bool,
     pub(super) discard: EhloKeywords,
+    /// What to discard could not be looked up.
+    pub(super) is_discard_unknown: bool,
     /// `smtpd_forbid_bare_newline_exclusions` matches the client.
     pub(super) bare_newlines_allowed: bool,
     /// What the client may use.

@@ -681,13 +681,16 @@ impl Session {
     }
 
     fn connected(&mut self, answer: &Answer) {
-        if let &Answer::Client { bare_newlines_allowed, discard, grants, is_counted } = answer {
+        if let &Answer::Client { bare_newlines_allowed, discard, is_discard_unknown, grants, is_counted } =
+            answer
+        {
             // Who may say that it speaks for others is decided once, by who is really there; who may say so of itself
             // anew, by whom it speaks for.
             let xforward = if self.is_anew { self.greeting.grants.xforward } else { grants.xforward };
             self.greeting.grants = Grants { xforward, ..grants };
             self.is_anew = true;
             self.greeting.discard = discard;
+            self.greeting.is_discard_unknown = is_discard_unknown;
             self.greeting.bare_newlines_allowed = bare_newlines_allowed || self.peer.is_stand_alone;
             // Who may speak for others is counted as whoever it speaks for.
             self.is_counted = is_counted && grants.xclient != Grant::Yes;

@@ -45,6 +45,7 @@ pub(super) fn yes(ask: &Ask) -> Answer {
             Answer::Client {
                 bare_newlines_allowed: false,
                 discard,
+                is_discard_unknown: false,
                 grants: crate::Grants {
                     xverp: crate::Grant::Yes,
                     xclient: crate::Grant::Yes,
