@@ -52,6 +52,7 @@ pub(super) fn all(configuration: &Configuration) -> Vec<Report> {
     let mut reports = configuration.shared.main.warnings.clone();
     main_values(configuration, &mut reports);
     reports.extend(configuration.master.warnings.iter().cloned());
+    row_faults(configuration, &mut reports);
     row_options(configuration, &mut reports);
     row_values(configuration, &mut reports);
     names(configuration, &mut reports);
@@ -70,6 +71,9 @@ pub(super) fn out_of_order(configuration: &Configuration, row: &ServiceRow) -> O
     let (main, master) = (&configuration.shared.main, &configuration.master);
     let of_main = |finding: Finding, line| Report::new(Severity::Error, &main.file, line, finding.text);
     let of_row = |finding: Finding| Report::new(Severity::Error, &master.file, row.line, finding.text);
+    if let Some(text) = own_fault(row).filter(|_| is_stopped) {
+        return Some(Report::new(Severity::Error, &master.file, row.line, text));
+    }
     for (name, value) in &row.overrides {
         if let Some(finding) = setting(&values, name, value).filter(&stops) {
             return Some(of_row(finding));
@@ -106,6 +110,57 @@ fn main_values(configuration: &Configuration, reports: &mut Vec<Report>) {
     for finding in by_default(values).into_iter().filter(is_used).chain(together::check(values)) {
         let line = finding.set.map_or(0, |id| configuration.line_of(id));
         say(finding, line);
+    }
+}
+
+/// Of these there is one process, with Postfix.
+const SOLITARY: [&str; 8] =
+    ["anvil", "pickup", "postlogd", "postscreen", "qmgr", "scache", "tlsmgr", "verify"];
+
+/// These look at their arguments, and want none.
+const WITHOUT_ARGUMENTS: [&str; 21] = [
+    "anvil",
+    "bounce",
+    "cleanup",
+    "discard",
+    "dnsblog",
+    "error",
+    "flush",
+    "local",
+    "pickup",
+    "postlogd",
+    "proxymap",
+    "qmgr",
+    "qmqpd",
+    "scache",
+    "showq",
+    "smtpd",
+    "tlsmgr",
+    "tlsproxy",
+    "trivial-rewrite",
+    "verify",
+    "virtual",
+];
+
+/// What of a row itself, beside its settings, ends a program of Postfix.
+fn own_fault(row: &ServiceRow) -> Option<String> {
+    let program = row.command.as_str();
+    if SOLITARY.contains(&program) && row.max_proc != 1 {
+        return Some(format!("service {} requires a process limit of 1", row.name));
+    }
+    let more = row.operands.first().filter(|_| WITHOUT_ARGUMENTS.contains(&program))?;
+    Some(format!("unexpected command-line argument: {more}"))
+}
+
+fn row_faults(configuration: &Configuration, reports: &mut Vec<Report>) {
+    let master = &configuration.master;
+    for row in &master.rows {
+        let Some(fault) = own_fault(row) else { continue };
+        let (severity, consequence) = match STOPPED.contains(&row.command.as_str()) {
+            true => (Severity::Error, format!("the service {} is out of order until then", row.name)),
+            false => (Severity::Warning, format!("Postfix's {} does not start so", row.command)),
+        };
+        reports.push(Report::new(severity, &master.file, row.line, format!("{fault}; {consequence}")));
     }
 }
 

@@ -140,6 +140,25 @@ fn rows_of_master_cf_have_values_of_their_own() {
            the service a is out of order until then",
         ],
     );
+    check(
+        "a inet n - n - - smtpd more",
+        &[
+            "error: /e/master.cf, line 2: unexpected command-line argument: more; the service a is out of order until then",
+        ],
+    );
+    check(
+        "a inet n - n - 2 postscreen",
+        &[
+            "error: /e/master.cf, line 2: service a requires a process limit of 1; the service a is out of order until then",
+        ],
+    );
+    check(
+        "verify unix - - n - - verify",
+        &[
+            "warning: /e/master.cf, line 2: service verify requires a process limit of 1; Postfix's verify does not start so",
+        ],
+    );
+    check("a unix - - n - - pipe user=nobody argv=/bin/true", &[]);
     let configuration = load("smtpd_timeout = 5x\n", "a unix - - n - - local -o mailbox_size_limit=5\n");
     let wrong = configuration.out_of_order(&configuration.master_cf().rows[0]).unwrap();
     assert_eq!((wrong.file.as_str(), wrong.line), ("/e/master.cf", 1));
