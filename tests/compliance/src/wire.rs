@@ -82,6 +82,8 @@ impl Talk {
             }
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer) {
+                // A read with a time limit ends so when the process was stopped for a moment.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Ok(0) | Err(_) => return None,
                 Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
             }

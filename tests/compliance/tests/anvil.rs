@@ -3,10 +3,15 @@
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
 use compliance::{
-    system::{System, Which},
+    network,
+    system::{PATIENCE, System, Which, free_port},
     wire::Talk,
 };
-use std::net::Ipv4Addr;
+use socket2::{Domain, Socket, Type};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    process::Command,
+};
 
 const BASE: &str = "smtpd_peername_lookup = no\nlocal_recipient_maps =\nsmtpd_banner = hello\nsmtpd_error_sleep_time = 0\n\
     virtual_transport = discard:\nlocal_transport = discard:\nsmtpd_relay_restrictions = reject_unauth_destination\n\
@@ -177,6 +182,45 @@ fn a_network_is_one_client() {
     assert_eq!(seen.iter().filter(|reply| reply.starts_with("421")).count(), 1);
     let peak = format!("for (127.0.0.1:{}:127.0.1.0/24)", system.address().port());
     system.wait_until("the network is reported", || system.log().contains(&peak));
+}
+
+fn from_ipv6(client: &str, server: SocketAddr) -> Talk {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None).expect("a socket");
+    let client: Ipv6Addr = client.parse().expect("an address");
+    socket.bind(&SocketAddr::new(client.into(), 0).into()).expect("an address of this host");
+    socket.connect(&server.into()).expect("the server listens");
+    let stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    Talk::over(stream)
+}
+
+/// postconf(5) smtpd_client_ipv6_prefix_length: 84 bits, or as many as it says.
+#[test]
+fn a_network_of_ipv6_is_one_client() {
+    const CLIENTS: [&str; 4] = ["fd00::1001:0:1", "fd00::1fff:0:1", "fd00::2001:0:1", "fd00::1001:0:2"];
+    network::inside("a_network_of_ipv6_is_one_client", "timeout:1", || {
+        for client in CLIENTS {
+            let arguments = ["-6", "addr", "add", &format!("{client}/128"), "dev", "lo", "nodad"];
+            assert!(Command::new("ip").args(arguments).status().expect("iproute2").success());
+        }
+        let settings = "inet_protocols = all\ninet_interfaces = 127.0.0.1, ::1\nsmtpd_client_connection_rate_limit = 2\n\
+            anvil_status_update_time = 2s\n";
+        let system = System::prepare(Which::Posthaste, &format!("{BASE}{settings}"));
+        let ports = [free_port(), free_port()];
+        system.add_services(&format!(
+            "[::1]:{} inet n - n - - smtpd\n[::1]:{} inet n - n - - smtpd -o smtpd_client_ipv6_prefix_length=128\n",
+            ports[0], ports[1]
+        ));
+        system.run();
+        let greetings = ports.map(|port| {
+            let server = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+            CLIENTS.map(|client| from_ipv6(client, server).reply().unwrap_or_default())
+        });
+        let refusal = "421 4.7.0 mx.test Error: too many connections from fd00::1001:0:2";
+        assert_eq!(greetings, [["220 hello", "220 hello", "220 hello", refusal], ["220 hello"; 4]]);
+        let peak = format!("max connection rate 3/3600s for ([::1]:{}:fd00::1000:0:0/84)", ports[0]);
+        system.wait_until("the network is reported", || system.log().contains(&peak));
+    });
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 #![expect(clippy::expect_used, reason = "a test may fail")]
 
-use compliance::system::{System, Which, files, free_port};
+use compliance::{
+    system::{System, Which, files, free_port},
+    wire::Footprint,
+};
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
@@ -283,4 +286,39 @@ fn a_silent_client_is_let_go() {
         let expected = "read/write timeout while receiving message content";
         system.wait_until("the log says so", || system.log().contains(expected));
     }
+}
+
+/// Sessions that stop in the middle of a long message cost what they have sent, and others are served.
+#[test]
+fn halves_of_messages_are_held_within_bounds() {
+    const SESSIONS: usize = 300;
+    const HALF: usize = 16 * 1024;
+    let settings =
+        "qmqpd_authorized_clients = 127.0.0.1\nqmqpd_timeout = 300s\ndefault_process_limit = 400\n";
+    let (system, server) = start(Which::Posthaste, settings);
+    let friend = || say(server, &packet(b"Subject: x\n\ntext\n", "a@example.org", &["root@mx.test"]));
+    assert!(friend().contains("KOk: queued as"));
+    let before = Footprint::of(system.process("receive"));
+    let whole = packet(&b"Subject: x\n".repeat(2 * HALF / 11), "a@example.org", &["root@mx.test"]);
+    let sessions: Vec<TcpStream> = (0..SESSIONS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(server).expect("the server listens");
+            stream.write_all(&whole[..HALF]).expect("the server reads");
+            stream
+        })
+        .collect();
+    let connected = || system.log().matches("/qmqpd[").count() > SESSIONS;
+    system.wait_until("all are connected", connected);
+    assert!(friend().contains("KOk: queued as"));
+    let full = Footprint::of(system.process("receive"));
+    let each_kib = full.memory_kib.saturating_sub(before.memory_kib) / SESSIONS as u64;
+    assert!(each_kib <= (3 * HALF / 1024 + 32) as u64, "{each_kib} KiB for each: {before:?}, then {full:?}");
+    let more = full.descriptors.saturating_sub(before.descriptors);
+    assert!(more <= 2 * SESSIONS + 64, "{more} descriptors more");
+    drop(sessions);
+    system.wait_until("their descriptors are closed", || {
+        Footprint::of(system.process("receive")).descriptors <= before.descriptors + 64
+    });
+    system.wait_until("nothing half is left", || system.queued("incoming") == 0);
+    assert_eq!(system.queued("deferred") + system.queued("active"), 2);
 }

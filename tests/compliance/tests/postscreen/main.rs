@@ -253,6 +253,46 @@ fn refusals_have_footers_and_keywords_are_left_out() {
     }
 }
 
+fn filtered(which: Which) -> Vec<String> {
+    // Letters, a dot, zero and four.
+    let settings = "postscreen_greet_action = enforce\n\
+        postscreen_expansion_filter = abcdefghijklmnopqrstuvwxyz\\056\\0604\n\
+        postscreen_reject_footer = \\c; 5 of $server_name for $client_address\\nat $localtime";
+    let system = screened(which, settings);
+    run(&system);
+    let talks: &[Conversation] =
+        &[(45, &[Send("EHLO spam.test\r\n"), Hear, Say(MAIL), Say(RCPT), Say("QUIT\r\n"), End])];
+    // What is left of the time is one blank's and two colons' underscores, and the month.
+    let mask = |line: &str| match line.split_once(" at ") {
+        Some((before, time)) if !line.starts_with("postscreen: ") => {
+            let kind = |c: char| {
+                if c.is_ascii_lowercase() {
+                    'x'
+                } else if "04".contains(c) {
+                    '_'
+                } else {
+                    c
+                }
+            };
+            format!("{before} at {}", time.chars().map(kind).collect::<String>())
+        }
+        _ => line.to_owned(),
+    };
+    converse(&system, talks)
+        .iter()
+        .map(|text| text.lines().map(mask).collect::<Vec<_>>().join("\n"))
+        .collect()
+}
+
+/// postconf(5) postscreen_expansion_filter
+#[test]
+fn values_in_footers_have_harmless_characters_only() {
+    let told = told_alike(filtered).join("\n");
+    for line in ["550-5.5.1 Protocol error; 5 of mx.test for ___.0.0.4_", "550 5.5.1 at _xx____________"] {
+        assert!(told.contains(line), "{line} is missing in\n{told}");
+    }
+}
+
 /// What name servers say of the clients.
 const ZONE: &str = "\
 51.0.0.127.bad.test A 127.0.0.2
