@@ -40,6 +40,8 @@ pub struct SmtpClient<'a> {
     pub verp: Option<VerpDelimiters>,
     /// The client has logged in: how, and as whom.
     pub login: Option<(&'a str, &'a str)>,
+    /// AUTH parameter of MAIL, in xtext.
+    pub sasl_sender: Option<&'a BStr>,
     /// Whom the client says that it forwards for.
     pub forwarded: Option<ForwardedClient<'a>>,
     /// The id that the message has where the client has it from; this one's otherwise.
@@ -154,6 +156,9 @@ impl Cleanup {
         if let Some((method, username)) = client.login {
             self.attribute("sasl_method", method.as_bytes());
             self.attribute("sasl_username", username.as_bytes());
+        }
+        if let Some(sender) = client.sasl_sender {
+            self.attribute("sasl_sender", sender);
         }
         if let Some(envid) = client.dsn_envid {
             self.attribute("envelope_id", envid);

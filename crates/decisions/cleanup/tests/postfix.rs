@@ -314,6 +314,7 @@ fn ours_smtp(service: &Service, mail: &Mail, sender: &str, id: &str, theirs: &[u
         dsn_envid: None,
         verp: None,
         login: None,
+        sasl_sender: None,
         forwarded: None,
         ident: None,
     };

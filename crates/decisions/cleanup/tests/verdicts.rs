@@ -26,6 +26,7 @@ const CLIENT: SmtpClient<'static> = SmtpClient {
     dsn_envid: None,
     verp: None,
     login: None,
+    sasl_sender: None,
     forwarded: None,
     ident: None,
 };

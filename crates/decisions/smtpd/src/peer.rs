@@ -1,6 +1,7 @@
 //! Who is at the other end.
 
-use maillog::{Client, Logger};
+use bstr::{BString, ByteSlice};
+use maillog::{Client, Logger, Sasl};
 use std::{
     net::{IpAddr, Ipv4Addr},
     rc::Rc,
@@ -154,6 +155,13 @@ impl Peer {
     pub(crate) fn with_port_logged(mut self) -> Self {
         self.client.port = Some(self.port_text());
         self
+    }
+
+    /// Who has logged in, for log lines, with what MAIL's AUTH parameter says.
+    pub(crate) fn sasl<'a>(&'a self, sender: Option<&'a BString>) -> Sasl<'a> {
+        let login = self.login.as_deref();
+        let login = login.map(|login| (login.method.as_str(), login.username.as_str()));
+        Sasl { login, sender: sender.map(|sender| sender.as_bstr()) }
     }
 
     /// The address as an RFC 5321 address literal without brackets: `IPv6:` before an IPv6 address.

@@ -3,7 +3,7 @@
 use crate::{Effects, EhloKeywords, Flushed, Peer, Transaction};
 use bstr::{BStr, BString};
 use config::NotifyClasses;
-use maillog::Logger;
+use maillog::{Logger, Sasl};
 use types::{Address, Instant, QueueId, Reply, Trouble};
 
 /// What is asked.
@@ -28,6 +28,8 @@ pub enum Ask {
         size_bytes: u64,
         /// The client gave SMTPUTF8.
         is_smtputf8: bool,
+        /// AUTH parameter, in xtext; none for `<>`.
+        sasl_sender: Option<BString>,
         /// How far to go.
         checks: MailChecks,
     },
@@ -94,6 +96,17 @@ pub struct Question<'s> {
     pub now: Instant,
     /// Rejects are logged by whoever decides on them.
     pub log: &'s Logger,
+}
+
+impl<'s> Question<'s> {
+    /// Who has logged in, for log lines.
+    pub(crate) fn sasl(&self) -> Sasl<'s> {
+        let sender = match self.ask {
+            Ask::Mail { sasl_sender, .. } => sasl_sender.as_ref(),
+            _ => self.transaction.and_then(|transaction| transaction.sasl_sender.as_ref()),
+        };
+        self.peer.sasl(sender)
+    }
 }
 
 /// What answers leave behind for later ones in the same session.

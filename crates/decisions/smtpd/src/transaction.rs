@@ -19,6 +19,8 @@ pub struct Transaction {
     pub dsn_return: DsnReturn,
     /// ENVID parameter, decoded.
     pub dsn_envid: Option<BString>,
+    /// AUTH parameter, in xtext; none for `<>`.
+    pub sasl_sender: Option<BString>,
     /// XVERP parameter: each recipient's copy has a sender of its own.
     pub verp: Option<VerpDelimiters>,
     /// Addresses are completed with our domain (`local_header_rewrite_clients`).
@@ -40,6 +42,7 @@ impl Transaction {
             is_smtputf8: false,
             dsn_return: DsnReturn::Unset,
             dsn_envid: None,
+            sasl_sender: None,
             verp: None,
             is_local_rewrite: false,
             recipients: Vec::new(),

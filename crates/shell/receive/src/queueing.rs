@@ -83,6 +83,7 @@ impl<W: World> Attendant for Queueing<W> {
             dsn_envid: transaction.dsn_envid.as_ref().map(|envid| envid.as_bstr()),
             verp: transaction.verp,
             login: peer.login.as_ref().map(|login| (login.method.as_str(), login.username.as_str())),
+            sasl_sender: transaction.sasl_sender.as_ref().map(|sender| sender.as_bstr()),
             forwarded: forwarded
                 .filter(|forwarded| forwarded.has_client)
                 .map(|forwarded| forwarded_client(forwarded, &address, &origin)),

@@ -98,6 +98,7 @@ impl<W: World> Submitting<W> {
             dsn_envid: None,
             verp: None,
             login: None,
+            sasl_sender: None,
             forwarded: None,
             ident: None,
         };

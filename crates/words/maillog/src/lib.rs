@@ -28,7 +28,7 @@ pub use pickup::PickupEvent;
 pub use postscreen::{CommandLimit, DnsblogEvent, PostscreenEvent, Screened};
 pub use qmgr::QmgrEvent;
 pub use qmqpd::QmqpdEvent;
-pub use smtpd::{Client, CommandCounts, SessionEnd, SmtpdEvent, escaped};
+pub use smtpd::{Client, CommandCounts, Sasl, SessionEnd, SmtpdEvent, escaped};
 
 use std::{
     fmt::{self, Write},

@@ -77,6 +77,15 @@ impl SessionEnd {
     }
 }
 
+/// Who has logged in, as log lines have it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sasl<'a> {
+    /// How, and as whom.
+    pub login: Option<(&'a str, &'a str)>,
+    /// For whom a client says that it sends: MAIL's AUTH parameter (RFC 4954 section 5), in xtext.
+    pub sender: Option<&'a BStr>,
+}
+
 /// What the SMTP server logs.
 #[derive(Clone, Debug)]
 pub enum SmtpdEvent<'a> {
@@ -90,8 +99,8 @@ pub enum SmtpdEvent<'a> {
         id: QueueId,
         /// Who.
         client: &'a Client,
-        /// How the client has logged in, and as whom.
-        login: Option<(&'a str, &'a str)>,
+        /// Who has logged in.
+        sasl: Sasl<'a>,
         /// The message's id where the client has it from.
         orig_queue_id: Option<&'a BStr>,
         /// Where the client has it from.
@@ -117,6 +126,8 @@ pub enum SmtpdEvent<'a> {
         protocol: Option<&'a str>,
         /// HELO argument, when greeted.
         helo: Option<&'a BStr>,
+        /// Who has logged in.
+        sasl: Sasl<'a>,
     },
     /// A table has changed a refusal: what it was asked for (`in`), and what it said (`out`).
     ReplyFilter {
@@ -207,11 +218,9 @@ impl fmt::Display for SmtpdEvent<'_> {
         match self {
             Self::Connect(client) => write!(f, "connect from {client}"),
             Self::Disconnect(client, counts) => write!(f, "disconnect from {client}{counts}"),
-            Self::ClientOf { id, client, login, orig_queue_id, orig_client } => {
+            Self::ClientOf { id, client, sasl, orig_queue_id, orig_client } => {
                 write!(f, "{id}: client={client}")?;
-                if let Some((method, username)) = login {
-                    write!(f, ", sasl_method={method}, sasl_username={username}")?;
-                }
+                sasl.write(f, ", ")?;
                 optional(f, ", orig_queue_id=", orig_queue_id.as_ref(), "")?;
                 optional(f, ", orig_client=", orig_client.as_ref(), "")
             }
@@ -252,7 +261,8 @@ impl fmt::Display for SmtpdEvent<'_> {
 
 impl SmtpdEvent<'_> {
     fn write_reject(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo } = self else {
+        let Self::Reject { id, what, stage, client, reply, sender, recipient, protocol, helo, sasl } = self
+        else {
             return Ok(());
         };
         write_id(f, *id)?;
@@ -264,7 +274,20 @@ impl SmtpdEvent<'_> {
         optional(f, " from=<", sender.map(External), ">")?;
         optional(f, " to=<", recipient.map(External), ">")?;
         optional(f, " proto=", protocol.as_ref(), "")?;
-        optional(f, " helo=<", helo.as_ref(), ">")
+        optional(f, " helo=<", helo.as_ref(), ">")?;
+        sasl.write(f, " ")
+    }
+}
+
+impl Sasl<'_> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, separator: &str) -> fmt::Result {
+        if let Some((method, username)) = self.login {
+            write!(f, "{separator}sasl_method={method}{separator}sasl_username={username}")?;
+        }
+        match self.sender {
+            Some(sender) => write!(f, "{separator}sasl_sender={sender}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -269,7 +269,7 @@ impl<R: Resolve> Judge<R> {
             Ask::Screen(line) => Verdict { answer: self.screening.screen(&question, line).await, standing },
             Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
-            Ask::Mail { sender, size_bytes, is_smtputf8, checks } => {
+            Ask::Mail { sender, size_bytes, is_smtputf8, checks, .. } => {
                 if self.legal(sender, &Address::null(), *is_smtputf8).await.is_err() {
                     return Verdict { answer: Answer::IllegalAddress, standing };
                 }
@@ -437,6 +437,7 @@ fn size_refusal(
         recipient: None,
         protocol: Some(question.protocol),
         helo: question.helo,
+        sasl: question.sasl(),
     }));
     Some(reply)
 }

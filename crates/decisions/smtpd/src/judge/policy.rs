@@ -168,7 +168,7 @@ impl<R: Resolve> Walk<'_, R> {
         let login = peer.login.as_deref();
         request.put("sasl_method", login.map_or("", |login| &login.method));
         request.put("sasl_username", login.map_or("", |login| &login.username));
-        request.put("sasl_sender", "");
+        request.put("sasl_sender", question.sasl().sender.map_or(&b""[..], |sender| sender.as_ref()));
         for name in ["ccert_subject", "ccert_issuer", "ccert_fingerprint", "ccert_pubkey_fingerprint"] {
             request.put(name, "");
         }

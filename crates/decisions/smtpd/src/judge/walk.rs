@@ -681,6 +681,7 @@ impl<R: Resolve> Walk<'_, R> {
             recipient: self.recipient,
             protocol: Some(question.protocol),
             helo: self.helo,
+            sasl: question.sasl(),
         }));
     }
 }

@@ -137,6 +137,7 @@ impl Session {
             recipient: self.first_recipient(),
             protocol: Some(self.greeting.protocol()),
             helo: self.greeting.helo(),
+            sasl: self.sasl(),
         }));
     }
 

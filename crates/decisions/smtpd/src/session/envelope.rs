@@ -50,7 +50,7 @@ pub(super) struct MailParameters {
     encoding: BodyEncoding,
     size_bytes: u64,
     is_smtputf8: bool,
-    has_auth: bool,
+    sasl_sender: Option<BString>,
     dsn: DsnOfMail,
     verp: Option<VerpDelimiters>,
 }
@@ -94,7 +94,8 @@ impl Session {
         };
         // What a refused MAIL has left behind is none of this one's.
         self.standing.effects = Effects::default();
-        let ask = Ask::Mail { sender, size_bytes: parameters.size_bytes, is_smtputf8, checks };
+        let (size_bytes, sasl_sender) = (parameters.size_bytes, parameters.sasl_sender.clone());
+        let ask = Ask::Mail { sender, size_bytes, is_smtputf8, sasl_sender, checks };
         self.ask_with(ask, Pending::Mail { text: path.text.into(), parameters, complaint });
     }
 
@@ -118,10 +119,10 @@ impl Session {
             }
             Some(value) if is(b"RET") || is(b"ENVID") => parameters.dsn.take(keyword, value)?,
             Some(value) if is(b"AUTH") => {
-                if parameters.has_auth {
+                if parameters.sasl_sender.is_some() {
                     return Err(replies::MULTIPLE_AUTH.into());
                 }
-                parameters.has_auth = value != b"<>";
+                parameters.sasl_sender = (value != b"<>").then(|| maillog::printable(value).into());
             }
             _ => return Err(unsupported(text)),
         }
@@ -150,6 +151,7 @@ impl Session {
         transaction.is_smtputf8 = parameters.is_smtputf8;
         transaction.dsn_return = parameters.dsn.returns;
         transaction.dsn_envid = parameters.dsn.envid;
+        transaction.sasl_sender = parameters.sasl_sender;
         transaction.verp = parameters.verp;
         transaction.is_local_rewrite = answer == Answer::AcceptLocal;
         self.transaction = Some(transaction);

@@ -28,7 +28,7 @@ use envelope::Pending;
 use greeting::Greeting;
 use history::History;
 pub use history::Notice;
-use maillog::{CommandCounts, Event, Logger, SessionEnd, SmtpdEvent};
+use maillog::{CommandCounts, Event, Logger, Sasl, SessionEnd, SmtpdEvent};
 use std::{collections::VecDeque, ops::Range, rc::Rc, time::Duration};
 use types::{Dsn, FixedReply, Instant, QueueId, Reply};
 use wire::{command::Verb, data::DataReader};
@@ -409,17 +409,21 @@ impl Session {
 
     fn log_client(&self, id: QueueId) {
         let forwarded = self.forwarded.as_deref();
-        let login = self.peer.login.as_deref();
         let origin = forwarded
             .filter(|forwarded| forwarded.has_client)
             .map(|forwarded| forwarded.origin(&self.peer.client));
         self.log.event(&Event::Smtpd(SmtpdEvent::ClientOf {
             id,
             client: &self.peer.client,
-            login: login.map(|login| (login.method.as_str(), login.username.as_str())),
+            sasl: self.sasl(),
             orig_queue_id: forwarded.and_then(|forwarded| Some(forwarded.ident.as_ref()?.as_bstr())),
             orig_client: origin.as_deref(),
         }));
+    }
+
+    /// Who has logged in, for log lines.
+    fn sasl(&self) -> Sasl<'_> {
+        self.peer.sasl(self.transaction.as_ref().and_then(|transaction| transaction.sasl_sender.as_ref()))
     }
 
     fn question(&self) -> Option<Question<'_>> {
