@@ -83,6 +83,22 @@ fn nobody_is_watched_by_default() {
     assert_eq!(story(Which::Posthaste, "debug_peer_list = fail:x\n"), (vec![], vec![]));
 }
 
+/// The log names a list that cannot be asked, once for each client.
+#[test]
+fn a_list_in_trouble_is_named_as_by_debian() {
+    let text = "]: warning: debug_peer_list: fail:x: table lookup problem";
+    for which in [Which::Postfix, Which::Posthaste] {
+        let system = System::start(which, &format!("{QUIET}debug_peer_list = fail:x\n"));
+        let told = || system.log().lines().filter(|line| line.contains(text)).count();
+        system.wait_until("the client that found it ready is gone", || {
+            system.log().contains(": disconnect from") && told() == 1
+        });
+        converse(&system, Ipv4Addr::new(127, 0, 0, 2), false);
+        system.wait_until("the session is logged", || system.log().matches(": disconnect from").count() == 2);
+        assert_eq!(told(), 2, "{which:?}: {}", system.log());
+    }
+}
+
 /// A next hop is a peer too, whatever the names of its hosts.
 #[test]
 fn a_next_hop_may_be_watched() {

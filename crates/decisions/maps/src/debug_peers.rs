@@ -35,12 +35,16 @@ impl DebugPeers {
         self.is_everybody || self.list.is_some()
     }
 
-    /// Whether a peer is among them. A list that cannot be asked names nobody: mail does not depend on it.
-    pub async fn has(&self, name: &[u8], address: &str) -> bool {
+    /// Whether a peer is among them. A list that cannot be asked names nobody, as mail does not depend on it, and
+    /// `warn` gets to know why.
+    pub async fn has(&self, name: &[u8], address: &str, warn: impl FnOnce(&str)) -> bool {
         match &self.list {
             _ if self.is_everybody => true,
             None => false,
-            Some(list) => list.matches(name, address).await.unwrap_or(false),
+            Some(list) => list.matches(name, address).await.unwrap_or_else(|trouble| {
+                warn(&trouble.to_string());
+                false
+            }),
         }
     }
 }

@@ -140,12 +140,16 @@ pub enum Grant {
     Unknown,
 }
 
-impl From<Result<bool, Trouble>> for Grant {
-    fn from(is_listed: Result<bool, Trouble>) -> Self {
+impl Grant {
+    /// What a list says. The log names one that cannot be read.
+    pub(crate) fn of(is_listed: Result<bool, Trouble>, log: &Logger) -> Self {
         match is_listed {
             Ok(true) => Self::Yes,
             Ok(false) => Self::No,
-            Err(_) => Self::Unknown,
+            Err(trouble) => {
+                log.warning(&trouble.to_string());
+                Self::Unknown
+            }
         }
     }
 }

@@ -77,8 +77,9 @@ pub(crate) async fn serve_client<W: World>(
     let peer = match peer {
         Some(peer) => {
             let (peers, client) = (&service.debug_peers, &peer.client);
+            let warn = |text: &str| logger.warning(text);
             let is_watched =
-                peers.are_any() && Box::pin(peers.has(client.name.as_bytes(), &client.address)).await;
+                peers.are_any() && Box::pin(peers.has(client.name.as_bytes(), &client.address, warn)).await;
             Some(Peer { is_watched, ..peer })
         }
         None => None,

@@ -187,8 +187,9 @@ impl<'a, W: World, C: Content> Delivery<'a, W, C> {
     /// Whether what is said to a server is logged: to the host, or to all hosts of a next hop.
     async fn watch(&self, session: &Session) -> Watch<'a> {
         let (peers, peer) = (&self.client.tables.debug_peers, session.peer());
-        let is_watched = peers.has(peer.name.as_bytes(), &peer.address).await
-            || peers.has(peer.nexthop.as_bytes(), "noaddr").await;
+        let warn = |text: &str| self.logger.warning(text);
+        let is_watched = peers.has(peer.name.as_bytes(), &peer.address, warn).await
+            || peers.has(peer.nexthop.as_bytes(), "noaddr", warn).await;
         Watch::new(is_watched.then(|| (self.logger, peer.with_port())))
     }
 

@@ -24,7 +24,7 @@ pub use policy::{Instance, NoPolicyServers, PolicyRequest, PolicyServer, PolicyS
 pub use stand_alone::StandAlone;
 
 use crate::{
-    Answer, Ask, Clock, Grants, MailChecks, Question, SmtpdSettings, Standing, Verdict, Verify,
+    Answer, Ask, Clock, Grant, Grants, MailChecks, Question, SmtpdSettings, Standing, Verdict, Verify,
     record::Witness,
 };
 use access::AccessTables;
@@ -267,7 +267,7 @@ impl<R: Resolve> Judge<R> {
             Ask::Connect => self.connect(&question).await,
             Ask::Client => self.client(&question).await,
             Ask::Screen(line) => Verdict { answer: self.screening.screen(&question, line).await, standing },
-            Ask::Unknown(line) => Verdict { answer: self.screening.unknown(line).await, standing },
+            Ask::Unknown(line) => Verdict { answer: self.screening.unknown(&question, line).await, standing },
             Ask::Helo(name) => self.helo(&question, name).await,
             Ask::Mail { sender, size_bytes, is_smtputf8, checks, .. } => {
                 if self.legal(sender, &Address::null(), *is_smtputf8).await.is_err() {
@@ -324,10 +324,11 @@ impl<R: Resolve> Judge<R> {
         let is_counted =
             self.settings.client_limits.are_any() && !is_in(&self.smtpd_client_event_limit_exceptions).await;
         let (discard, is_discard_unknown) = self.screening.discard(question).await;
+        let grant = async |list: &NameAddrList| Grant::of(list.matches(name, address).await, question.log);
         let grants = Grants {
-            xverp: self.smtpd_authorized_verp_clients.matches(name, address).await.into(),
-            xclient: self.smtpd_authorized_xclient_hosts.matches(name, address).await.into(),
-            xforward: self.smtpd_authorized_xforward_hosts.matches(name, address).await.into(),
+            xclient: grant(&self.smtpd_authorized_xclient_hosts).await,
+            xforward: grant(&self.smtpd_authorized_xforward_hosts).await,
+            xverp: grant(&self.smtpd_authorized_verp_clients).await,
         };
         let answer =
             Answer::Client { bare_newlines_allowed, discard, is_discard_unknown, grants, is_counted };

@@ -57,9 +57,8 @@ impl Screening {
             Err(reply) => return Answer::Refuse(reply),
         };
         let name = first_word(replacement.as_ref().map_or(line, |line| line.as_slice()));
-        // A list that cannot be read lists nothing: this is a convenience, not a protection.
-        match (self.smtpd_noop_commands.matches(name).await, replacement) {
-            (Ok(true), _) => Answer::Noop,
+        match (is_in(&self.smtpd_noop_commands, question, name).await, replacement) {
+            (true, _) => Answer::Noop,
             (_, Some(replacement)) => Answer::Replace(replacement),
             (_, None) => Answer::Accept,
         }
@@ -86,10 +85,21 @@ impl Screening {
         }
     }
 
-    pub(super) async fn unknown(&self, line: &[u8]) -> Answer {
+    pub(super) async fn unknown(&self, question: &Question<'_>, line: &[u8]) -> Answer {
         let name = first_word(line);
-        let is_forbidden = is_header(name) || self.smtpd_forbidden_commands.matches(name).await == Ok(true);
+        let is_forbidden = is_header(name) || is_in(&self.smtpd_forbidden_commands, question, name).await;
         if is_forbidden { Answer::Forbidden } else { Answer::Accept }
+    }
+}
+
+/// Whether a command is in a list. One that cannot be read lists nothing: this is a convenience, not a protection.
+async fn is_in(list: &StringList, question: &Question<'_>, name: &[u8]) -> bool {
+    match list.matches(name).await {
+        Ok(is_in) => is_in,
+        Err(trouble) => {
+            question.log.warning(&trouble.to_string());
+            false
+        }
     }
 }
 

@@ -41,7 +41,7 @@ impl StandAlone {
                 }
             }
             Ask::Screen(line) => self.screening.screen(&question, line).await,
-            Ask::Unknown(line) => self.screening.unknown(line).await,
+            Ask::Unknown(line) => self.screening.unknown(&question, line).await,
             Ask::Mail { checks: MailChecks::Address, .. } => Answer::Accept,
             Ask::Mail { sender, size_bytes, .. } => {
                 let refusal = size_refusal(&self.settings, &question, sender, *size_bytes);
@@ -58,6 +58,7 @@ impl StandAlone {
 
     async fn may_xverp(&self, question: &Question<'_>) -> Grant {
         let client = &question.peer.client;
-        self.smtpd_authorized_verp_clients.matches(client.name.as_bytes(), &client.address).await.into()
+        let clients = &self.smtpd_authorized_verp_clients;
+        Grant::of(clients.matches(client.name.as_bytes(), &client.address).await, question.log)
     }
 }
