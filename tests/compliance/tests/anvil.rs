@@ -170,6 +170,35 @@ fn exceptions_are_a_list() {
     assert_alike(both(settings, story), &has);
 }
 
+/// Accounts that XCLIENT says have logged in, from wherever. Postfix has no such limits.
+#[test]
+fn an_account_logs_in_and_says_mail_and_rcpt_so_often_and_no_more() {
+    let settings = "smtpd_authorized_xclient_hosts = 127.0.0.1\nsmtpd_sasl_auth_enable = yes\n\
+        smtpd_account_message_rate_limit = 2\nsmtpd_account_recipient_rate_limit = 3\n\
+        smtpd_account_connection_rate_limit = 3\n";
+    let system = System::start(Which::Posthaste, &format!("{BASE}{settings}"));
+    let mut ended = Ended(1);
+    let mut say = |login: &str, address: &str, lines: &[&str]| {
+        let xclient = format!("XCLIENT LOGIN={login} ADDR={address}");
+        let lines: Vec<_> = [xclient.as_str()].iter().chain(lines).copied().collect();
+        let (ending, replies) = talk(&system, [127, 0, 0, 1], &lines);
+        ended.quit(&system, ending);
+        replies.last().cloned().unwrap_or_default()
+    };
+    let (mail, rcpt) = ("MAIL FROM:<a@c.test>", "RCPT TO:<root@mx.test>");
+    let good = "250 2.1.0 Ok";
+    assert_eq!(say("carol", "192.0.2.7", &["EHLO x", mail, "RSET", mail]), good);
+    assert_eq!(say("carol", "192.0.2.8", &["EHLO x", mail]), "450 4.7.1 Error: too much mail from carol");
+    assert_eq!(say("dave", "192.0.2.8", &["EHLO x", mail, rcpt, rcpt, rcpt]), "250 2.1.5 Ok");
+    let refusal = "450 4.7.1 Error: too many recipients from dave";
+    assert_eq!(say("dave", "192.0.2.9", &["EHLO x", mail, rcpt]), refusal);
+    for client in 1..=3 {
+        assert_eq!(say("erin", &format!("192.0.2.{client}"), &[]), "220 hello");
+    }
+    let refusal = "421 4.7.0 mx.test Error: too many connections from erin";
+    assert_eq!(say("erin", "192.0.2.4", &[]), refusal);
+}
+
 /// Debian's Postfix has no prefix lengths: they came with Postfix 3.8.
 #[test]
 fn a_network_is_one_client() {

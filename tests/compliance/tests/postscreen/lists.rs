@@ -34,6 +34,9 @@ const ZONE: &str = "\
 174.0.0.127.second.test A 127.0.0.5
 175.0.0.127.good.test A 127.0.0.2
 176.0.0.127.first.test DROP
+178.0.0.127.first.test A 127.255.255.254
+178.0.0.127.second.test A 127.0.0.2
+179.0.0.127.first.test A 203.0.113.9
 1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.first.test A 127.0.0.2
 ";
 
@@ -194,5 +197,25 @@ fn addresses_of_ipv6_are_32_digits_to_lists() {
         for line in ["CONNECT from [::1]:PORT to [::1]:SERVER", "DNSBL rank 3 for [::1]:PORT", "\ntrue"] {
             assert!(told.contains(line), "{line} is missing in\n{told}");
         }
+    });
+}
+
+const RUBBISH: &[Conversation] = &[
+    (178, &[Hear, Say("EHLO x\r\n"), Say(MAIL), Say(RCPT), Say(QUIT), End]),
+    (179, &[Hear, Say(QUIT), End]),
+];
+
+/// What is no answer of a list counts for nothing, and the list is named once. docs/differences.md
+#[test]
+fn rubbish_leaves_the_rank_as_it_is() {
+    network::alone("lists::rubbish_leaves_the_rank_as_it_is", ZONE, |_| {
+        let system = screened(Which::Posthaste, SITES);
+        run(&system);
+        let told = converse(&system, RUBBISH);
+        assert!(told[0].contains("DNSBL rank 3 for [127.0.0.178]"), "{told:#?}");
+        assert!(told[0].contains("blocked using second.test"), "{told:#?}");
+        assert!(!told[1].contains("DNSBL rank"), "{told:#?}");
+        let log = system.log();
+        assert_eq!(log.matches("no listing: first.test").count(), 1, "{log}");
     });
 }
