@@ -38,6 +38,11 @@ pub struct System {
 /// The stock master.cf, with our port and nothing chrooted.
 const STOCK_MASTER_CF: &str = "/usr/share/postfix/master.cf.dist";
 
+/// A directory of the Postfix that is compared with: Debian's, unless the environment names those of another one.
+fn installed(variable: &str, of_debian: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| of_debian.to_owned())
+}
+
 impl System {
     /// Starts a system. `settings` are lines of main.cf beside those that every system here has, which they
     /// replace; `$B` in them is the system's directory, below which `mail/` is writable by anyone.
@@ -99,9 +104,12 @@ impl System {
              myhostname = mx.test\nmydestination = mx.test, localhost\nmynetworks = 127.0.0.0/8\n\
              inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nalias_maps =\nalias_database =\n";
         let paths = match self.which {
-            Which::Postfix => "shlib_directory = /usr/lib/postfix\nmeta_directory = /etc/postfix\n\
-                 daemon_directory = /usr/lib/postfix/sbin\ncommand_directory = /usr/sbin\n"
-                .to_owned(),
+            Which::Postfix => format!(
+                "shlib_directory = /usr/lib/postfix\nmeta_directory = {}\ndaemon_directory = {}\ncommand_directory = {}\n",
+                installed("POSTFIX_META_DIRECTORY", "/etc/postfix"),
+                installed("POSTFIX_DAEMON_DIRECTORY", "/usr/lib/postfix/sbin"),
+                installed("POSTFIX_COMMAND_DIRECTORY", "/usr/sbin")
+            ),
             Which::Posthaste => {
                 let programs = programs().display().to_string();
                 format!(
@@ -139,7 +147,9 @@ impl System {
     /// The same command for no system in particular.
     pub fn program_of(which: Which, name: &str) -> Command {
         match which {
-            Which::Postfix => Command::new(format!("/usr/sbin/{name}")),
+            Which::Postfix => {
+                Command::new(Path::new(&installed("POSTFIX_COMMAND_DIRECTORY", "/usr/sbin")).join(name))
+            }
             Which::Posthaste => {
                 let is_small = ["postqueue", "postdrop", "postlog"].contains(&name);
                 let file = if is_small { "posthaste-postdrop" } else { "posthaste" };
