@@ -47,6 +47,9 @@ pub(crate) struct Flow {
     tokens: Cell<u32>,
     /// The queue manager was asked, and has not said that it has taken up everything.
     is_asked: Cell<bool>,
+    /// Messages that were let in since it was asked, with the one for which it was: an answer that all is taken up does not tell
+    /// of them.
+    since_asked: Cell<u32>,
     /// Messages that wait for a token, the oldest first. All wait equally long, so that those that were let in without
     /// stand in front.
     waiting: RefCell<VecDeque<Weak<Place>>>,
@@ -70,6 +73,7 @@ impl Flow {
             tokens_max,
             tokens: Cell::new(tokens_max),
             is_asked: Cell::new(false),
+            since_asked: Cell::new(0),
             waiting: RefCell::default(),
         }
     }
@@ -81,6 +85,8 @@ impl Flow {
         }
         let left = self.tokens.get().checked_sub(1);
         self.tokens.set(left.unwrap_or(0));
+        let before = if self.is_asked.get() { self.since_asked.get() } else { 0 };
+        self.since_asked.set(before.saturating_add(u32::from(left.is_some())));
         left.is_some()
     }
 
@@ -122,7 +128,8 @@ impl Flow {
             match byte {
                 ALL => {
                     self.is_asked.set(false);
-                    self.add(self.tokens_max);
+                    let full = self.tokens_max.saturating_sub(self.since_asked.take());
+                    self.add(full.saturating_sub(self.tokens.get()));
                 }
                 taken => self.add(taken.into()),
             }
@@ -131,6 +138,7 @@ impl Flow {
 
     /// Nobody is there who could answer.
     pub(crate) fn unanswerable(&self) {
+        self.since_asked.set(0);
         self.heard(&[ALL]);
     }
 
@@ -175,8 +183,16 @@ mod tests {
         let taken = |_| (flow.take(), flow.wants_answer());
         let found: Vec<_> = (0..5).map(taken).collect();
         assert_eq!(found, [(true, false), (true, true), (true, false), (true, false), (false, false)]);
+        // The answer was on its way while more was let in: three messages are none that it tells of.
         flow.heard(&answer(0, false));
         assert!(!flow.is_asked());
+        assert!(flow.wants_answer());
+        assert_eq!([flow.take(), flow.take()], [true, false]);
+        flow.heard(&answer(0, false));
+        assert!(!flow.wants_answer());
+        assert_eq!([flow.take(), flow.take(), flow.take(), flow.take()], [true, true, true, false]);
+        assert!(flow.wants_answer());
+        flow.heard(&answer(0, false));
         assert_eq!((0..3).map(taken).collect::<Vec<_>>(), [(true, false), (true, true), (true, false)]);
     }
 

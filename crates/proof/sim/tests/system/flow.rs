@@ -108,8 +108,8 @@ fn check(test: &str, (in_flow_delay, queue): (u64, Queue), is_right: impl Fn(&[D
 #[test]
 fn mail_is_let_in_as_fast_as_the_queue_manager_takes_it_up() {
     check("mail_is_let_in_as_fast", (10, Queue::Slow), |waits| {
-        // Answers come when half of the tokens are gone. One that says that all is taken up fills them up, when all but one are
-        // gone at the latest; after it the queue manager is busy.
+        // An answer that comes when half of the tokens are gone, and nothing else has been announced, says that all is taken up:
+        // what was let in before the question is not counted again. After it the queue manager is busy.
         let (first, rest) = waits.split_at(waits.iter().filter(|wait| **wait < AT_ONCE).count());
         // Of those who wait, some are let in by what was taken up, one each time.
         let served = rest.iter().filter(|wait| **wait < Duration::from_secs(9)).count();
