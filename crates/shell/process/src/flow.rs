@@ -2,8 +2,8 @@
 //!
 //! A message that is let in costs a token. There are as many as `default_process_limit` says; when half of them are gone
 //! the queue manager is asked for more, over the connection on which it hears of arrivals. It answers at once that it has
-//! taken up everything, which fills them up, or else, one by one, that it has taken up this much of what had
-//! come. Where no token is left, a message waits for one for `in_flow_delay`, and is then let in without.
+//! taken up everything, which fills them up but for what was let in after the question, or else, one by one, that it has
+//! taken up this much of what had come. Where no token is left, a message waits for one for `in_flow_delay`, and is then let in without.
 
 use config::{Values, params as p};
 use std::{
